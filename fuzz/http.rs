@@ -43,7 +43,7 @@ pub(crate) fn check(bytes: &[u8]) {
     RUNTIME.block_on(async {
         let store = Arc::new(MemoryFeatureFlagStore::new());
         for name in ["A", "a/b"] {
-            store.put(&FlagRecord::new(name, 1), Precondition::Any).await.unwrap();
+            store.put(&FlagRecord::new(name, 1), Precondition::Any.into()).await.unwrap();
         }
         let answer = App::new(store.clone()).router().oneshot(request).await.unwrap();
         let (parts, body) = answer.into_parts();

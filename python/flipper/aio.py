@@ -8,8 +8,10 @@ import os
 import threading
 import warnings
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from .bucketing.base import AbstractBucketer
@@ -17,6 +19,7 @@ from .client import FeatureFlagClient
 from .conditions import Condition
 from .contrib.interface import AbstractFeatureFlagStore
 from .events import IEventEmitter
+from .history import Entry
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -47,8 +50,7 @@ class AsyncFeatureFlagClient:
         if threads < 1:
             raise ValueError("there must be a thread")
         self._client = store if isinstance(store, FeatureFlagClient) else FeatureFlagClient(store)
-        self._threads = threads
-        self._lanes: tuple[int, tuple[_Lane, ...]] = (0, ())
+        self._lanes = _Lanes(threads)
         if self._client._native() is None:
             warnings.warn(
                 f"each check calls {self._client._store!r} and may block the event loop: use `await client.check(…)`",
@@ -65,6 +67,20 @@ class AsyncFeatureFlagClient:
     def sync(self) -> FeatureFlagClient:
         """The client whose methods block."""
         return self._client
+
+    def as_actor(self, actor: str) -> AsyncFeatureFlagClient:
+        """This client, with writes by this actor: 1 to 255 bytes without control characters."""
+        return self._of(self._client.as_actor(actor))
+
+    def because(self, reason: str) -> AsyncFeatureFlagClient:
+        """This client, with writes for this reason: 1 byte to 4 KiB."""
+        return self._of(self._client.because(reason))
+
+    def _of(self, client: FeatureFlagClient) -> AsyncFeatureFlagClient:
+        # With the same lanes, so that writes of one flag stay in order.
+        other = type(self).__new__(type(self))
+        vars(other).update(vars(self), _client=client)
+        return other
 
     @property
     def events(self) -> IEventEmitter:
@@ -143,6 +159,26 @@ class AsyncFeatureFlagClient:
         """All meta data, a copy: client data, creation date, conditions and bucketer."""
         return await self._call(feature_name, self._client.get_meta, feature_name)
 
+    async def history(self, feature_name: str) -> AsyncIterator[Entry]:
+        """The changes of this flag, the newest first, for `async for`; see `FeatureFlagClient.history`."""
+        async for entry in self._entries(lambda: self._client.history(feature_name)):
+            yield entry
+
+    async def history_of_all(self, since: datetime | timedelta | None = None) -> AsyncIterator[Entry]:
+        """The changes of all flags, the newest first, since this time, or for so long."""
+        async for entry in self._entries(lambda: self._client.history_of_all(since)):
+            yield entry
+
+    async def restore(self, feature_name: str, entry: Entry) -> None:
+        """Makes the flag what it was before this entry, if nothing has changed it since."""
+        await self._call(feature_name, self._client.restore, feature_name, entry)
+
+    async def _entries(self, begin: Callable[[], Iterator[Entry]]) -> AsyncIterator[Entry]:
+        entries = await self._call("", begin)
+        while page := await self._call("", lambda: [*islice(entries, _TURN)]):
+            for entry in page:
+                yield entry
+
     async def _call(self, feature_name: str, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Calls the method in the lane of the flag."""
         loop = asyncio.get_running_loop()
@@ -168,8 +204,7 @@ class AsyncFeatureFlagClient:
                 # The loop was closed meanwhile: no task waits.
                 pass
 
-        lanes = self._own_lanes()
-        lanes[hash(feature_name) % len(lanes)].add(call)
+        self._lanes.of(feature_name).add(call)
         result, error = await called
         try:
             if error is not None:
@@ -178,15 +213,6 @@ class AsyncFeatureFlagClient:
             # The error's traceback has this frame, a cycle otherwise.
             del error
         return result  # type: ignore[return-value]
-
-    def _own_lanes(self) -> tuple[_Lane, ...]:
-        """Those of this process: threads do not survive a fork."""
-        process, lanes = self._lanes
-        if process != os.getpid():
-            executor = ThreadPoolExecutor(self._threads, thread_name_prefix="flipper")
-            lanes = tuple(_Lane(executor) for _ in range(self._threads))
-            self._lanes = (os.getpid(), lanes)
-        return lanes
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._client._store!r})"
@@ -254,8 +280,33 @@ class AsyncFeatureFlag:
         """All meta data, a copy: client data, creation date, conditions and bucketer."""
         return await self._client.get_meta(self._name)
 
+    async def history(self) -> AsyncIterator[Entry]:
+        """The changes of this flag, the newest first, for `async for`."""
+        async for entry in self._client.history(self._name):
+            yield entry
+
+    async def restore(self, entry: Entry) -> None:
+        """Makes the flag what it was before this entry, if nothing has changed it since."""
+        await self._client.restore(self._name, entry)
+
     def __repr__(self) -> str:
         return f"AsyncFeatureFlag({self._name!r})"
+
+
+class _Lanes:
+    """The lanes of flags, in this process: threads do not survive a fork."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._own: tuple[int, tuple[_Lane, ...]] = (0, ())
+
+    def of(self, feature_name: str) -> _Lane:
+        process, lanes = self._own
+        if process != os.getpid():
+            executor = ThreadPoolExecutor(self._threads, thread_name_prefix="flipper")
+            lanes = tuple(_Lane(executor) for _ in range(self._threads))
+            self._own = (os.getpid(), lanes)
+        return lanes[hash(feature_name) % len(lanes)]
 
 
 class _Lane:

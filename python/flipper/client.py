@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _flipper
 from .bucketing.base import AbstractBucketer
@@ -11,9 +12,12 @@ from .conditions import Condition
 from .contrib.interface import AbstractFeatureFlagStore, change_flag
 from .contrib.native import Draft, NativeFeatureFlagStore, store_of
 from .contrib.storage import FeatureFlagStoreMeta
-from .events import EventType, FlipperEventEmitter, IEventEmitter
+from .events import EventType, FlipperEventEmitter, IEventEmitter, RestoreEventType
 from .exceptions import FlagDoesNotExistError, UnreadableFlagError
 from .flag import FeatureFlag
+from .history import Cause, Entry, entries_of, restore, unix_time, with_actor, with_reason, writing
+
+_Client = TypeVar("_Client", bound="FeatureFlagClient")
 
 _DRIVERS = {"boto3", "botocore", "consul", "fakeredis", "flipper_thrift", "psycopg", "redis", "valkey"}
 
@@ -24,6 +28,9 @@ class FeatureFlagClient(_flipper.Client):
     The checks of a store of the Rust library read memory. Of any other store each check and each write is a call of its
     methods.
     """
+
+    # Of what it writes.
+    _cause: Cause | None = None
 
     def __init__(self, store: AbstractFeatureFlagStore) -> None:
         if isinstance(store, (str, type)) or _is_of_driver(store):
@@ -60,6 +67,42 @@ class FeatureFlagClient(_flipper.Client):
             self._flags.replace()
         self._backend = store
 
+    def as_actor(self: _Client, actor: str) -> _Client:
+        """This client, with writes by this actor: 1 to 255 bytes without control characters."""
+        return self._writing(with_actor(self._cause, actor))
+
+    def because(self: _Client, reason: str) -> _Client:
+        """This client, with writes for this reason: 1 byte to 4 KiB."""
+        return self._writing(with_reason(self._cause, reason))
+
+    def _writing(self: _Client, cause: Cause) -> _Client:
+        other = type(self).__new__(type(self))
+        vars(other).update(vars(self), _cause=cause)
+        if self._flags is not None:
+            other._check(self._flags)
+        return other
+
+    def history(self, feature_name: str) -> Iterator[Entry]:
+        """The changes of this flag, the newest first, also those before it was destroyed. Pages of them are read when they are needed.
+
+        An `UnsupportedError` if the store keeps no history.
+        """
+        return entries_of(self._store, feature_name)
+
+    def history_of_all(self, since: datetime | timedelta | None = None) -> Iterator[Entry]:
+        """The changes of all flags, the newest first, since this time, or for so long."""
+        return entries_of(self._store, None, unix_time(since))
+
+    def restore(self, feature_name: str, entry: Entry) -> None:
+        """Makes the flag what it was before this entry: created, destroyed or as it was set. That is a write with an entry of its own.
+
+        A `ConflictError` if anything has changed the flag since.
+        """
+        self._event_emitter.emit(RestoreEventType.PRE_RESTORE, feature_name, entry)
+        with writing(self._cause):
+            restore(self._store, feature_name, entry)
+        self._event_emitter.emit(RestoreEventType.POST_RESTORE, feature_name, entry)
+
     def get_events(self) -> IEventEmitter:
         """What calls subscribers before and after each write of this client."""
         return self._event_emitter
@@ -92,7 +135,8 @@ class FeatureFlagClient(_flipper.Client):
         """Creates a flag. An existing one is overwritten."""
         payload = {"is_enabled": is_enabled, "client_data": client_data}
         self._event_emitter.emit(EventType.PRE_CREATE, feature_name, **payload)
-        self._store.create(feature_name, is_enabled=is_enabled, client_data=client_data)
+        with writing(self._cause):
+            self._store.create(feature_name, is_enabled=is_enabled, client_data=client_data)
         self._event_emitter.emit(EventType.POST_CREATE, feature_name, **payload)
         return self.get(feature_name)
 
@@ -127,7 +171,8 @@ class FeatureFlagClient(_flipper.Client):
         """Destroys the flag."""
         self._must_exist(feature_name)
         self._event_emitter.emit(EventType.PRE_DESTROY, feature_name)
-        self._store.delete(feature_name)
+        with writing(self._cause):
+            self._store.delete(feature_name)
         self._event_emitter.emit(EventType.POST_DESTROY, feature_name)
 
     def add_condition(self, feature_name: str, condition: Condition) -> None:
@@ -200,10 +245,11 @@ class FeatureFlagClient(_flipper.Client):
         self._must_exist(feature_name)
         self._event_emitter.emit(pre, feature_name)
         native = self._native()
-        if native is None:
-            self._store.set(feature_name, is_enabled)
-        else:
-            native.switch(feature_name, is_enabled)
+        with writing(self._cause):
+            if native is None:
+                self._store.set(feature_name, is_enabled)
+            else:
+                native.switch(feature_name, is_enabled)
         self._event_emitter.emit(post, feature_name)
 
     def _change(
@@ -224,10 +270,11 @@ class FeatureFlagClient(_flipper.Client):
                 self._event_emitter.emit(pre, feature_name, payload)
 
         native = self._native()
-        if native is not None:
-            native.change(feature_name, announce)
-        else:
-            change_flag(self._store, feature_name, announce)
+        with writing(self._cause):
+            if native is not None:
+                native.change(feature_name, announce)
+            else:
+                change_flag(self._store, feature_name, announce)
         self._event_emitter.emit(post, feature_name, announced[0])
 
     def __repr__(self) -> str:

@@ -29,6 +29,10 @@ class UnauthorizedError(FlipperError):
     """The store refuses the credentials, or they do not allow the operation."""
 
 
+class UnsupportedError(FlipperError):
+    """The store cannot do this: it keeps no history."""
+
+
 class InvalidBucketerTypeError(FlipperError):
     """A type of bucketers that is not registered."""
 

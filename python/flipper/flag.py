@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from . import _flipper
 from .bucketing.base import AbstractBucketer
 from .conditions import Condition
+from .history import Entry
 
 if TYPE_CHECKING:
     from .client import FeatureFlagClient
@@ -81,6 +82,14 @@ class FeatureFlag(_flipper.Flag):
     def get_meta(self) -> dict[str, Any]:
         """All meta data: client data, creation date, conditions and bucketer."""
         return self._client.get_meta(self._name)
+
+    def history(self) -> Iterator[Entry]:
+        """The changes of this flag, the newest first."""
+        return self._client.history(self._name)
+
+    def restore(self, entry: Entry) -> None:
+        """Makes the flag what it was before this entry, if nothing has changed it since."""
+        self._client.restore(self._name, entry)
 
     def __repr__(self) -> str:
         return f"FeatureFlag({self._name!r})"

@@ -14,6 +14,7 @@ pub(crate) fn exception(py: Python<'_>, error: &Error) -> PyErr {
         ErrorKind::Conflict => "ConflictError",
         ErrorKind::Unavailable => "StoreUnavailableError",
         ErrorKind::Unauthorized => "UnauthorizedError",
+        ErrorKind::Unsupported => "UnsupportedError",
         _ => "FlipperError",
     };
     let class = py.import("flipper.exceptions").and_then(|module| module.getattr(class));

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use flipper::evaluation::Clock;
+use flipper::history::HistoryQuery;
 use flipper::store::{FlagTable, Health, LocalFeatureFlagStore, Precondition, Status};
 use flipper::{
     Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore,
@@ -19,6 +20,7 @@ use pyo3::types::{PyList, PyString};
 use crate::calls::call;
 use crate::errors::{OrRaise, uncopied};
 use crate::forks::{PerProcess, Turn};
+use crate::history::{Cause, Entry, History};
 use crate::objects::{free_dead, keep, text_and_objects};
 
 /// So long a store of a client object is waited for, which may be away when a program starts.
@@ -194,6 +196,12 @@ impl Flags {
         self.read().filter(|_| self.served.own().is_some()).ok_or_else(closed).or_raise(py)
     }
 
+    /// The same, for writes of this cause.
+    fn writer(&self, py: Python<'_>, cause: Option<&Cause>) -> PyResult<blocking::FeatureFlagClient> {
+        let own = self.own(py)?;
+        Ok(cause.map_or_else(|| own.clone(), |cause| own.with_cause(cause.inner.clone())))
+    }
+
     /// Writes. Other threads of Python run meanwhile, but not while memory is written: that takes no time, and they would only make
     /// each other's changes begin again.
     fn write<T: Send>(&self, py: Python<'_>, write: impl FnOnce() -> T + Send) -> T {
@@ -334,11 +342,11 @@ impl Flags {
     }
 
     /// Writes a flag, whatever there is under its name.
-    #[pyo3(signature = (text, objects = None))]
-    fn put(&self, py: Python<'_>, text: &str, objects: Option<Py<PyAny>>) -> PyResult<()> {
+    #[pyo3(signature = (text, objects = None, cause = None))]
+    fn put(&self, py: Python<'_>, text: &str, objects: Option<Py<PyAny>>, cause: Option<&Cause>) -> PyResult<()> {
         let record = self.record(py, text, objects)?;
         record.validate().or_raise(py)?;
-        let client = self.own(py)?;
+        let client = self.writer(py, cause)?;
         self.write(py, || client.put(&record, Precondition::Any)).or_raise(py)?;
         Ok(())
     }
@@ -352,9 +360,10 @@ impl Flags {
 
     /// Writes what `change(text, objects)` makes of the flag, another `(text, objects)`, and calls it again if the flag was
     /// changed in between. What it raises ends the write, with nothing written.
-    fn update(&self, py: Python<'_>, name: &str, change: &Bound<'_, PyAny>) -> PyResult<()> {
+    #[pyo3(signature = (name, change, cause = None))]
+    fn update(&self, py: Python<'_>, name: &str, change: &Bound<'_, PyAny>, cause: Option<&Cause>) -> PyResult<()> {
         let change = change.as_unbound();
-        let client = self.own(py)?;
+        let client = self.writer(py, cause)?;
         let deadline = Instant::now() + WRITE_TIMEOUT;
         let mut raised = None;
         let mut write = || {
@@ -394,13 +403,31 @@ impl Flags {
     }
 
     /// Deletes the flag, if there is one.
-    fn delete(&self, py: Python<'_>, name: &Bound<'_, PyString>) -> PyResult<()> {
+    #[pyo3(signature = (name, cause = None))]
+    fn delete(&self, py: Python<'_>, name: &Bound<'_, PyString>, cause: Option<&Cause>) -> PyResult<()> {
         let Ok(name) = name.to_cow() else { return Ok(()) };
-        let client = self.own(py)?;
+        let client = self.writer(py, cause)?;
         match self.write(py, || client.delete(&name, Precondition::Any)) {
             Err(error) if error.kind() != ErrorKind::FlagNotFound => Err(error).or_raise(py),
             _ => Ok(()),
         }
+    }
+
+    /// The changes of this flag, or of all, the newest first. `since`: leaves out those of times before this one, in seconds of Unix time.
+    #[pyo3(signature = (name = None, since = None))]
+    fn history(&self, py: Python<'_>, name: Option<&str>, since: Option<f64>) -> PyResult<History> {
+        let query = name.map_or_else(HistoryQuery::all, HistoryQuery::of);
+        // Before 1970, and beyond what the clock can count, there is no limit.
+        let since = since.and_then(|since| Duration::try_from_secs_f64(since).ok());
+        let since = since.and_then(|since| UNIX_EPOCH.checked_add(since));
+        Ok(History::new(self.own(py)?.entries(query.since(since))))
+    }
+
+    /// Makes the flag what it was before this entry, if nothing has changed it since.
+    #[pyo3(signature = (name, entry, cause = None))]
+    fn restore(&self, py: Python<'_>, name: &str, entry: &Entry, cause: Option<&Cause>) -> PyResult<()> {
+        let client = self.writer(py, cause)?;
+        self.write(py, || client.restore(name, &entry.inner)).or_raise(py)
     }
 
     /// Why the flags in memory may not be the store's, if so.

@@ -6,6 +6,7 @@ mod client;
 mod errors;
 mod flags;
 mod forks;
+mod history;
 mod objects;
 mod stores;
 
@@ -21,7 +22,9 @@ mod _flipper {
     #[pymodule_export]
     use crate::flags::Flags;
     #[pymodule_export]
-    use crate::objects::register_bucketer;
+    use crate::history::{Cause, Entry, History};
+    #[pymodule_export]
+    use crate::objects::{register_bucketer, salted_bucket};
     #[pymodule_export]
     use crate::stores::{open_consul, open_lax_redis, open_redis, open_url};
     use pyo3::prelude::*;

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
-use flipper::bucketing::{self, CustomBucketer};
+use flipper::bucketing::{self, CustomBucketer, SaltedPercentageBucketer};
 use flipper::context::Attributes;
 use flipper::json::{Json, Object};
 use flipper::{Bucketer, FlagRecord};
@@ -26,6 +26,12 @@ pub(crate) fn register_bucketer(py: Python<'_>, type_name: &str) -> PyResult<()>
         Ok(Arc::new(Stored { type_name: name.clone(), fields }))
     })
     .or_raise(py)
+}
+
+/// The bucket of the salted bucketer, from 0 to 99,999.
+#[pyfunction]
+pub(crate) fn salted_bucket(flag_name: &str, value: &[u8]) -> u32 {
+    SaltedPercentageBucketer::bucket_of(flag_name, value)
 }
 
 /// A bucketer of a registered type.

@@ -77,7 +77,7 @@ fn of_redis(
     // No flag has this version, so that nothing is deleted.
     let none = Precondition::Unchanged(Version::opaque(*b"none"));
     let asked = py.detach(|| match writes {
-        true => blocking::wait(store.delete("flipper", none)).map(drop),
+        true => blocking::wait(store.delete("flipper", none.into())).map(drop),
         false => blocking::wait(store.get("flipper")).map(drop),
     });
     let is_away = match asked {

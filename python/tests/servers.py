@@ -286,7 +286,8 @@ class SeaweedFS:
 
         identities = [identity("key", "Admin", "Read", "List", "Write"), identity("reader", "Read", "List")]
         (self.folder / "s3.json").write_text(json.dumps({"identities": identities}))
-        command = [program, "server", "-dir", str(self.folder), "-ip", "127.0.0.1", "-ip.bind", "127.0.0.1", "-filer", "-s3"]
+        # Else it writes its log into the temporary folder too.
+        command = [program, "-logtostderr=true", "server", "-dir", str(self.folder), "-ip", "127.0.0.1", "-ip.bind", "127.0.0.1", "-filer", "-s3"]
         command += ["-s3.config", str(self.folder / "s3.json"), "-s3.port", str(self.port), "-s3.port.grpc", str(free_port())]
         for part in ("master", "volume", "filer"):
             command += [f"-{part}.port", str(free_port()), f"-{part}.port.grpc", str(free_port())]
@@ -296,7 +297,9 @@ class SeaweedFS:
         # Or a write to a bucket that does not exist makes it.
         command += ["-s3.autoCreateBucket=false"]
         with open(self.folder / "weed.log", "ab") as output:
-            self.running = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+            # For each bucket it makes volumes, by default seven.
+            environment = {**os.environ, "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
+            self.running = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
         wait_until(lambda: answers(self.port, self.running), "SeaweedFS answers")
 
     def kill(self):

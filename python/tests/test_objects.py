@@ -67,7 +67,7 @@ def test_conditions_that_json_cannot_hold(client):
     assert client.is_enabled("F", id=5) is True
 
 
-def test_objects_are_freed_with_their_flag(client):
+def test_objects_are_freed_when_neither_their_flag_nor_its_history_has_them(client):
     bucketer = Unknown()
     dead = weakref.ref(bucketer)
     client.create("F", is_enabled=True)
@@ -77,6 +77,9 @@ def test_objects_are_freed_with_their_flag(client):
     gc.collect()
     assert dead() is not None
     client.create("F")
+    # It could be restored until then.
+    for _ in range(1000):
+        client.disable("F")
     gc.collect()
     assert dead() is None
 
@@ -105,4 +108,8 @@ def test_the_salted_bucketer_is_the_same_in_python(client):
     answers = [client.is_enabled("F", user_id=index) for index in range(200)]
     assert answers == [item.is_enabled(user_id=index) for index in range(200)]
     assert 70 < sum(answers) < 130
+    for value in ["", "7", "ü😀", "\ud800", "x" * 1000, None, True, 1.5, float("inf"), 1 << 70, [1, "x"], {"k": [None]}, list(range(99))]:
+        assert client.is_enabled("F", user_id=value) == item.is_enabled(user_id=value), value
+    # As the Rust documentation has it.
+    assert [bucketer.score("CHECKOUT", {"user_id": value}) for value in (7, "7")] == [0.01889, 0.64719]
     assert client.is_enabled("F") is False and client.is_enabled("F", other=uuid.uuid4()) is False

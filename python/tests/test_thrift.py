@@ -139,6 +139,7 @@ class Processor(FeatureFlagStore.Processor):
             "ReadKnownFlag",
             "ReadKnownFlags",
             "Describe",
+            "History",
         ):
             del self._processMap[name]
 

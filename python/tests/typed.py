@@ -6,16 +6,19 @@ Each line with `type: ignore` is wrong, and both report an ignored line that is 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import flipper
 from flipper import CachedFeatureFlagStore, Condition, FeatureFlag, FeatureFlagClient, MemoryFeatureFlagStore
+from flipper.aio import AsyncFeatureFlagClient
 from flipper.bucketing import ConsistentHashPercentageBucketer, LinearRampPercentage, Percentage, PercentageBucketer
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.contrib.store import AbstractFeatureFlagStore
 from flipper.decorators import is_enabled
 from flipper.events import EventType, FlipperEventSubscriber
 from flipper.exceptions import FlagDoesNotExistError, FlipperError
+from flipper.history import Entry
 
 features = FeatureFlagClient(CachedFeatureFlagStore(MemoryFeatureFlagStore()))
 other: FeatureFlagClient = FeatureFlagClient.connect("memory:")
@@ -36,6 +39,27 @@ def right(user: dict[str, Any]) -> bool:
         raised: FlipperError = error
         raise raised from None
     return on and bool(names) and bool(data)
+
+
+def history() -> dict[str, Any] | None:
+    alice: FeatureFlagClient = features.as_actor("alice").because("incident 42")
+    last: Entry = next(alice.history("A"))
+    when: datetime = last.at
+    who: str | None = last.actor
+    before, after = last.differences()
+    names: list[str] = [entry.name for entry in features.history_of_all(timedelta(hours=2))]
+    names += [entry.verb for entry in features.history_of_all(when)]
+    alice.restore("A", last)
+    features.get("A").restore(next(features.get("A").history()))
+    print(who, before, names)
+    return after
+
+
+async def async_history(client: AsyncFeatureFlagClient) -> list[str]:
+    alice: AsyncFeatureFlagClient = client.as_actor("alice").because("incident 42")
+    async for entry in alice.history("A"):
+        await alice.restore("A", entry)
+    return [entry.source async for entry in client.history_of_all(timedelta(hours=2))]
 
 
 class Listener(FlipperEventSubscriber):
@@ -107,6 +131,11 @@ def wrong() -> None:
     features.add_condition("A", {"plan": "pro"})  # type: ignore[arg-type]
     features.set_bucketer("A", 0.5)  # type: ignore[arg-type]
     features.set_client_data("A", None)  # type: ignore[arg-type]
+    features.as_actor(None)  # type: ignore[arg-type]
+    features.because(42)  # type: ignore[arg-type]
+    features.history_of_all(2.5)  # type: ignore[arg-type]
+    features.restore("A", {"name": "A"})  # type: ignore[arg-type]
+    next(features.history("A")).actor = "bob"  # type: ignore[misc]
     text: str = features.is_enabled("A")  # type: ignore[assignment]
     number: int = features.get("A").name  # type: ignore[assignment]
     features.get("A").name = "B"  # type: ignore[misc]

@@ -71,7 +71,7 @@ fn record(number: usize) -> FlagRecord {
 fn bulk(store: &impl FeatureFlagStore, records: &[FlagRecord]) -> Duration {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let started = Instant::now();
-    let results = runtime.block_on(store.put_all(records, Precondition::Any));
+    let results = runtime.block_on(store.put_all(records, Precondition::Any.into()));
     assert!(results.iter().all(Result::is_ok));
     started.elapsed()
 }

@@ -1,14 +1,15 @@
+use flipper::__words::attribute;
 use flipper::evaluation::Reason;
 use flipper::json::Json;
 use flipper::{Bucketer, Context, FlagRecord};
 
 use crate::args::Check;
-use crate::commands::{evaluate, json_or_text};
+use crate::commands::evaluate;
 use crate::failure::Done;
 use crate::names;
 use crate::text::{json_type, plain, value};
 
-/// Suffix of an attribute's name: the value is text, even if it parses as JSON.
+/// As [`attribute`] reads it.
 const TEXT: &str = ":text";
 
 pub(crate) struct Attribute<'a> {
@@ -19,10 +20,8 @@ pub(crate) struct Attribute<'a> {
 
 impl<'a> Attribute<'a> {
     fn read(key: &'a str, written: &'a str) -> Self {
-        match key.strip_suffix(TEXT).filter(|key| !key.is_empty()) {
-            Some(key) => Self { key, written, json: written.into() },
-            None => Self { key, written, json: json_or_text(written) },
-        }
+        let (key, json) = attribute(key, written);
+        Self { key, written, json }
     }
 
     fn is_text(&self) -> bool {

@@ -1,155 +1,44 @@
-use flipper::json::Json;
-use flipper::{Bucketer, FlagRecord};
+use flipper::__words::{Changed, difference};
+use flipper::FlagRecord;
+use flipper::history::Entry;
 
-use crate::text::{date, now, percent, plain, value};
+use crate::follow::State;
+use crate::output::{NOTE, OFF, ON, styled};
+use crate::text::plain;
+pub(crate) use flipper::__words::{choice, fields, hashed, rollout, share_of, targeting, unknown};
 
-const DESCRIPTION: &str = "description";
-
-/// A strict flag: a condition on a missing attribute does not hold.
-const STRICT: &str = "strict";
-
-pub(crate) fn description(record: &FlagRecord) -> Option<&str> {
-    record.client_data().get(DESCRIPTION)?.as_str()
-}
-
-/// Which callers an enabled flag is on for; `None` for all.
-pub(crate) fn targeting(record: &FlagRecord) -> Option<String> {
-    let deny = record.deny_conditions().iter().map(|deny| format!("not if {deny}"));
-    let conditions = record.conditions().iter().map(ToString::to_string);
-    let strict = record.is_strict().then(|| STRICT.to_owned());
-    let parts: Vec<_> = deny.chain(conditions).chain(strict).chain(rollout(record.bucketer())).collect();
-    (!parts.is_empty()).then(|| parts.join("; "))
-}
-
-/// The share, the attributes that choose callers, and the current share of a ramp.
-pub(crate) fn rollout(bucketer: &Bucketer) -> Option<String> {
-    let settled = settled_rollout(bucketer)?;
-    Some(match ramp(bucketer).and_then(|ramp| ramp.now()) {
-        Some(share) => format!("{settled}, now {:.1}%", share * 100.0),
-        None => settled,
-    })
-}
-
-/// The same without the current share, which differs from one look to the next.
-fn settled_rollout(bucketer: &Bucketer) -> Option<String> {
-    Some(match bucketer {
-        Bucketer::NoOp => return None,
-        Bucketer::Percentage(_) | Bucketer::ConsistentHash(_) | Bucketer::Salted(_) => {
-            format!("{} {}", share_of(bucketer), choice(bucketer))
+/// A sign and what differs, on one line.
+pub(crate) fn change(before: Option<&State>, after: Option<&State>) -> (String, String) {
+    match (before, after) {
+        (_, None) => (styled(OFF, "-"), "destroyed".to_owned()),
+        (_, Some(Err(why))) => (styled(NOTE, "!"), format!("cannot be read any more: {}", plain(why.reason()))),
+        (Some(Ok(before)), Some(Ok(after))) => ("~".to_owned(), changes(before, after)),
+        (_, Some(Ok(after))) => {
+            let all = fields(after).into_iter().filter(|(what, _)| what != "created");
+            (styled(ON, "+"), all.map(|(what, how)| format!("{what}: {how}")).collect::<Vec<_>>().join(", "))
         }
-        _ => choice(bucketer),
-    })
-}
-
-pub(crate) fn choice(bucketer: &Bucketer) -> String {
-    match bucketer {
-        Bucketer::NoOp => String::new(),
-        Bucketer::Percentage(_) => "of all checks, at random".to_owned(),
-        Bucketer::ConsistentHash(hash) => {
-            let keys: Vec<_> = hash.keys().map(|key| plain(key).into_owned()).collect();
-            let by = if keys.is_empty() { "all attributes".to_owned() } else { keys.join(", ") };
-            format!("by {by}")
-        }
-        Bucketer::Salted(salted) => format!("by {}, salted", plain(salted.bucket_by())),
-        other => format!("bucketer {}", plain(other.bucketer_type())),
     }
 }
 
-/// The attributes that choose callers.
-pub(crate) fn hashed(bucketer: &Bucketer) -> Vec<&str> {
-    match bucketer {
-        Bucketer::ConsistentHash(hash) => hash.keys().collect(),
-        Bucketer::Salted(salted) => vec![salted.bucket_by()],
-        _ => Vec::new(),
+fn changes(before: &FlagRecord, after: &FlagRecord) -> String {
+    let changes: Vec<_> = difference(Some(before), Some(after)).into_iter().map(one).collect();
+    if changes.is_empty() { "the same, with another spelling".to_owned() } else { changes.join(", ") }
+}
+
+fn one(Changed { what, before, after }: Changed) -> String {
+    match (before, after) {
+        (Some(before), Some(after)) => format!("{what}: {before} -> {after}"),
+        (Some(before), None) => format!("{what} removed: {before}"),
+        (None, after) => format!("{what}: {}", after.unwrap_or_default()),
     }
 }
 
-/// `25%`, `0% to 100% until …`
-pub(crate) fn share_of(bucketer: &Bucketer) -> String {
-    if let Some(ramp) = ramp(bucketer) {
-        let until = if ramp.is_over() { "since" } else { "until" };
-        return format!("{} to {} {until} {}", percent(ramp.first), percent(ramp.last), date(ramp.end() as i64));
+/// `by alice (command): incident 42`
+pub(crate) fn who(entry: &Entry) -> String {
+    if entry.cause.is_none() {
+        return styled(NOTE, "changed outside");
     }
-    let stored = bucketer.to_json();
-    match stored.get("percentage").and_then(|percentage| percentage.get("value")) {
-        Some(stored) => stored.as_f64().map_or_else(|| format!("{} (not a number)", value(stored)), percent),
-        None => "no percentage".to_owned(),
-    }
-}
-
-/// A share that grows over time. Shares are from 0 to 1, times in seconds.
-pub(crate) struct Ramp {
-    first: f64,
-    pub(crate) last: f64,
-    start: f64,
-    seconds: f64,
-}
-
-impl Ramp {
-    fn end(&self) -> f64 {
-        self.start + self.seconds
-    }
-
-    pub(crate) fn is_over(&self) -> bool {
-        self.end() <= now() as f64
-    }
-
-    /// The current share; `None` once the ramp is over.
-    fn now(&self) -> Option<f64> {
-        let part = ((now() as f64 - self.start) / self.seconds).max(0.0);
-        (!self.is_over()).then_some(self.first + (self.last - self.first) * part)
-    }
-}
-
-pub(crate) fn ramp(bucketer: &Bucketer) -> Option<Ramp> {
-    let stored = bucketer.to_json();
-    let percentage = stored.get("percentage")?;
-    let number = |key: &str| percentage.get(key).and_then(Json::as_f64);
-    Some(Ramp {
-        first: number("initial_value")?,
-        last: number("final_value")?,
-        start: number("initial_time")?,
-        seconds: number("ramp_duration")?,
-    })
-}
-
-/// All fields of a flag as names and values. Two states of a flag are compared by them.
-pub(crate) fn fields(record: &FlagRecord) -> Vec<(String, String)> {
-    let mut fields = vec![("enabled".to_owned(), record.is_enabled().to_string())];
-    match record.client_data() {
-        Json::Object(data) => {
-            fields.extend(data.iter().map(|(key, data)| (format!("data {}", plain(key)), value(data))));
-        }
-        other => fields.push(("data".to_owned(), value(other))),
-    }
-    fields.extend(record.conditions().iter().map(|each| ("condition".to_owned(), each.to_string())));
-    fields.extend(record.deny_conditions().iter().map(|each| ("deny condition".to_owned(), each.to_string())));
-    fields.extend(record.is_strict().then(|| ("conditions".to_owned(), STRICT.to_owned())));
-    fields.extend(settled_rollout(record.bucketer()).map(|rollout| ("rollout".to_owned(), rollout)));
-    fields.push(("created".to_owned(), record.created_date().map_or_else(|| "unknown".to_owned(), date)));
-    fields.extend(unknown(record));
-    fields
-}
-
-pub(crate) fn unknown(record: &FlagRecord) -> Vec<(String, String)> {
-    const KNOWN: [&str; 9] = [
-        "feature_name",
-        "is_enabled",
-        "meta",
-        "client_data",
-        "created_date",
-        "conditions",
-        "bucketer",
-        "deny_conditions",
-        "strict_conditions",
-    ];
-    let stored = Json::parse(&record.to_json()).unwrap_or_default();
-    let meta = record.meta();
-    let mut unknown = Vec::new();
-    for (prefix, object) in [("", &stored), ("meta ", &meta)] {
-        let fields = object.as_object().into_iter().flat_map(|object| object.iter());
-        let fields = fields.filter(|(key, _)| !KNOWN.contains(key));
-        unknown.extend(fields.map(|(key, data)| (format!("{prefix}{}", plain(key)), value(data))));
-    }
-    unknown
+    let actor = entry.actor().map(|actor| format!("by {} ", plain(actor))).unwrap_or_default();
+    let reason = entry.reason().map(|reason| format!(": {}", plain(reason))).unwrap_or_default();
+    format!("{actor}({}){reason}", plain(entry.source()))
 }

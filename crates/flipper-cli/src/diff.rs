@@ -1,7 +1,7 @@
+use flipper::__words::{Changed, difference};
 use flipper::FlagRecord;
 use flipper::json::{Json, Object};
 
-use crate::describe::fields;
 use crate::output::{OFF, ON, STRONG, object, or_null, styled};
 use crate::text::quoted;
 
@@ -35,19 +35,11 @@ impl Difference<'_> {
             (_, None) => styled(OFF, "-"),
             _ => "~".to_owned(),
         };
-        let of = |record: Option<&FlagRecord>| record.map(fields).unwrap_or_default();
-        let (old, new) = (of(self.before), of(self.after));
-        let added = |(what, how): &(String, String)| styled(ON, format_args!("  + {what}: {how}"));
-        let removed = |(what, how): &(String, String)| styled(OFF, format_args!("  - {what}: {how}"));
         let mut lines = vec![format!("{head} {}", styled(STRONG, quoted(self.name)))];
-        let mut only_new: Vec<_> = new.iter().filter(|field| !old.contains(field)).collect();
-        for field in old.iter().filter(|field| !new.contains(field)) {
-            lines.push(removed(field));
-            if let Some(index) = only_new.iter().position(|new| new.0 == field.0) {
-                lines.push(added(only_new.remove(index)));
-            }
+        for Changed { what, before, after } in difference(self.before, self.after) {
+            lines.extend(before.map(|how| styled(OFF, format_args!("  - {what}: {how}"))));
+            lines.extend(after.map(|how| styled(ON, format_args!("  + {what}: {how}"))));
         }
-        lines.extend(only_new.into_iter().map(added));
         if lines.len() == 1 {
             lines.push("  the same, with another spelling".to_owned());
         }

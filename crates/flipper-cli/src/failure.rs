@@ -14,7 +14,7 @@ pub(crate) type Done<T = ()> = Result<T, Failure>;
 pub(crate) enum Code {
     /// The reader has closed our output: not an error.
     OutputClosed = 0,
-    /// `check`: a flag is off. `doctor`: there are problems.
+    /// `check`: a flag is off. `doctor`, `lint`: there are problems.
     Off = 1,
     /// The command is wrong: arguments, a name, a file.
     Usage = 2,
@@ -65,6 +65,14 @@ impl Failure {
     pub(crate) fn exists(name: &str, store: &str) -> Self {
         let message = format!("flag {} exists already in {store}", quoted(name));
         Self::new(Code::Usage, ErrorKind::FlagExists.code(), message).flag(name)
+    }
+
+    pub(crate) fn conflict(name: &str, message: String) -> Self {
+        Self::new(Code::Store, ErrorKind::Conflict.code(), message).flag(name)
+    }
+
+    pub(crate) fn corrupt(name: &str, message: String) -> Self {
+        Self::new(Code::Store, ErrorKind::Corrupt.code(), message).flag(name)
     }
 
     /// Prints nothing and sets only the exit code.

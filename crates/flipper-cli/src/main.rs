@@ -1,5 +1,6 @@
 //! The `flipper` command: manage, watch, move and serve feature flags from a terminal.
 
+mod actor;
 mod args;
 mod caller;
 mod change;
@@ -20,6 +21,7 @@ mod progress;
 mod records;
 mod refused;
 mod session;
+mod settled;
 mod store;
 mod suggest;
 mod table;

@@ -3,9 +3,13 @@
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use flipper::history::Cause;
+
+use crate::actor::actor;
 use crate::args::Global;
-use crate::failure::{Code, Done, Failure};
+use crate::failure::{Code, Done, Failure, message_of};
 use crate::names;
 use crate::output::Output;
 use crate::store::{Choice, Purpose, Store};
@@ -14,13 +18,15 @@ use crate::text::thousands;
 pub(crate) struct Session {
     pub(crate) out: Output,
     store: Option<OsString>,
+    /// Of all that the command writes.
+    cause: Arc<Cause>,
     /// The worst failure of one of several flags, already reported.
     worst: Option<Code>,
 }
 
 impl Session {
     pub(crate) fn new(global: Global) -> Self {
-        Self { out: Output::new(global.json), store: global.store, worst: None }
+        Self { out: Output::new(global.json), store: global.store, cause: Arc::default(), worst: None }
     }
 
     pub(crate) fn choice(&self) -> Done<Choice> {
@@ -33,7 +39,28 @@ impl Session {
     }
 
     pub(crate) fn open(&self, purpose: Purpose) -> Done<Store> {
-        Store::open(&self.choice()?.location, purpose)
+        Ok(self.writing(Store::open(&self.choice()?.location, purpose)?))
+    }
+
+    /// A store whose history is to say who writes and why.
+    pub(crate) fn writing(&self, store: Store) -> Store {
+        store.caused_by(self.cause.clone())
+    }
+
+    pub(crate) fn write_because(&mut self, reason: Option<&str>) -> Done {
+        let wrong = |what: &str| {
+            let what = what.to_owned();
+            move |error: flipper::Error| Failure::usage(format!("{what}: {}", message_of(&error)))
+        };
+        let mut cause = Cause::default().with_source("command").map_err(wrong("source"))?;
+        if let Some(actor) = actor()? {
+            cause = cause.with_actor(actor).map_err(wrong("FLIPPER_ACTOR"))?;
+        }
+        if let Some(reason) = reason {
+            cause = cause.with_reason(reason).map_err(wrong("--because"))?;
+        }
+        self.cause = Arc::new(cause);
+        Ok(())
     }
 
     /// Reports a failure; the command goes on with other flags.

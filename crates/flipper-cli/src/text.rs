@@ -1,11 +1,8 @@
 //! Formats names, numbers and times for people.
 
-use std::borrow::Cow;
 use std::ffi::OsStr;
-use std::fmt::Write;
-use std::time::{Duration, SystemTime};
 
-use flipper::json::Json;
+pub(crate) use flipper::__words::{date, json_type, now, plain, value};
 
 pub(crate) const UTF_8_MARK: &[u8] = "\u{feff}".as_bytes();
 
@@ -22,7 +19,7 @@ pub(crate) fn quoted(name: &str) -> String {
     if !name.is_empty() && !name.starts_with('-') && name.chars().all(is_plain) {
         return name.to_owned();
     }
-    if name.chars().any(is_unprintable) {
+    if plain(name) != name {
         return format!("$'{}'", plain(&name.replace('\\', "\\\\").replace('\'', "\\'")));
     }
     format!("'{}'", name.replace('\'', r"'\''"))
@@ -34,26 +31,6 @@ pub(crate) fn some<'a>(names: impl Iterator<Item = &'a str>) -> String {
         shown[NAMED] = "…".to_owned();
     }
     shown.join(", ")
-}
-
-/// Escapes characters that control a terminal or change the writing direction.
-pub(crate) fn plain(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_unprintable) {
-        return Cow::Borrowed(text);
-    }
-    let mut plain = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        // Writing to a string never fails.
-        let _ = match c {
-            '\n' => plain.write_str("\\n"),
-            '\t' => plain.write_str("\\t"),
-            '\r' => plain.write_str("\\r"),
-            c if is_unprintable(c) && u32::from(c) < 0x100 => write!(plain, "\\x{:02x}", u32::from(c)),
-            c if is_unprintable(c) => write!(plain, "\\u{:04x}", u32::from(c)),
-            c => plain.write_char(c),
-        };
-    }
-    Cow::Owned(plain)
 }
 
 /// A file name, with bytes that are not UTF-8 escaped.
@@ -79,33 +56,6 @@ pub(crate) fn after<'a>(text: &'a OsStr, beginning: &str) -> Option<&'a OsStr> {
     }
 }
 
-fn is_unprintable(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// JSON with letters beyond ASCII unescaped.
-pub(crate) fn value(json: &Json) -> String {
-    match json {
-        Json::String(text) => {
-            let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
-            format!("\"{}\"", plain(&escaped))
-        }
-        Json::Array(items) => format!("[{}]", items.iter().map(value).collect::<Vec<_>>().join(", ")),
-        other => other.to_string(),
-    }
-}
-
-pub(crate) fn json_type(json: &Json) -> &'static str {
-    match json {
-        Json::Null => "null",
-        Json::Bool(_) => "a boolean",
-        Json::Number(_) => "a number",
-        Json::String(_) | Json::LoneSurrogates(_) => "a string",
-        Json::Array(_) => "an array",
-        Json::Object(_) => "an object",
-    }
-}
-
 /// `1 flag`, `12,000 flags`.
 pub(crate) fn count(number: usize, what: &str) -> String {
     format!("{} {what}{}", thousands(number), if number == 1 { "" } else { "s" })
@@ -123,12 +73,6 @@ pub(crate) fn thousands(number: usize) -> String {
     text
 }
 
-/// Seconds since 1970.
-pub(crate) fn now() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-}
-
 /// The age of a Unix time: `now`, `5 min`, `3 h`, `12 d`, `4 y`.
 pub(crate) fn age(since: i64) -> String {
     match u64::try_from(now().saturating_sub(since)) {
@@ -139,22 +83,6 @@ pub(crate) fn age(since: i64) -> String {
         Ok(seconds) if seconds < 730 * DAY => format!("{} d", seconds / DAY),
         Ok(seconds) => format!("{} y", seconds / (365 * DAY)),
     }
-}
-
-pub(crate) fn date(seconds: i64) -> String {
-    let time =
-        u64::try_from(seconds).ok().and_then(|since| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(since)));
-    match time {
-        // Years of five digits are not RFC 3339.
-        Some(time) if seconds < 253_402_300_800 => humantime::format_rfc3339_seconds(time).to_string(),
-        _ => format!("Unix time {seconds}"),
-    }
-}
-
-/// A share from 0 to 1 as a percentage, rounded to 0.0001%.
-pub(crate) fn percent(share: f64) -> String {
-    let percent = (share * 100.0 * 10_000.0).round() / 10_000.0;
-    format!("{percent}%")
 }
 
 #[cfg(test)]
@@ -179,12 +107,6 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_are_escaped() {
-        assert_eq!(plain("a\u{1b}]0;x\u{7}\u{202e}\u{9b}b"), "a\\x1b]0;x\\x07\\u202e\\x9bb");
-        assert_eq!(value(&Json::from("é\"\n\u{1b}")), "\"é\\\"\\n\\x1b\"");
-    }
-
-    #[test]
     #[cfg(unix)]
     fn file_names_are_bytes() {
         use std::os::unix::ffi::OsStrExt;
@@ -199,10 +121,7 @@ mod tests {
     fn numbers_and_times() {
         assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!((count(1, "flag"), count(2, "flag")), ("1 flag".to_owned(), "2 flags".to_owned()));
-        assert_eq!([0.25, 0.1 + 0.2, 1.0, 0.000_05].map(percent), ["25%", "30%", "100%", "0.005%"]);
         let ago = |seconds| age(now() - seconds);
         assert_eq!([5, 300, 7200, 86_400 * 3, 86_400 * 900].map(ago), ["now", "5 min", "2 h", "3 d", "2 y"]);
-        assert_eq!(date(1_700_000_000), "2023-11-14T22:13:20Z");
-        assert_eq!([date(-1), date(i64::MAX)], ["Unix time -1", "Unix time 9223372036854775807"]);
     }
 }

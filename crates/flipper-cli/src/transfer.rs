@@ -122,7 +122,9 @@ pub(crate) async fn apply(
         while !records.is_empty() {
             let started = Instant::now();
             // Reads the next batch while the store writes this one.
-            let batch = join(store.inner.put_all(&records, when.clone()), async { take(source, &mut rest, size) });
+            let batch = join(store.inner.put_all(&records, store.options(when.clone())), async {
+                take(source, &mut rest, size)
+            });
             let batch = work.interrupt.soon(batch).await;
             let (results, next) = batch.map_err(|code| work.stopped(code, records.len()))?;
             work.note(records.iter().map(FlagRecord::name), results, counter)?;
@@ -136,7 +138,7 @@ pub(crate) async fn apply(
     }
     if mode.destroy {
         for (name, version) in &plan.only_in_target {
-            let delete = store.inner.delete(name, Precondition::Unchanged(version.clone()));
+            let delete = store.inner.delete(name, store.options(Precondition::Unchanged(version.clone())));
             let result = work.interrupt.soon(delete).await.map_err(|code| work.stopped(code, 1))?;
             work.note([name.as_str()], vec![result], |tally| &mut tally.destroyed)?;
         }

@@ -54,6 +54,9 @@ fn all_commands() {
         ("change", "create A B"),
         ("change", "create C --enable --data '{\"description\": \"c\"}'"),
         ("change", "create C --if-missing"),
+        ("entry", "history"),
+        ("change", "disable C --because 'too late'"),
+        ("change", "undo C --yes --because 'too early'"),
         ("change", "create D --dry-run"),
         ("change", "enable A B"),
         ("change", "disable B"),
@@ -68,7 +71,10 @@ fn all_commands() {
         ("record", "get A B"),
         ("flags", "list"),
         ("flags", "list --enabled"),
-        ("flags", "stale --older-than 0s"),
+        ("flags", "list --owner shop"),
+        ("stale", "stale --older-than 0s"),
+        ("lint", "lint"),
+        ("lint", "lint --rule name --name-pattern '[A-Z]+'"),
         ("check", "check A B n=1"),
         ("check", "check A"),
         ("check", "evaluate A B n=3"),
@@ -127,7 +133,11 @@ fn all_commands() {
     sync.signal(Signal::INT);
 
     if let Some(server) = PostgresServer::start() {
-        let command = |arguments: &[&str]| run(flipper(home.path(), &server.url()).args(arguments).arg("--json")).1;
+        let command = |arguments: &[&str]| {
+            let (_, out, err) = run(flipper(home.path(), &server.url()).args(arguments).arg("--json"));
+            assert!(!out.is_empty(), "{arguments:?}: {err}");
+            out
+        };
         command(&["create", "A"]);
         schema.check("feed", &command(&["postgres", "install"]));
         schema.check("feed_status", &command(&["postgres", "status"]));
@@ -136,7 +146,7 @@ fn all_commands() {
         schema.used.extend(["feed", "feed_status"].map(str::to_owned));
     }
 
-    schema.used.extend(["changes", "checks", "finding", "record_or_null"].map(str::to_owned));
+    schema.used.extend(["changes", "checks", "finding", "flag", "record_or_null"].map(str::to_owned));
     let defined: BTreeSet<String> = schema.document["$defs"].as_object().unwrap().keys().cloned().collect();
     assert_eq!(schema.used, defined, "every definition has its command");
 }

@@ -24,7 +24,7 @@ fn create(home: &Path, name: &str, bytes: usize) {
     // Not with the command, whose limit is half of this.
     let file = SqliteFeatureFlagStore::new(home.join("from.db")).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(file.put(&FlagRecord::from_json(record).unwrap(), Precondition::Any)).unwrap();
+    runtime.block_on(file.put(&FlagRecord::from_json(record).unwrap(), Precondition::Any.into())).unwrap();
 }
 
 fn names(home: &Path, store: &str) -> Vec<String> {
@@ -102,7 +102,8 @@ fn a_token_that_may_not_write() {
     let Some(consul) = ConsulAgent::options().acl().start() else { return };
     consul.policy("read", r#"key_prefix "" { policy = "read" }"#);
     consul.token(READER, "read");
-    consul.policy("some", r#"key_prefix "" { policy = "read" } key "flags/A" { policy = "write" }"#);
+    let some = r#"key_prefix "" { policy = "read" } key "flags/A" { policy = "write" } key_prefix ".flags.history/" { policy = "write" }"#;
+    consul.policy("some", some);
     consul.token(SOME, "some");
     let home = tempfile::tempdir().unwrap();
     let to = format!("consul://{}/flags", consul.address());

@@ -423,3 +423,33 @@ impl Connection {
         (status, closes)
     }
 }
+
+/// The server knows who acts; the command says why.
+#[test]
+fn history_and_undo_through_the_server() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let ops = token(home, &["ops", "--role", "write"]);
+    for (options, actor) in [(&["--tokens", "tokens.json"][..], "ops"), (&[][..], "you")] {
+        let (_server, url) = serve(home, options);
+        let ask = |arguments: &[&str]| {
+            let mut command = flipper(home, &url);
+            succeed(command.env("FLIPPER_TOKEN", &ops).args(arguments))
+        };
+        let mut watch = flipper(home, &url);
+        let mut watch = Running::start(watch.env("FLIPPER_TOKEN", &ops).args(["watch"]));
+        watch.line("following");
+        ask(&["create", "F", "--because", "for the demo"]);
+        ask(&["enable", "F", "--because", "incident 42"]);
+        watch.line(&format!("by {actor} (command): incident 42"));
+        let history = ask(&["history", "F"]);
+        let lines: Vec<_> = history.lines().collect();
+        assert_eq!(lines.len(), 2, "{history}");
+        assert!(lines[0].ends_with(&format!("by {actor} (command): incident 42")), "{history}");
+        assert!(lines[1].ends_with(&format!("by {actor} (command): for the demo")), "{history}");
+        assert!(ask(&["history", "--json"]).contains(r#""verb": "enable""#));
+        ask(&["undo", "F", "--yes"]);
+        assert!(ask(&["get", "F", "--json"]).contains(r#""is_enabled": false"#));
+        assert!(ask(&["history", "F", "--limit", "1", "--json"]).contains(r#""verb": "restore""#));
+    }
+}

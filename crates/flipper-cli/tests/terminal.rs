@@ -68,6 +68,37 @@ fn destroy_asks() {
 }
 
 #[test]
+fn undo_shows_what_was_changed_while_it_asked() {
+    let home = Home::new();
+    succeed(home.flipper().args(["client-data", "set", "OLD", "owner=shop"]));
+    let undo = |meanwhile: &[&str], answer: &str| {
+        let mut terminal = Terminal::start(home.flipper().args(["undo", "OLD"]).env("NO_COLOR", "1"), 120);
+        terminal.expect("undo `set_client_data` of OLD, by you (command), in sqlite:flags.db? [y/N]");
+        if !meanwhile.is_empty() {
+            succeed(home.flipper().env("FLIPPER_ACTOR", "bob").args(meanwhile));
+        }
+        terminal.enter(answer);
+        terminal.end()
+    };
+    let (code, shown) = undo(&[], "n\n");
+    assert!(code == Some(2) && shown.contains("OLD stays as it is"), "{shown}");
+
+    let (code, shown) = undo(&["enable", "OLD", "--because", "incident 42"], "y\n");
+    assert_eq!(code, Some(4), "{shown}");
+    for part in [
+        "- data owner: \"shop\"",
+        "error: OLD was changed since, by bob (command): incident 42, and stays as it is now",
+        "- enabled: false",
+        "+ enabled: true",
+        "`flipper undo OLD` shows that change",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let data = succeed(home.flipper().args(["client-data", "get", "OLD"]));
+    assert_eq!(data.trim(), r#"{"owner": "shop"}"#);
+}
+
+#[test]
 fn the_end_of_input_is_no_consent() {
     let home = Home::new();
     let mut terminal = Terminal::start(home.flipper().args(["destroy", "OLD"]), 100);

@@ -40,7 +40,7 @@ fn follow(port: u16) -> Mirror {
 fn write(store: &SqliteFeatureFlagStore, name: &str, number: i64) {
     let mut record = FlagRecord::new(name, 7);
     record.set_client_data(Json::parse(&format!(r#"{{"n": {number}}}"#)).unwrap().as_object().unwrap().clone());
-    block_on(store.put(&record, Precondition::Any)).unwrap();
+    block_on(store.put(&record, Precondition::Any.into())).unwrap();
 }
 
 fn write_all(store: &SqliteFeatureFlagStore, number: i64) {
@@ -174,7 +174,7 @@ fn alternate(home: &Path, store: &SqliteFeatureFlagStore, other: &SqliteFeatureF
                 followers.iter().all(|mirror| mirror.status().is_live() && has(mirror, number))
             });
             for name in ["X2", "X3"] {
-                let _ = block_on(other.delete(name, Precondition::Any));
+                let _ = block_on(other.delete(name, Precondition::Any.into()));
             }
         }
     });

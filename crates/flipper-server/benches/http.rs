@@ -1,7 +1,7 @@
 //! The server beside bare axum handlers that return the same bytes, and beside a bare broadcast; memory of a follower. Each server has its
 //! own process.
 //!
-//! `cargo bench --package flipper-server --bench http -- [rates] [flips]`
+//! `cargo bench --package flipper-server --bench http -- [rates] [writes] [flips]`
 
 #![allow(
     clippy::expect_used,
@@ -23,11 +23,12 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{get, post};
 use bytes::Bytes;
+use flipper::MemoryFeatureFlagStore;
 use flipper_testkit::{can_open, resident_memory};
 use tokio::sync::broadcast;
 
 use common::followers::{Followers, marker};
-use common::server::{Connection, Server, request, serve_origin, wait_for_parent};
+use common::server::{Connection, Server, request, serve_flags, serve_origin, wait_for_parent};
 use common::{quantile, runtime};
 
 const CONNECTIONS: usize = 16;
@@ -35,6 +36,7 @@ const RUN: Duration = Duration::from_secs(2);
 const ROUNDS: usize = 5;
 const FOLLOWERS: usize = 2000;
 const FLIPS: usize = 40;
+const WRITES: usize = 4000;
 
 fn main() {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -42,16 +44,21 @@ fn main() {
     arguments.retain(|argument| argument != "--bench");
     match arguments.first().map(String::as_str) {
         Some("serve-ours") => return serve_origin(),
+        Some("serve-forgetful") => return serve_flags(MemoryFeatureFlagStore::new().without_history()),
         Some("serve-bare") => return serve_bare(),
         _ => {}
     }
     let asked = |what: &str| arguments.is_empty() || arguments.iter().any(|argument| argument == what);
     if !whole {
         // `cargo test` only checks that this runs.
+        writes(3);
         return flips(20, 3);
     }
     if asked("rates") {
         rates();
+    }
+    if asked("writes") {
+        writes(WRITES);
     }
     if asked("flips") && can_open(3 * FOLLOWERS as u64, "flips") {
         flips(FOLLOWERS, FLIPS);
@@ -133,6 +140,30 @@ fn rates() {
         }
         let [own, same] = [our_rates, bare_rates].map(median);
         println!("| {what} | {own:.0} | {same:.0} | {:.2} |", own / same);
+    }
+}
+
+/// A write with its entry in the history beside one without, in turns, so that other load hits both alike.
+fn writes(count: usize) {
+    let servers = [Server::start("serve-ours", &[]), Server::start("serve-forgetful", &[])];
+    let mut connections = servers.each_ref().map(|server| Connection::open(server.address));
+    let head = "PATCH /api/v1/flags/F7 HTTP/1.1\r\nFlipper-Actor: alice\r\nFlipper-Reason: incident%2042";
+    let requests = ["true", "false"].map(|state| {
+        let text = request("PATCH /api/v1/flags/F7", format!(r#"{{"enabled": {state}}}"#).as_bytes());
+        String::from_utf8(text).unwrap().replacen("PATCH /api/v1/flags/F7 HTTP/1.1", head, 1).into_bytes()
+    });
+    let mut times: [Vec<f64>; 2] = Default::default();
+    for number in 0..count {
+        for (connection, times) in connections.iter_mut().zip(&mut times) {
+            let began = Instant::now();
+            connection.exchange(&requests[number % 2]);
+            times.push(began.elapsed().as_secs_f64() * 1e6);
+        }
+    }
+    println!("\n| a write over HTTP, to memory | with history | without | ratio |\n|---|---|---|---|");
+    for (what, part) in [("p50", 0.5), ("p99", 0.99)] {
+        let [with, without] = times.each_ref().map(|times| quantile(times.clone(), part));
+        println!("| {what} | {with:.0} µs | {without:.0} µs | {:.2} |", with / without);
     }
 }
 

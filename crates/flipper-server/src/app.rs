@@ -30,6 +30,8 @@ pub struct App {
     pub(crate) changes: Arc<Changes>,
     pub(crate) counts: Arc<Counts>,
     pub(crate) ofrep: ofrep::Options,
+    #[cfg(feature = "page")]
+    pub(crate) page: Option<crate::page::Page>,
     /// Becomes true once, and then nothing new should begin here.
     pub(crate) draining: Arc<watch::Sender<bool>>,
 }
@@ -39,7 +41,7 @@ impl App {
     #[must_use]
     pub fn new(store: Arc<dyn LocalFeatureFlagStore>) -> Self {
         Self {
-            features: FeatureFlagClient::new(store.clone()),
+            features: FeatureFlagClient::new(store.clone()).with_source("api"),
             store,
             access: AccessControl::new(),
             limits: Limits::default(),
@@ -49,6 +51,8 @@ impl App {
             changes: Arc::default(),
             counts: Arc::default(),
             ofrep: ofrep::Options::default(),
+            #[cfg(feature = "page")]
+            page: None,
             draining: Arc::new(watch::Sender::new(false)),
         }
     }
@@ -146,7 +150,10 @@ impl App {
     fn protected(app: &Arc<Self>, routes: Router) -> Router {
         let access = app.access.clone().pages_of(app.ofrep.origins());
         let around = Around::new(app.clone(), Some(access));
-        ofrep::cors(app, ofrep::routes(app.clone(), &around).merge(around.routes(routes)))
+        let routes = ofrep::cors(app, ofrep::routes(app.clone(), &around).merge(around.routes(routes)));
+        #[cfg(feature = "page")]
+        let routes = crate::page::beside(routes, app);
+        routes
     }
 
     fn operations(app: Arc<Self>) -> Router {

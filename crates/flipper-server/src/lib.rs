@@ -11,6 +11,8 @@ mod limits;
 mod metrics;
 mod ofrep;
 mod operations;
+#[cfg(feature = "page")]
+mod page;
 mod problem;
 mod request;
 mod server;
@@ -22,5 +24,7 @@ pub use self::access::{
 pub use self::app::App;
 pub use self::limits::Limits;
 pub use self::metrics::Metrics;
+#[cfg(feature = "page")]
+pub use self::page::Page;
 pub use self::server::{Accepted, Acceptor, ByteStream, HttpOptions, HttpServer};
 pub use self::tls::{Tls, TlsError, TlsFiles};

@@ -66,7 +66,7 @@ fn names_in_paths() {
     let store = MemoryFeatureFlagStore::new();
     let names = ["a/b", "/", "a//b/", "..", "a b%é+?#", "%2F", "\u{1}"];
     for name in names {
-        block_on(store.put(&FlagRecord::new(name, 7), Precondition::Any)).unwrap();
+        block_on(store.put(&FlagRecord::new(name, 7), Precondition::Any.into())).unwrap();
     }
     let server = Running::over(store);
     for (path, name) in [
@@ -112,7 +112,7 @@ fn lists_in_pages() {
     for number in 0..250 {
         let mut flag = FlagRecord::new(format!("F{number:03}"), 7);
         flag.set_enabled(number % 2 == 0);
-        block_on(store.put(&flag, Precondition::Any)).unwrap();
+        block_on(store.put(&flag, Precondition::Any.into())).unwrap();
     }
     let server = Running::over(store);
     let (mut names, mut after) = (Vec::new(), String::new());
@@ -205,7 +205,7 @@ fn a_flag_with_too_much_data_can_be_switched_off() {
         "x".repeat(600_000)
     );
     let store = MemoryFeatureFlagStore::new();
-    block_on(store.put(&FlagRecord::from_json(&text).unwrap(), Precondition::Any)).unwrap();
+    block_on(store.put(&FlagRecord::from_json(&text).unwrap(), Precondition::Any.into())).unwrap();
     let server = Running::over(store);
     let tag = server.expect(200, "GET /api/v1/flags/A", "").header("etag").unwrap().to_owned();
     let changed = server.expect(200, &format!("PATCH /api/v1/flags/A\nIf-Match: {tag}"), r#"{"enabled": false}"#);
@@ -365,7 +365,7 @@ fn many_slow_writes() {
 fn exports_are_imported() {
     let store = MemoryFeatureFlagStore::new();
     for name in ["A", "B", "a/b"] {
-        block_on(store.put(&FlagRecord::new(name, 7), Precondition::Any)).unwrap();
+        block_on(store.put(&FlagRecord::new(name, 7), Precondition::Any.into())).unwrap();
     }
     let (from, to) = (Running::over(store), Running::memory());
     let export = from.expect(200, "GET /api/v1/export", "");

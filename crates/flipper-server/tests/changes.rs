@@ -128,7 +128,7 @@ fn a_stream_goes_on_where_it_was() {
 fn all_flags_come_in_pages() {
     let store = MemoryFeatureFlagStore::new();
     for number in 0..2000 {
-        block_on(store.put(&FlagRecord::new(format!("F{number}"), 7), Precondition::Any)).unwrap();
+        block_on(store.put(&FlagRecord::new(format!("F{number}"), 7), Precondition::Any.into())).unwrap();
     }
     let server = Running::over(store);
     let mut stream = Stream::open(server.address, "GET /api/v1/changes?flags=true");
@@ -191,7 +191,7 @@ fn a_mirror_of_a_relay_follows_through_restarts() {
 
     let mut flag = FlagRecord::new("A", 7);
     flag.set_enabled(true);
-    block_on(backing.put(&flag, Precondition::Any)).unwrap();
+    block_on(backing.put(&flag, Precondition::Any.into())).unwrap();
     let listener = TcpListener::bind(address).unwrap();
     let _first = Running::on(listener, App::new(Arc::new(backing)), HttpOptions::default());
     wait_until("all is current again", || mirror.status().is_live() && enabled(&mirror, "A") == Some(true));

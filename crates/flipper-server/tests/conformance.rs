@@ -5,24 +5,34 @@
 mod support;
 
 use flipper::conformance::TwoConnections;
-use flipper::{MirroredFeatureFlagStore, SqliteFeatureFlagStore};
+use flipper::{
+    CachedFeatureFlagStore, FeatureFlagStore, HttpFeatureFlagStore, MirroredFeatureFlagStore, SqliteFeatureFlagStore,
+};
 use support::Running;
+
+/// A client knows what the server keeps from its first answer on.
+async fn asked(server: &Running) -> HttpFeatureFlagStore {
+    let store = server.store();
+    store.get("ANY").await.unwrap();
+    assert!(store.capabilities().history);
+    store
+}
 
 flipper::store_conformance_tests!(over_memory, async || {
     let server = Running::memory();
-    (server.store(), server)
+    (asked(&server).await, server)
 });
 
 flipper::store_conformance_tests!(two_clients, async || {
     let server = Running::memory();
-    (TwoConnections::new(server.store(), server.store()), server)
+    (TwoConnections::new(asked(&server).await, asked(&server).await), server)
 });
 
 flipper::store_conformance_tests!(over_sqlite, async || {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteFeatureFlagStore::new(folder.path().join("flags.db")).unwrap();
     let server = Running::over(MirroredFeatureFlagStore::new(store));
-    (server.store(), (server, folder))
+    (asked(&server).await, (server, folder))
 });
 
 // A server over a server over a file.
@@ -30,11 +40,16 @@ flipper::store_conformance_tests!(relayed, async || {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteFeatureFlagStore::new(folder.path().join("flags.db")).unwrap();
     let first = Running::over(MirroredFeatureFlagStore::new(store));
-    let second = Running::over(MirroredFeatureFlagStore::new(first.store()));
-    (second.store(), (second, first, folder))
+    let second = Running::over(MirroredFeatureFlagStore::new(asked(&first).await));
+    (asked(&second).await, (second, first, folder))
 });
 
 flipper::local_store_conformance_tests!(mirrored, async || {
     let server = Running::memory();
-    (MirroredFeatureFlagStore::new(server.store()), server)
+    (MirroredFeatureFlagStore::new(asked(&server).await), server)
+});
+
+flipper::store_conformance_tests!(cached, async || {
+    let server = Running::memory();
+    (CachedFeatureFlagStore::new(asked(&server).await), server)
 });

@@ -58,6 +58,9 @@ fn flags_have_the_fields_of_the_document() {
     assert_eq!(fields("FlagPage"), sorted(page.as_object().unwrap()));
     let answer = server.expect(200, "POST /api/v1/evaluate/A", "{}").json();
     assert_eq!(fields("Evaluation"), sorted(answer.as_object().unwrap()));
+    let page = server.expect(200, "GET /api/v1/history", "").json();
+    assert_eq!(fields("HistoryPage"), sorted(page.as_object().unwrap()));
+    assert_eq!(fields("HistoryEntry"), sorted(page["entries"][0].as_object().unwrap()));
     let status = server.expect(200, "GET /api/v1/status", "").json();
     assert_eq!(fields("ServerStatus"), sorted(status.as_object().unwrap()));
 }

@@ -147,7 +147,7 @@ fn get(server: &Running, path: &str) -> http::Request<()> {
 #[test]
 fn an_http2_client_that_does_not_read_is_closed() {
     let store = MemoryFeatureFlagStore::new();
-    block_on(store.put(&FlagRecord::new("A", 7), Precondition::Any)).unwrap();
+    block_on(store.put(&FlagRecord::new("A", 7), Precondition::Any.into())).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let options = HttpOptions::default().write_time(Duration::from_secs(1)).tls(Arc::new(Http2));
     let server = Running::start(App::new(Arc::new(store)), options);
@@ -173,7 +173,7 @@ fn an_http2_client_that_does_not_read_is_closed() {
 fn large_answers_arrive_whole_over_http2() {
     let store = MemoryFeatureFlagStore::new();
     let flags: Vec<_> = (0..10_000).map(|number| FlagRecord::new(format!("F{number:06}"), 7)).collect();
-    block_on(store.put_all(&flags, Precondition::Any));
+    block_on(store.put_all(&flags, Precondition::Any.into()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let server = Running::start(App::new(Arc::new(store)), HttpOptions::default().tls(Arc::new(Http2)));
     let text = runtime.block_on(async {
@@ -217,7 +217,7 @@ fn many_wait_to_be_accepted() {
 #[test]
 fn ambiguous_lengths_are_refused() {
     let store = MemoryFeatureFlagStore::new();
-    block_on(store.put(&FlagRecord::new("A", 7), Precondition::Any)).unwrap();
+    block_on(store.put(&FlagRecord::new("A", 7), Precondition::Any.into())).unwrap();
     let server = Running::over(store);
     let hidden = "DELETE /api/v1/flags/A HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let post = "POST /api/v1/evaluate/A HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
@@ -291,7 +291,7 @@ fn what_is_no_request() {
 fn a_hundred_thousand_flags() {
     let store = MemoryFeatureFlagStore::new();
     let flags: Vec<_> = (0..100_000).map(|number| FlagRecord::new(format!("F{number:06}"), 7)).collect();
-    block_on(store.put_all(&flags, Precondition::Any));
+    block_on(store.put_all(&flags, Precondition::Any.into()));
     let limits = Limits::default().request_time(Duration::from_secs(600));
     let server = Running::start(App::new(Arc::new(store)).limits(limits), HttpOptions::default());
     let (mut count, mut after) = (0, String::new());

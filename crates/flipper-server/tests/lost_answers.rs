@@ -84,8 +84,8 @@ fn the_outcome_is_unknown_and_the_same_change_again_ends_well() {
     let (record, when) = (FlagRecord::clone(stored.readable().unwrap()), Precondition::Unchanged(stored.version));
     let store = behind.store();
     relay.lose_answers(PUT, 1);
-    must_be_unknown(&block_on(store.put(&record, when.clone())).unwrap_err());
-    let error = block_on(store.put(&record, when)).unwrap_err();
+    must_be_unknown(&block_on(store.put(&record, when.clone().into())).unwrap_err());
+    let error = block_on(store.put(&record, when.into())).unwrap_err();
     assert!(error.kind() == ErrorKind::Conflict && error.nothing_written(), "{error:?}");
     assert_eq!(behind.writes("F"), 5);
 
@@ -100,7 +100,7 @@ fn the_outcome_is_unknown_and_the_same_change_again_ends_well() {
 fn half_an_answer_and_a_late_one_are_none() {
     let behind = Behind::start();
     behind.relay.harm(Harm::Cut(1));
-    let error = block_on(behind.store().put(&FlagRecord::new("F", 7), Precondition::Absent)).unwrap_err();
+    let error = block_on(behind.store().put(&FlagRecord::new("F", 7), Precondition::Absent.into())).unwrap_err();
     must_be_unknown(&error);
     assert_eq!(behind.writes("F"), 1);
 
@@ -108,7 +108,7 @@ fn half_an_answer_and_a_late_one_are_none() {
     let store = behind.store_within(Duration::from_millis(100));
     // On a busy machine a request may not be sent in that time.
     wait_until("one is written", || {
-        must_be_unknown(&block_on(store.put(&FlagRecord::new("F", 8), Precondition::Any)).unwrap_err());
+        must_be_unknown(&block_on(store.put(&FlagRecord::new("F", 8), Precondition::Any.into())).unwrap_err());
         behind.writes("F") > 1
     });
 }
@@ -120,11 +120,11 @@ fn many_writes_at_once_are_all_unknown() {
     let store = behind.store();
     let records: Vec<_> = (0..FLAGS).map(|number| FlagRecord::new(format!("F{number}"), 7)).collect();
     behind.relay.lose_answers(PUT, 1);
-    let results = block_on(store.put_all(&records, Precondition::Absent));
+    let results = block_on(store.put_all(&records, Precondition::Absent.into()));
     assert_eq!(results.len(), records.len());
     results.iter().for_each(|result| must_be_unknown(result.as_ref().unwrap_err()));
     assert_eq!(behind.writes(&format!("F{}", FLAGS - 1)), FLAGS);
-    let again = block_on(store.put_all(&records, Precondition::Absent));
+    let again = block_on(store.put_all(&records, Precondition::Absent.into()));
     assert!(again.iter().all(|result| result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict)));
     assert_eq!(behind.writes(&format!("F{}", FLAGS - 1)), FLAGS);
 }

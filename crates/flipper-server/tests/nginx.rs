@@ -16,12 +16,12 @@ fn flips_arrive_at_once_and_names_as_they_are() {
     let store = HttpFeatureFlagStore::from_url(&nginx.url()).unwrap();
     for name in ["a/b", "/", "..", "a//b", "%2F", "é b", ""] {
         let record = FlagRecord::new(name, 7);
-        let version = block_on(store.put(&record, Precondition::Absent)).unwrap();
+        let version = block_on(store.put(&record, Precondition::Absent.into())).unwrap();
         let read = block_on(store.get(name)).unwrap().unwrap();
         assert_eq!((read.version.clone(), read.name.as_str()), (version.clone(), name));
         assert_eq!(**read.readable().unwrap(), record);
         if name != "a/b" {
-            block_on(store.delete(name, Precondition::Unchanged(version))).unwrap();
+            block_on(store.delete(name, Precondition::Unchanged(version).into())).unwrap();
         }
     }
     let mirror = MirroredFeatureFlagStore::new(store);

@@ -824,23 +824,127 @@ impl TSerializable for FlagPage {
 }
 
 //
+// WriteCause
+//
+
+/// Of a write, for the store's history.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct WriteCause {
+  /// What the write does, such as `enable`. Without it, or if the server does not know it, the history has what the write did.
+  pub verb: Option<String>,
+  /// Who: 1 to 255 bytes without control characters. The name of the client's certificate counts instead, if it has one.
+  pub actor: Option<String>,
+  /// Why: 1 byte to 4 KiB.
+  pub reason: Option<String>,
+  /// From where, such as `command` or `program`: 1 to 64 bytes without control characters.
+  pub source: Option<String>,
+}
+
+impl WriteCause {
+  pub fn new<F1, F2, F3, F4>(verb: F1, actor: F2, reason: F3, source: F4) -> WriteCause where F1: Into<Option<String>>, F2: Into<Option<String>>, F3: Into<Option<String>>, F4: Into<Option<String>> {
+    WriteCause {
+      verb: verb.into(),
+      actor: actor.into(),
+      reason: reason.into(),
+      source: source.into(),
+    }
+  }
+}
+
+impl TSerializable for WriteCause {
+  fn read_from_in_protocol(i_prot: &mut dyn TInputProtocol) -> thrift::Result<WriteCause> {
+    i_prot.read_struct_begin()?;
+    let mut f_1: Option<String> = None;
+    let mut f_2: Option<String> = None;
+    let mut f_3: Option<String> = None;
+    let mut f_4: Option<String> = None;
+    loop {
+      let field_ident = i_prot.read_field_begin()?;
+      if field_ident.field_type == TType::Stop {
+        break;
+      }
+      let field_id = field_id(&field_ident)?;
+      match field_id {
+        1 if field_ident.field_type == TType::String => {
+          let val = i_prot.read_string()?;
+          f_1 = Some(val);
+        },
+        2 if field_ident.field_type == TType::String => {
+          let val = i_prot.read_string()?;
+          f_2 = Some(val);
+        },
+        3 if field_ident.field_type == TType::String => {
+          let val = i_prot.read_string()?;
+          f_3 = Some(val);
+        },
+        4 if field_ident.field_type == TType::String => {
+          let val = i_prot.read_string()?;
+          f_4 = Some(val);
+        },
+        _ => {
+          i_prot.skip(field_ident.field_type)?;
+        },
+      };
+      i_prot.read_field_end()?;
+    }
+    i_prot.read_struct_end()?;
+    let ret = WriteCause {
+      verb: f_1,
+      actor: f_2,
+      reason: f_3,
+      source: f_4,
+    };
+    Ok(ret)
+  }
+  fn write_to_out_protocol(&self, o_prot: &mut dyn TOutputProtocol) -> thrift::Result<()> {
+    let struct_ident = TStructIdentifier::new("WriteCause");
+    o_prot.write_struct_begin(&struct_ident)?;
+    if let Some(ref fld_var) = self.verb {
+      o_prot.write_field_begin(&TFieldIdentifier::new("verb", TType::String, 1))?;
+      o_prot.write_string(fld_var)?;
+      o_prot.write_field_end()?
+    }
+    if let Some(ref fld_var) = self.actor {
+      o_prot.write_field_begin(&TFieldIdentifier::new("actor", TType::String, 2))?;
+      o_prot.write_string(fld_var)?;
+      o_prot.write_field_end()?
+    }
+    if let Some(ref fld_var) = self.reason {
+      o_prot.write_field_begin(&TFieldIdentifier::new("reason", TType::String, 3))?;
+      o_prot.write_string(fld_var)?;
+      o_prot.write_field_end()?
+    }
+    if let Some(ref fld_var) = self.source {
+      o_prot.write_field_begin(&TFieldIdentifier::new("source", TType::String, 4))?;
+      o_prot.write_string(fld_var)?;
+      o_prot.write_field_end()?
+    }
+    o_prot.write_field_stop()?;
+    o_prot.write_struct_end()
+  }
+}
+
+//
 // WritePrecondition
 //
 
-/// A write happens only if this holds; if nothing is set, always.
+/// A write happens only if this holds; if neither of the first two is set, always.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct WritePrecondition {
   /// The flag is missing.
   pub absent: Option<bool>,
   /// The flag exists and has this version.
   pub unchanged: Option<FlagVersion>,
+  /// No condition: who writes, and why. Servers without a history skip it.
+  pub cause: Option<WriteCause>,
 }
 
 impl WritePrecondition {
-  pub fn new<F1, F2>(absent: F1, unchanged: F2) -> WritePrecondition where F1: Into<Option<bool>>, F2: Into<Option<FlagVersion>> {
+  pub fn new<F1, F2, F3>(absent: F1, unchanged: F2, cause: F3) -> WritePrecondition where F1: Into<Option<bool>>, F2: Into<Option<FlagVersion>>, F3: Into<Option<WriteCause>> {
     WritePrecondition {
       absent: absent.into(),
       unchanged: unchanged.into(),
+      cause: cause.into(),
     }
   }
 }
@@ -850,6 +954,7 @@ impl TSerializable for WritePrecondition {
     i_prot.read_struct_begin()?;
     let mut f_1: Option<bool> = None;
     let mut f_2: Option<FlagVersion> = None;
+    let mut f_3: Option<WriteCause> = None;
     loop {
       let field_ident = i_prot.read_field_begin()?;
       if field_ident.field_type == TType::Stop {
@@ -865,6 +970,10 @@ impl TSerializable for WritePrecondition {
           let val = FlagVersion::read_from_in_protocol(i_prot)?;
           f_2 = Some(val);
         },
+        3 if field_ident.field_type == TType::Struct => {
+          let val = WriteCause::read_from_in_protocol(i_prot)?;
+          f_3 = Some(val);
+        },
         _ => {
           i_prot.skip(field_ident.field_type)?;
         },
@@ -875,6 +984,7 @@ impl TSerializable for WritePrecondition {
     let ret = WritePrecondition {
       absent: f_1,
       unchanged: f_2,
+      cause: f_3,
     };
     Ok(ret)
   }
@@ -888,6 +998,11 @@ impl TSerializable for WritePrecondition {
     }
     if let Some(ref fld_var) = self.unchanged {
       o_prot.write_field_begin(&TFieldIdentifier::new("unchanged", TType::Struct, 2))?;
+      fld_var.write_to_out_protocol(o_prot)?;
+      o_prot.write_field_end()?
+    }
+    if let Some(ref fld_var) = self.cause {
+      o_prot.write_field_begin(&TFieldIdentifier::new("cause", TType::Struct, 3))?;
       fld_var.write_to_out_protocol(o_prot)?;
       o_prot.write_field_end()?
     }
@@ -919,10 +1034,12 @@ pub struct WatchResult {
   pub confirmed_ms_ago: Option<i64>,
   /// The store behind the server, without secrets.
   pub store: Option<String>,
+  /// Whether that store has a history.
+  pub history: Option<bool>,
 }
 
 impl WatchResult {
-  pub fn new<F1, F2, F3, F4, F5, F6, F7, F8>(cursor: F1, reset: F2, changes: F3, lost: F4, server: F5, waited_us: F6, confirmed_ms_ago: F7, store: F8) -> WatchResult where F1: Into<Option<String>>, F2: Into<Option<bool>>, F3: Into<Option<Vec<FlagState>>>, F4: Into<Option<String>>, F5: Into<Option<String>>, F6: Into<Option<i64>>, F7: Into<Option<i64>>, F8: Into<Option<String>> {
+  pub fn new<F1, F2, F3, F4, F5, F6, F7, F8, F9>(cursor: F1, reset: F2, changes: F3, lost: F4, server: F5, waited_us: F6, confirmed_ms_ago: F7, store: F8, history: F9) -> WatchResult where F1: Into<Option<String>>, F2: Into<Option<bool>>, F3: Into<Option<Vec<FlagState>>>, F4: Into<Option<String>>, F5: Into<Option<String>>, F6: Into<Option<i64>>, F7: Into<Option<i64>>, F8: Into<Option<String>>, F9: Into<Option<bool>> {
     WatchResult {
       cursor: cursor.into(),
       reset: reset.into(),
@@ -932,6 +1049,7 @@ impl WatchResult {
       waited_us: waited_us.into(),
       confirmed_ms_ago: confirmed_ms_ago.into(),
       store: store.into(),
+      history: history.into(),
     }
   }
 }
@@ -947,6 +1065,7 @@ impl TSerializable for WatchResult {
     let mut f_6: Option<i64> = None;
     let mut f_7: Option<i64> = None;
     let mut f_8: Option<String> = None;
+    let mut f_9: Option<bool> = None;
     loop {
       let field_ident = i_prot.read_field_begin()?;
       if field_ident.field_type == TType::Stop {
@@ -992,6 +1111,10 @@ impl TSerializable for WatchResult {
           let val = i_prot.read_string()?;
           f_8 = Some(val);
         },
+        9 if field_ident.field_type == TType::Bool => {
+          let val = i_prot.read_bool()?;
+          f_9 = Some(val);
+        },
         _ => {
           i_prot.skip(field_ident.field_type)?;
         },
@@ -1008,6 +1131,7 @@ impl TSerializable for WatchResult {
       waited_us: f_6,
       confirmed_ms_ago: f_7,
       store: f_8,
+      history: f_9,
     };
     Ok(ret)
   }
@@ -1058,6 +1182,11 @@ impl TSerializable for WatchResult {
       o_prot.write_string(fld_var)?;
       o_prot.write_field_end()?
     }
+    if let Some(fld_var) = self.history {
+      o_prot.write_field_begin(&TFieldIdentifier::new("history", TType::Bool, 9))?;
+      o_prot.write_bool(fld_var)?;
+      o_prot.write_field_end()?
+    }
     o_prot.write_field_stop()?;
     o_prot.write_struct_end()
   }
@@ -1079,10 +1208,12 @@ pub struct ServerDescription {
   pub version: Option<String>,
   /// The server's clock, Unix time in milliseconds.
   pub clock_ms: Option<i64>,
+  /// As in WatchResult.
+  pub history: Option<bool>,
 }
 
 impl ServerDescription {
-  pub fn new<F1, F2, F3, F4, F5, F6>(server: F1, store: F2, lost: F3, confirmed_ms_ago: F4, version: F5, clock_ms: F6) -> ServerDescription where F1: Into<Option<String>>, F2: Into<Option<String>>, F3: Into<Option<String>>, F4: Into<Option<i64>>, F5: Into<Option<String>>, F6: Into<Option<i64>> {
+  pub fn new<F1, F2, F3, F4, F5, F6, F7>(server: F1, store: F2, lost: F3, confirmed_ms_ago: F4, version: F5, clock_ms: F6, history: F7) -> ServerDescription where F1: Into<Option<String>>, F2: Into<Option<String>>, F3: Into<Option<String>>, F4: Into<Option<i64>>, F5: Into<Option<String>>, F6: Into<Option<i64>>, F7: Into<Option<bool>> {
     ServerDescription {
       server: server.into(),
       store: store.into(),
@@ -1090,6 +1221,7 @@ impl ServerDescription {
       confirmed_ms_ago: confirmed_ms_ago.into(),
       version: version.into(),
       clock_ms: clock_ms.into(),
+      history: history.into(),
     }
   }
 }
@@ -1103,6 +1235,7 @@ impl TSerializable for ServerDescription {
     let mut f_4: Option<i64> = None;
     let mut f_5: Option<String> = None;
     let mut f_6: Option<i64> = None;
+    let mut f_7: Option<bool> = None;
     loop {
       let field_ident = i_prot.read_field_begin()?;
       if field_ident.field_type == TType::Stop {
@@ -1134,6 +1267,10 @@ impl TSerializable for ServerDescription {
           let val = i_prot.read_i64()?;
           f_6 = Some(val);
         },
+        7 if field_ident.field_type == TType::Bool => {
+          let val = i_prot.read_bool()?;
+          f_7 = Some(val);
+        },
         _ => {
           i_prot.skip(field_ident.field_type)?;
         },
@@ -1148,6 +1285,7 @@ impl TSerializable for ServerDescription {
       confirmed_ms_ago: f_4,
       version: f_5,
       clock_ms: f_6,
+      history: f_7,
     };
     Ok(ret)
   }
@@ -1182,6 +1320,258 @@ impl TSerializable for ServerDescription {
     if let Some(fld_var) = self.clock_ms {
       o_prot.write_field_begin(&TFieldIdentifier::new("clock_ms", TType::I64, 6))?;
       o_prot.write_i64(fld_var)?;
+      o_prot.write_field_end()?
+    }
+    if let Some(fld_var) = self.history {
+      o_prot.write_field_begin(&TFieldIdentifier::new("history", TType::Bool, 7))?;
+      o_prot.write_bool(fld_var)?;
+      o_prot.write_field_end()?
+    }
+    o_prot.write_field_stop()?;
+    o_prot.write_struct_end()
+  }
+}
+
+//
+// HistoryEntry
+//
+
+/// One write of one flag.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct HistoryEntry {
+  pub id: Option<String>,
+  pub feature_name: Option<String>,
+  /// Unix time in nanoseconds, by the clock of the store or its writer.
+  pub at_ns: Option<i64>,
+  pub verb: Option<String>,
+  pub actor: Option<String>,
+  pub reason: Option<String>,
+  /// Absent if the flag was changed by a program that is not Flipper.
+  pub source: Option<String>,
+  /// The flag before and after, with record or corrupt; absent if it was missing.
+  pub before: Option<FlagState>,
+  pub after: Option<FlagState>,
+}
+
+impl HistoryEntry {
+  pub fn new<F1, F2, F3, F4, F5, F6, F7, F8, F9>(id: F1, feature_name: F2, at_ns: F3, verb: F4, actor: F5, reason: F6, source: F7, before: F8, after: F9) -> HistoryEntry where F1: Into<Option<String>>, F2: Into<Option<String>>, F3: Into<Option<i64>>, F4: Into<Option<String>>, F5: Into<Option<String>>, F6: Into<Option<String>>, F7: Into<Option<String>>, F8: Into<Option<FlagState>>, F9: Into<Option<FlagState>> {
+    HistoryEntry {
+      id: id.into(),
+      feature_name: feature_name.into(),
+      at_ns: at_ns.into(),
+      verb: verb.into(),
+      actor: actor.into(),
+      reason: reason.into(),
+      source: source.into(),
+      before: before.into(),
+      after: after.into(),
+    }
+  }
+}
+
+impl TSerializable for HistoryEntry {
+  fn read_from_in_protocol(i_prot: &mut dyn TInputProtocol) -> thrift::Result<HistoryEntry> {
+    i_prot.read_struct_begin()?;
+    let mut f_1: Option<String> = None;
+    let mut f_2: Option<String> = None;
+    let mut f_3: Option<i64> = None;
+    let mut f_4: Option<String> = None;
+    let mut f_5: Option<String> = None;
+    let mut f_6: Option<String> = None;
+    let mut f_7: Option<String> = None;
+    let mut f_8: Option<FlagState> = None;
+    let mut f_9: Option<FlagState> = None;
+    loop {
+      let field_ident = i_prot.read_field_begin()?;
+      if field_ident.field_type == TType::Stop {
+        break;
+      }
+      let field_id = field_id(&field_ident)?;
+      match field_id {
+        1 if field_ident.field_type == TType::String => {
+          let val = i_prot.read_string()?;
+          f_1 = Some(val);
+        },
+        2 if field_ident.field_type == TType::String => {
+          let val = i_prot.read_string()?;
+          f_2 = Some(val);
+        },
+        3 if field_ident.field_type == TType::I64 => {
+          let val = i_prot.read_i64()?;
+          f_3 = Some(val);
+        },
+        4 if field_ident.field_type == TType::String => {
+          let val = i_prot.read_string()?;
+          f_4 = Some(val);
+        },
+        5 if field_ident.field_type == TType::String => {
+          let val = i_prot.read_string()?;
+          f_5 = Some(val);
+        },
+        6 if field_ident.field_type == TType::String => {
+          let val = i_prot.read_string()?;
+          f_6 = Some(val);
+        },
+        7 if field_ident.field_type == TType::String => {
+          let val = i_prot.read_string()?;
+          f_7 = Some(val);
+        },
+        8 if field_ident.field_type == TType::Struct => {
+          let val = FlagState::read_from_in_protocol(i_prot)?;
+          f_8 = Some(val);
+        },
+        9 if field_ident.field_type == TType::Struct => {
+          let val = FlagState::read_from_in_protocol(i_prot)?;
+          f_9 = Some(val);
+        },
+        _ => {
+          i_prot.skip(field_ident.field_type)?;
+        },
+      };
+      i_prot.read_field_end()?;
+    }
+    i_prot.read_struct_end()?;
+    let ret = HistoryEntry {
+      id: f_1,
+      feature_name: f_2,
+      at_ns: f_3,
+      verb: f_4,
+      actor: f_5,
+      reason: f_6,
+      source: f_7,
+      before: f_8,
+      after: f_9,
+    };
+    Ok(ret)
+  }
+  fn write_to_out_protocol(&self, o_prot: &mut dyn TOutputProtocol) -> thrift::Result<()> {
+    let struct_ident = TStructIdentifier::new("HistoryEntry");
+    o_prot.write_struct_begin(&struct_ident)?;
+    if let Some(ref fld_var) = self.id {
+      o_prot.write_field_begin(&TFieldIdentifier::new("id", TType::String, 1))?;
+      o_prot.write_string(fld_var)?;
+      o_prot.write_field_end()?
+    }
+    if let Some(ref fld_var) = self.feature_name {
+      o_prot.write_field_begin(&TFieldIdentifier::new("feature_name", TType::String, 2))?;
+      o_prot.write_string(fld_var)?;
+      o_prot.write_field_end()?
+    }
+    if let Some(fld_var) = self.at_ns {
+      o_prot.write_field_begin(&TFieldIdentifier::new("at_ns", TType::I64, 3))?;
+      o_prot.write_i64(fld_var)?;
+      o_prot.write_field_end()?
+    }
+    if let Some(ref fld_var) = self.verb {
+      o_prot.write_field_begin(&TFieldIdentifier::new("verb", TType::String, 4))?;
+      o_prot.write_string(fld_var)?;
+      o_prot.write_field_end()?
+    }
+    if let Some(ref fld_var) = self.actor {
+      o_prot.write_field_begin(&TFieldIdentifier::new("actor", TType::String, 5))?;
+      o_prot.write_string(fld_var)?;
+      o_prot.write_field_end()?
+    }
+    if let Some(ref fld_var) = self.reason {
+      o_prot.write_field_begin(&TFieldIdentifier::new("reason", TType::String, 6))?;
+      o_prot.write_string(fld_var)?;
+      o_prot.write_field_end()?
+    }
+    if let Some(ref fld_var) = self.source {
+      o_prot.write_field_begin(&TFieldIdentifier::new("source", TType::String, 7))?;
+      o_prot.write_string(fld_var)?;
+      o_prot.write_field_end()?
+    }
+    if let Some(ref fld_var) = self.before {
+      o_prot.write_field_begin(&TFieldIdentifier::new("before", TType::Struct, 8))?;
+      fld_var.write_to_out_protocol(o_prot)?;
+      o_prot.write_field_end()?
+    }
+    if let Some(ref fld_var) = self.after {
+      o_prot.write_field_begin(&TFieldIdentifier::new("after", TType::Struct, 9))?;
+      fld_var.write_to_out_protocol(o_prot)?;
+      o_prot.write_field_end()?
+    }
+    o_prot.write_field_stop()?;
+    o_prot.write_struct_end()
+  }
+}
+
+//
+// HistoryPage
+//
+
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct HistoryPage {
+  /// The newest first.
+  pub entries: Option<Vec<HistoryEntry>>,
+  /// If older entries may follow: the `before` of the next call.
+  pub older: Option<String>,
+}
+
+impl HistoryPage {
+  pub fn new<F1, F2>(entries: F1, older: F2) -> HistoryPage where F1: Into<Option<Vec<HistoryEntry>>>, F2: Into<Option<String>> {
+    HistoryPage {
+      entries: entries.into(),
+      older: older.into(),
+    }
+  }
+}
+
+impl TSerializable for HistoryPage {
+  fn read_from_in_protocol(i_prot: &mut dyn TInputProtocol) -> thrift::Result<HistoryPage> {
+    i_prot.read_struct_begin()?;
+    let mut f_1: Option<Vec<HistoryEntry>> = None;
+    let mut f_2: Option<String> = None;
+    loop {
+      let field_ident = i_prot.read_field_begin()?;
+      if field_ident.field_type == TType::Stop {
+        break;
+      }
+      let field_id = field_id(&field_ident)?;
+      match field_id {
+        1 if field_ident.field_type == TType::List => {
+          let list_ident = i_prot.read_list_begin()?;
+          let mut val: Vec<HistoryEntry> = Vec::new();
+          for _ in 0..list_ident.size {
+            let list_elem_6 = HistoryEntry::read_from_in_protocol(i_prot)?;
+            val.push(list_elem_6);
+          }
+          i_prot.read_list_end()?;
+          f_1 = Some(val);
+        },
+        2 if field_ident.field_type == TType::String => {
+          let val = i_prot.read_string()?;
+          f_2 = Some(val);
+        },
+        _ => {
+          i_prot.skip(field_ident.field_type)?;
+        },
+      };
+      i_prot.read_field_end()?;
+    }
+    i_prot.read_struct_end()?;
+    let ret = HistoryPage {
+      entries: f_1,
+      older: f_2,
+    };
+    Ok(ret)
+  }
+  fn write_to_out_protocol(&self, o_prot: &mut dyn TOutputProtocol) -> thrift::Result<()> {
+    let struct_ident = TStructIdentifier::new("HistoryPage");
+    o_prot.write_struct_begin(&struct_ident)?;
+    if let Some(ref fld_var) = self.entries {
+      o_prot.write_field_begin(&TFieldIdentifier::new("entries", TType::List, 1))?;
+      o_prot.write_list_begin(&TListIdentifier::new(TType::Struct, fld_var.len() as i32))?;
+      for e in fld_var {
+        e.write_to_out_protocol(o_prot)?;
+      }
+      o_prot.write_list_end()?;
+      o_prot.write_field_end()?
+    }
+    if let Some(ref fld_var) = self.older {
+      o_prot.write_field_begin(&TFieldIdentifier::new("older", TType::String, 2))?;
+      o_prot.write_string(fld_var)?;
       o_prot.write_field_end()?
     }
     o_prot.write_field_stop()?;
@@ -1222,6 +1612,10 @@ pub trait TFeatureFlagStoreSyncClient {
   /// As ReadFlags, but from memory like ReadKnownFlag.
   fn read_known_flags(&mut self, after: Option<String>, limit: Option<i64>) -> thrift::Result<FlagPage>;
   fn describe(&mut self) -> thrift::Result<ServerDescription>;
+  /// Entries of one flag, or of all, older than the one with the id `before`, whose time is not before since_ns. The server may send
+  /// fewer than the limit, of at most 1,000. UNSUPPORTED if the store has no history. An empty text, or the 0
+  /// that clients in C++ and Go send for none, counts as absent.
+  fn history(&mut self, feature_name: Option<String>, since_ns: Option<i64>, before: Option<String>, limit: Option<i64>) -> thrift::Result<HistoryPage>;
 }
 
 pub trait TFeatureFlagStoreSyncClientMarker {}
@@ -1626,6 +2020,33 @@ impl <C: TThriftClient + TFeatureFlagStoreSyncClientMarker> TFeatureFlagStoreSyn
       result.ok_or()
     }
   }
+  fn history(&mut self, feature_name: Option<String>, since_ns: Option<i64>, before: Option<String>, limit: Option<i64>) -> thrift::Result<HistoryPage> {
+    (
+      {
+        self.increment_sequence_number();
+        let message_ident = TMessageIdentifier::new("History", TMessageType::Call, self.sequence_number());
+        let call_args = FeatureFlagStoreHistoryArgs { feature_name, since_ns, before, limit };
+        self.o_prot_mut().write_message_begin(&message_ident)?;
+        call_args.write_to_out_protocol(self.o_prot_mut())?;
+        self.o_prot_mut().write_message_end()?;
+        self.o_prot_mut().flush()
+      }
+    )?;
+    {
+      let message_ident = self.i_prot_mut().read_message_begin()?;
+      verify_expected_sequence_number(self.sequence_number(), message_ident.sequence_number)?;
+      verify_expected_service_call("History", &message_ident.name)?;
+      if message_ident.message_type == TMessageType::Exception {
+        let remote_error = thrift::Error::read_application_error_from_in_protocol(self.i_prot_mut())?;
+        self.i_prot_mut().read_message_end()?;
+        return Err(thrift::Error::Application(remote_error))
+      }
+      verify_expected_message_type(TMessageType::Reply, message_ident.message_type)?;
+      let result = FeatureFlagStoreHistoryResult::read_from_in_protocol(self.i_prot_mut())?;
+      self.i_prot_mut().read_message_end()?;
+      result.ok_or()
+    }
+  }
 }
 
 //
@@ -1661,6 +2082,10 @@ pub trait FeatureFlagStoreSyncHandler {
   /// As ReadFlags, but from memory like ReadKnownFlag.
   fn handle_read_known_flags(&self, after: Option<String>, limit: Option<i64>) -> thrift::Result<FlagPage>;
   fn handle_describe(&self) -> thrift::Result<ServerDescription>;
+  /// Entries of one flag, or of all, older than the one with the id `before`, whose time is not before since_ns. The server may send
+  /// fewer than the limit, of at most 1,000. UNSUPPORTED if the store has no history. An empty text, or the 0
+  /// that clients in C++ and Go send for none, counts as absent.
+  fn handle_history(&self, feature_name: Option<String>, since_ns: Option<i64>, before: Option<String>, limit: Option<i64>) -> thrift::Result<HistoryPage>;
 }
 
 pub struct TFeatureFlagStoreProcessFunctions;
@@ -2506,6 +2931,66 @@ impl TFeatureFlagStoreProcessFunctions {
       },
     }
   }
+  pub fn process_history<H: FeatureFlagStoreSyncHandler>(handler: &H, incoming_sequence_number: i32, i_prot: &mut dyn TInputProtocol, o_prot: &mut dyn TOutputProtocol) -> thrift::Result<()> {
+    let args = FeatureFlagStoreHistoryArgs::read_from_in_protocol(i_prot)?;
+    match handler.handle_history(args.feature_name, args.since_ns, args.before, args.limit) {
+      Ok(handler_return) => {
+        let message_ident = TMessageIdentifier::new("History", TMessageType::Reply, incoming_sequence_number);
+        o_prot.write_message_begin(&message_ident)?;
+        let ret = FeatureFlagStoreHistoryResult { result_value: Some(handler_return), error: None };
+        ret.write_to_out_protocol(o_prot)?;
+        o_prot.write_message_end()?;
+        o_prot.flush()
+      },
+      Err(e) => {
+        match e {
+          thrift::Error::User(usr_err) => {
+            if usr_err.downcast_ref::<FlipperException>().is_some() {
+              let err = usr_err.downcast::<FlipperException>().expect("downcast already checked");
+              let ret_err = FeatureFlagStoreHistoryResult{ result_value: None, error: Some(*err) };
+              let message_ident = TMessageIdentifier::new("History", TMessageType::Reply, incoming_sequence_number);
+              o_prot.write_message_begin(&message_ident)?;
+              ret_err.write_to_out_protocol(o_prot)?;
+              o_prot.write_message_end()?;
+              o_prot.flush()
+            } else {
+              let ret_err = {
+                ApplicationError::new(
+                  ApplicationErrorKind::Unknown,
+                  usr_err.to_string()
+                )
+              };
+              let message_ident = TMessageIdentifier::new("History", TMessageType::Exception, incoming_sequence_number);
+              o_prot.write_message_begin(&message_ident)?;
+              thrift::Error::write_application_error_to_out_protocol(&ret_err, o_prot)?;
+              o_prot.write_message_end()?;
+              o_prot.flush()
+            }
+          },
+          thrift::Error::Application(app_err) => {
+            let message_ident = TMessageIdentifier::new("History", TMessageType::Exception, incoming_sequence_number);
+            o_prot.write_message_begin(&message_ident)?;
+            thrift::Error::write_application_error_to_out_protocol(&app_err, o_prot)?;
+            o_prot.write_message_end()?;
+            o_prot.flush()
+          },
+          _ => {
+            let ret_err = {
+              ApplicationError::new(
+                ApplicationErrorKind::Unknown,
+                e.to_string()
+              )
+            };
+            let message_ident = TMessageIdentifier::new("History", TMessageType::Exception, incoming_sequence_number);
+            o_prot.write_message_begin(&message_ident)?;
+            thrift::Error::write_application_error_to_out_protocol(&ret_err, o_prot)?;
+            o_prot.write_message_end()?;
+            o_prot.flush()
+          },
+        }
+      },
+    }
+  }
 }
 
 //
@@ -3109,8 +3594,8 @@ impl FeatureFlagStoreListResult {
           let list_ident = i_prot.read_list_begin()?;
           let mut val: Vec<FeatureFlagStoreItem> = Vec::new();
           for _ in 0..list_ident.size {
-            let list_elem_6 = FeatureFlagStoreItem::read_from_in_protocol(i_prot)?;
-            val.push(list_elem_6);
+            let list_elem_7 = FeatureFlagStoreItem::read_from_in_protocol(i_prot)?;
+            val.push(list_elem_7);
           }
           i_prot.read_list_end()?;
           f_0 = Some(val);
@@ -4301,6 +4786,168 @@ impl FeatureFlagStoreDescribeResult {
   }
   fn write_to_out_protocol(&self, o_prot: &mut dyn TOutputProtocol) -> thrift::Result<()> {
     let struct_ident = TStructIdentifier::new("FeatureFlagStoreDescribeResult");
+    o_prot.write_struct_begin(&struct_ident)?;
+    if let Some(ref fld_var) = self.result_value {
+      o_prot.write_field_begin(&TFieldIdentifier::new("result_value", TType::Struct, 0))?;
+      fld_var.write_to_out_protocol(o_prot)?;
+      o_prot.write_field_end()?
+    }
+    if let Some(ref fld_var) = self.error {
+      o_prot.write_field_begin(&TFieldIdentifier::new("error", TType::Struct, 1))?;
+      fld_var.write_to_out_protocol(o_prot)?;
+      o_prot.write_field_end()?
+    }
+    o_prot.write_field_stop()?;
+    o_prot.write_struct_end()
+  }
+}
+
+//
+// FeatureFlagStoreHistoryArgs
+//
+
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+struct FeatureFlagStoreHistoryArgs {
+  pub(crate) feature_name: Option<String>,
+  pub(crate) since_ns: Option<i64>,
+  pub(crate) before: Option<String>,
+  pub(crate) limit: Option<i64>,
+}
+
+impl FeatureFlagStoreHistoryArgs {
+  fn read_from_in_protocol(i_prot: &mut dyn TInputProtocol) -> thrift::Result<FeatureFlagStoreHistoryArgs> {
+    i_prot.read_struct_begin()?;
+    let mut f_1: Option<String> = None;
+    let mut f_2: Option<i64> = None;
+    let mut f_3: Option<String> = None;
+    let mut f_4: Option<i64> = None;
+    loop {
+      let field_ident = i_prot.read_field_begin()?;
+      if field_ident.field_type == TType::Stop {
+        break;
+      }
+      let field_id = field_id(&field_ident)?;
+      match field_id {
+        1 if field_ident.field_type == TType::String => {
+          let val = i_prot.read_string()?;
+          f_1 = Some(val);
+        },
+        2 if field_ident.field_type == TType::I64 => {
+          let val = i_prot.read_i64()?;
+          f_2 = Some(val);
+        },
+        3 if field_ident.field_type == TType::String => {
+          let val = i_prot.read_string()?;
+          f_3 = Some(val);
+        },
+        4 if field_ident.field_type == TType::I64 => {
+          let val = i_prot.read_i64()?;
+          f_4 = Some(val);
+        },
+        _ => {
+          i_prot.skip(field_ident.field_type)?;
+        },
+      };
+      i_prot.read_field_end()?;
+    }
+    i_prot.read_struct_end()?;
+    let ret = FeatureFlagStoreHistoryArgs {
+      feature_name: f_1,
+      since_ns: f_2,
+      before: f_3,
+      limit: f_4,
+    };
+    Ok(ret)
+  }
+  fn write_to_out_protocol(&self, o_prot: &mut dyn TOutputProtocol) -> thrift::Result<()> {
+    let struct_ident = TStructIdentifier::new("History_args");
+    o_prot.write_struct_begin(&struct_ident)?;
+    if let Some(ref fld_var) = self.feature_name {
+      o_prot.write_field_begin(&TFieldIdentifier::new("feature_name", TType::String, 1))?;
+      o_prot.write_string(fld_var)?;
+      o_prot.write_field_end()?;
+    }
+    if let Some(ref fld_var) = self.since_ns {
+      o_prot.write_field_begin(&TFieldIdentifier::new("since_ns", TType::I64, 2))?;
+      o_prot.write_i64(*fld_var)?;
+      o_prot.write_field_end()?;
+    }
+    if let Some(ref fld_var) = self.before {
+      o_prot.write_field_begin(&TFieldIdentifier::new("before", TType::String, 3))?;
+      o_prot.write_string(fld_var)?;
+      o_prot.write_field_end()?;
+    }
+    if let Some(ref fld_var) = self.limit {
+      o_prot.write_field_begin(&TFieldIdentifier::new("limit", TType::I64, 4))?;
+      o_prot.write_i64(*fld_var)?;
+      o_prot.write_field_end()?;
+    }
+    o_prot.write_field_stop()?;
+    o_prot.write_struct_end()
+  }
+}
+
+//
+// FeatureFlagStoreHistoryResult
+//
+
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+struct FeatureFlagStoreHistoryResult {
+  result_value: Option<HistoryPage>,
+  error: Option<FlipperException>,
+}
+
+impl FeatureFlagStoreHistoryResult {
+  fn ok_or(self) -> thrift::Result<HistoryPage> {
+    if self.error.is_some() {
+      Err(thrift::Error::User(Box::new(self.error.unwrap())))
+    } else if self.result_value.is_some() {
+      Ok(self.result_value.unwrap())
+    } else {
+      Err(
+        thrift::Error::Application(
+          ApplicationError::new(
+            ApplicationErrorKind::MissingResult,
+            "no result received for FeatureFlagStoreHistory"
+          )
+        )
+      )
+    }
+  }
+  fn read_from_in_protocol(i_prot: &mut dyn TInputProtocol) -> thrift::Result<FeatureFlagStoreHistoryResult> {
+    i_prot.read_struct_begin()?;
+    let mut f_0: Option<HistoryPage> = None;
+    let mut f_1: Option<FlipperException> = None;
+    loop {
+      let field_ident = i_prot.read_field_begin()?;
+      if field_ident.field_type == TType::Stop {
+        break;
+      }
+      let field_id = field_id(&field_ident)?;
+      match field_id {
+        0 if field_ident.field_type == TType::Struct => {
+          let val = HistoryPage::read_from_in_protocol(i_prot)?;
+          f_0 = Some(val);
+        },
+        1 if field_ident.field_type == TType::Struct => {
+          let val = FlipperException::read_from_in_protocol(i_prot)?;
+          f_1 = Some(val);
+        },
+        _ => {
+          i_prot.skip(field_ident.field_type)?;
+        },
+      };
+      i_prot.read_field_end()?;
+    }
+    i_prot.read_struct_end()?;
+    let ret = FeatureFlagStoreHistoryResult {
+      result_value: f_0,
+      error: f_1,
+    };
+    Ok(ret)
+  }
+  fn write_to_out_protocol(&self, o_prot: &mut dyn TOutputProtocol) -> thrift::Result<()> {
+    let struct_ident = TStructIdentifier::new("FeatureFlagStoreHistoryResult");
     o_prot.write_struct_begin(&struct_ident)?;
     if let Some(ref fld_var) = self.result_value {
       o_prot.write_field_begin(&TFieldIdentifier::new("result_value", TType::Struct, 0))?;

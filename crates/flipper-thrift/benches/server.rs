@@ -64,7 +64,7 @@ fn main() {
 fn serve_ours() {
     let store = MemoryFeatureFlagStore::new();
     for number in 0..FLAGS {
-        block_on(store.put(&FlagRecord::new(format!("F{number}"), 1), Precondition::Any)).unwrap();
+        block_on(store.put(&FlagRecord::new(format!("F{number}"), 1), Precondition::Any.into())).unwrap();
     }
     let server = flipper_thrift::Server::start("127.0.0.1:0", store).unwrap();
     println!("@{}", server.local_addr().port());
@@ -135,6 +135,15 @@ impl t::FeatureFlagStoreSyncHandler for Bare {
         _: Option<t::WritePrecondition>,
         _: Option<String>,
     ) -> thrift::Result<t::FlagVersion> {
+        unknown()
+    }
+    fn handle_history(
+        &self,
+        _: Option<String>,
+        _: Option<i64>,
+        _: Option<String>,
+        _: Option<i64>,
+    ) -> thrift::Result<t::HistoryPage> {
         unknown()
     }
     fn handle_watch(&self, _: Option<String>, _: Option<i64>) -> thrift::Result<t::WatchResult> {

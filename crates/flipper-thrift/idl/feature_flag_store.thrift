@@ -95,12 +95,26 @@ struct FlagPage {
     2: optional bool more;
 }
 
-/** A write happens only if this holds; if nothing is set, always. */
+/** Of a write, for the store's history. */
+struct WriteCause {
+    /** What the write does, such as `enable`. Without it, or if the server does not know it, the history has what the write did. */
+    1: optional string verb;
+    /** Who: 1 to 255 bytes without control characters. The name of the client's certificate counts instead, if it has one. */
+    2: optional string actor;
+    /** Why: 1 byte to 4 KiB. */
+    3: optional string reason;
+    /** From where, such as `command` or `program`: 1 to 64 bytes without control characters. */
+    4: optional string source;
+}
+
+/** A write happens only if this holds; if neither of the first two is set, always. */
 struct WritePrecondition {
     /** The flag is missing. */
     1: optional bool absent;
     /** The flag exists and has this version. */
     2: optional FlagVersion unchanged;
+    /** No condition: who writes, and why. Servers without a history skip it. */
+    3: optional WriteCause cause;
 }
 
 struct WatchResult {
@@ -123,6 +137,8 @@ struct WatchResult {
     7: optional i64 confirmed_ms_ago;
     /** The store behind the server, without secrets. */
     8: optional string store;
+    /** Whether that store has a history. */
+    9: optional bool history;
 }
 
 /** A server, for its operator. */
@@ -136,6 +152,31 @@ struct ServerDescription {
     5: optional string version;
     /** The server's clock, Unix time in milliseconds. */
     6: optional i64 clock_ms;
+    /** As in WatchResult. */
+    7: optional bool history;
+}
+
+/** One write of one flag. */
+struct HistoryEntry {
+    1: optional string id;
+    2: optional string feature_name;
+    /** Unix time in nanoseconds, by the clock of the store or its writer. */
+    3: optional i64 at_ns;
+    4: optional string verb;
+    5: optional string actor;
+    6: optional string reason;
+    /** Absent if the flag was changed by a program that is not Flipper. */
+    7: optional string source;
+    /** The flag before and after, with record or corrupt; absent if it was missing. */
+    8: optional FlagState before;
+    9: optional FlagState after;
+}
+
+struct HistoryPage {
+    /** The newest first. */
+    1: optional list<HistoryEntry> entries;
+    /** If older entries may follow: the `before` of the next call. */
+    2: optional string older;
 }
 
 service FeatureFlagStore {
@@ -185,5 +226,12 @@ service FeatureFlagStore {
     /** As ReadFlags, but from memory like ReadKnownFlag. */
     FlagPage ReadKnownFlags(1: string after, 2: i64 limit) throws (1: FlipperException error),
 
-    ServerDescription Describe() throws (1: FlipperException error)
+    ServerDescription Describe() throws (1: FlipperException error),
+
+    /**
+     * Entries of one flag, or of all, older than the one with the id `before`, whose time is not before since_ns. The server may send
+     * fewer than the limit, of at most 1,000. UNSUPPORTED if the store has no history. An empty text, or the 0
+     * that clients in C++ and Go send for none, counts as absent.
+     */
+    HistoryPage History(1: string feature_name, 2: i64 since_ns, 3: string before, 4: i64 limit) throws (1: FlipperException error)
 }

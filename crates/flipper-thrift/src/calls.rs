@@ -1,18 +1,20 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use flipper::__thrift as convert;
+use flipper::__thrift_history as history;
 use flipper::client::Remote;
-use flipper::store::{Precondition, Stored};
+use flipper::events::Verb;
+use flipper::store::{Precondition, Stored, WriteOptions};
 use flipper::{Error, ErrorKind, FeatureFlagClient, FlagRecord, Result};
 use flipper_thrift_protocol::feature_flag_store::{
     ErrorCode, FeatureFlagStoreItem, FeatureFlagStoreMeta, FeatureFlagStoreSyncHandler, FlagPage, FlagState,
-    FlagVersion, JSON, ServerDescription, WatchResult, WritePrecondition,
+    FlagVersion, HistoryPage, JSON, ServerDescription, WatchResult, WritePrecondition,
 };
 use thrift::{ApplicationError, ApplicationErrorKind};
 
-use crate::service::Service;
+use crate::service::{Client, Service};
 
-/// Of one page of `ReadFlags`; bytes are approximate.
+/// Of one page of `ReadFlags` and `History`; bytes are approximate.
 const PAGE_FLAGS: usize = 10_000;
 const PAGE_BYTES: usize = 4 << 20;
 
@@ -20,12 +22,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 pub(crate) struct Call<'a> {
     service: &'a Service,
+    client: &'a Client,
     deadline: Instant,
 }
 
 impl<'a> Call<'a> {
-    pub(crate) fn new(service: &'a Service, is_numbered: bool, began: Instant) -> Self {
-        Self { service, deadline: began + service.limit(is_numbered) }
+    pub(crate) fn new(service: &'a Service, client: &'a Client, is_numbered: bool, began: Instant) -> Self {
+        Self { service, client, deadline: began + service.limit(is_numbered) }
     }
 }
 
@@ -168,8 +171,14 @@ impl FeatureFlagStoreSyncHandler for Call<'_> {
         reply((|| {
             let name = given(feature_name, "feature_name")?;
             let when = precondition.as_ref().map_or(Ok(Precondition::Any), convert::from_precondition)?;
+            let mut options = WriteOptions::from(when);
+            let cause = precondition.and_then(|precondition| precondition.cause);
+            // The verb of a newer client may be unknown: then the history has what the write did.
+            let verb = cause.as_ref().and_then(|cause| cause.verb.as_deref());
+            options.verb = verb.and_then(Verb::name_of);
+            options.cause = history::from_cause(cause, self.client.actor.as_deref())?;
             let version = match record {
-                None => self.wait(self.features().delete(&name, when))?,
+                None => self.wait(self.features().delete_as(&name, options))?,
                 Some(text) => {
                     let record = FlagRecord::from_json(text).map_err(|error| {
                         let reason = convert::to_exception(&error).message.unwrap_or_default();
@@ -178,7 +187,7 @@ impl FeatureFlagStoreSyncHandler for Call<'_> {
                     if record.name() != name {
                         return Err(invalid("record is of another flag than feature_name".to_owned()));
                     }
-                    self.wait(self.features().put(&record, when))?
+                    self.wait(self.features().put_as(&record, options))?
                 }
             };
             Ok(convert::to_version(&version))
@@ -188,11 +197,12 @@ impl FeatureFlagStoreSyncHandler for Call<'_> {
     fn handle_watch(&self, cursor: Option<String>, timeout_ms: Option<i64>) -> thrift::Result<WatchResult> {
         let hub = self.service.follow();
         let timeout = Duration::from_millis(u64::try_from(timeout_ms.unwrap_or_default()).unwrap_or_default());
-        reply(match cursor {
+        let watched = match cursor {
             // The first call waits only until the store is followed.
             None => hub.watch(None, self.deadline.saturating_duration_since(Instant::now())),
             Some(cursor) => hub.watch(Some(&cursor), timeout.min(LONGEST_WAIT)),
-        })
+        };
+        reply(watched.map(|result| WatchResult { history: Some(self.service.has_history()), ..result }))
     }
 
     fn handle_describe(&self) -> thrift::Result<ServerDescription> {
@@ -206,13 +216,27 @@ impl FeatureFlagStoreSyncHandler for Call<'_> {
             confirmed_ms_ago: i64::try_from(confirmed_ms_ago).ok(),
             version: Some(env!("CARGO_PKG_VERSION").to_owned()),
             clock_ms: i64::try_from(clock).ok(),
+            history: Some(self.service.has_history()),
         })
+    }
+
+    fn handle_history(
+        &self,
+        feature_name: Option<String>,
+        since_ns: Option<i64>,
+        before: Option<String>,
+        limit: Option<i64>,
+    ) -> thrift::Result<HistoryPage> {
+        reply((|| {
+            let query = history::to_query(feature_name, since_ns, before, limit)?;
+            self.service.history(&query, PAGE_BYTES, self.deadline).map(history::to_page)
+        })())
     }
 }
 
 impl Call<'_> {
     fn features(&self) -> &FeatureFlagClient<Remote> {
-        &self.service.features
+        &self.client.features
     }
 
     fn wait<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {

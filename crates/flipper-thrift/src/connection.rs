@@ -28,6 +28,7 @@ pub(crate) fn serve(
     closing: impl Fn() -> bool,
 ) -> io::Result<()> {
     let stream = Stream::begin(Socket::new(stream.clone(), options), options)?;
+    let client = service.client(stream.certificate().as_deref());
     let mut reader = MessageReader::new(stream);
     let mut out = Vec::new();
     let mut wire = None;
@@ -37,7 +38,7 @@ pub(crate) fn serve(
             None => *wire.insert(Wire::detect(&mut reader)?),
         };
         reader.begin(wire.transport, &options.limits)?;
-        let next = answer(&mut reader, wire, &options.limits, service, &mut out)?;
+        let next = answer(&mut reader, wire, &options.limits, service, &client, &mut out)?;
         if let Next::GoIfAwaited { began, until } = next {
             check_is_awaited(&mut reader, began, until)?;
         }

@@ -10,7 +10,7 @@ use tokio::runtime::Builder;
 
 use crate::calls::Call;
 use crate::options::ServerOptions;
-use crate::service::Service;
+use crate::service::{Client, Service};
 use crate::strings::Strings;
 
 pub(crate) enum Next {
@@ -29,6 +29,7 @@ pub(crate) fn answer<S: Source>(
     wire: Wire,
     limits: &Limits,
     service: &Service,
+    client: &Client,
     out: &mut Vec<u8>,
 ) -> io::Result<Next> {
     wire.begin_message(out);
@@ -39,7 +40,7 @@ pub(crate) fn answer<S: Source>(
     };
     let began = Instant::now();
     let is_numbered = ident.sequence_number != 0;
-    let handler = Call::new(service, is_numbered, began);
+    let handler = Call::new(service, client, is_numbered, began);
     let called = call(&handler, &ident, &mut input, &mut *wire.output(&mut *out));
     drop(input);
     let go = || match is_numbered {
@@ -96,6 +97,7 @@ fn call(
         "ReadKnownFlag" => Functions::process_read_known_flag(handler, number, i, o),
         "ReadKnownFlags" => Functions::process_read_known_flags(handler, number, i, o),
         "Describe" => Functions::process_describe(handler, number, i, o),
+        "History" => Functions::process_history(handler, number, i, o),
         name => {
             i.skip(TType::Struct)?;
             let shown: String = name.chars().take(100).collect();
@@ -148,7 +150,7 @@ pub fn feed(bytes: &[u8]) -> usize {
     let mut out = Vec::new();
     let mut messages = 0;
     while reader.wait().unwrap_or_default() && reader.begin(wire.transport, &limits).is_ok() {
-        match answer(&mut reader, wire, &limits, &service, &mut out) {
+        match answer(&mut reader, wire, &limits, &service, &service.client(None), &mut out) {
             Ok(Next::Close(_)) | Err(_) => break,
             Ok(_) => messages += 1,
         }

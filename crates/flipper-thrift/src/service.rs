@@ -5,6 +5,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use flipper::client::{ClientBuilder, Remote};
+use flipper::history::{HistoryPage, HistoryQuery};
 use flipper::store::Stored;
 use flipper::{Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, Result};
 use futures_util::TryStreamExt;
@@ -12,6 +13,9 @@ use tokio::runtime::{EnterGuard, Handle};
 
 use crate::hub::Hub;
 use crate::options::ServerOptions;
+
+/// Of writes whose client does not say where they come from.
+const SOURCE: &str = "thrift";
 
 /// For an error to reach a client with a read timeout.
 const WAY: Duration = Duration::from_millis(50);
@@ -28,13 +32,35 @@ pub(crate) struct Service {
     followed: OnceLock<()>,
 }
 
+/// Of one connection.
+pub(crate) struct Client {
+    pub(crate) features: FeatureFlagClient<Remote>,
+    pub(crate) actor: Option<String>,
+}
+
 impl Service {
     pub(crate) fn new(store: Arc<dyn FeatureFlagStore>, runtime: Handle, options: &ServerOptions) -> Self {
         let ServerOptions { call_timeout, answer_within, cached_reads, .. } = *options;
         let hub = Arc::new(Hub::default());
         hub.set_store(store.identity().to_string());
-        let features = ClientBuilder::default().write_timeout(call_timeout).build_remote(store.clone());
+        let features =
+            ClientBuilder::default().write_timeout(call_timeout).build_remote(store.clone()).with_source(SOURCE);
         Self { store, features, runtime, call_timeout, answer_within, cached_reads, hub, followed: OnceLock::new() }
+    }
+
+    /// `actor`: the client's name, if it has shown a certificate.
+    pub(crate) fn client(&self, actor: Option<&str>) -> Client {
+        let actor = actor.and_then(flipper::history::__actor);
+        let features = actor.as_ref().map_or_else(|| self.features.clone(), |actor| self.features.as_actor(actor));
+        Client { features, actor }
+    }
+
+    pub(crate) fn has_history(&self) -> bool {
+        self.store.capabilities().history
+    }
+
+    pub(crate) fn history(&self, query: &HistoryQuery, most_bytes: usize, deadline: Instant) -> Result<HistoryPage> {
+        self.wait(deadline, flipper::history::__page(&self.store, query, most_bytes, |_| true))
     }
 
     pub(crate) fn limit(&self, is_numbered: bool) -> Duration {

@@ -25,6 +25,15 @@ impl Stream {
         Ok(Self::Plain(socket))
     }
 
+    /// The client's, by its SHA-256.
+    pub(crate) fn certificate(&self) -> Option<String> {
+        match self {
+            Self::Plain(_) => None,
+            #[cfg(feature = "tls")]
+            Self::Tls(socket) => socket.certificate(),
+        }
+    }
+
     pub(crate) fn send(&mut self, message: &[u8]) -> io::Result<()> {
         match self {
             Self::Plain(socket) => socket.send(message),

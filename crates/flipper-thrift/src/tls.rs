@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use flipper_thrift_protocol::Source;
 use rustls::{ServerConfig, ServerConnection};
+use sha2::{Digest, Sha256};
 
 use crate::socket::Socket;
 
@@ -51,6 +52,13 @@ impl TlsSocket {
         }
         this.flush()?;
         Ok(this)
+    }
+
+    /// As the HTTP server names a client's certificate.
+    pub(crate) fn certificate(&self) -> Option<String> {
+        let digest = Sha256::digest(self.connection.peer_certificates()?.first()?);
+        let digits: String = digest.iter().map(|byte| format!("{byte:02X}")).collect();
+        Some(format!("certificate {digits}"))
     }
 
     pub(crate) fn send(&mut self, message: &[u8]) -> io::Result<()> {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use flipper::store::{Finding, Precondition, Stored, Updates, Version, Watch, WatchEvent};
+use flipper::store::{Finding, Precondition, Stored, Updates, Version, Watch, WatchEvent, WriteOptions};
 use flipper::{
     Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, SqliteFeatureFlagStore,
     ThriftRpcFeatureFlagStore,
@@ -60,13 +60,13 @@ impl FeatureFlagStore for Faulty {
         self.fail_or_hang().await?;
         self.inner.get(name).await
     }
-    async fn put(&self, record: &FlagRecord, when: Precondition) -> flipper::Result<Version> {
+    async fn put(&self, record: &FlagRecord, options: WriteOptions) -> flipper::Result<Version> {
         self.fail_or_hang().await?;
-        self.inner.put(record, when).await
+        self.inner.put(record, options).await
     }
-    async fn delete(&self, name: &str, when: Precondition) -> flipper::Result<Version> {
+    async fn delete(&self, name: &str, options: WriteOptions) -> flipper::Result<Version> {
         self.fail_or_hang().await?;
-        self.inner.delete(name, when).await
+        self.inner.delete(name, options).await
     }
     async fn list(&self) -> flipper::Result<Vec<Stored>> {
         self.fail_or_hang().await?;
@@ -87,7 +87,7 @@ fn a_store_that_is_down_is_a_transient_error() {
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.is_transient() && error.to_string().contains("Faulty"), "{error}");
     assert_eq!(block_on(store.list()).unwrap_err().kind(), ErrorKind::Unavailable);
-    let error = block_on(store.put(&FlagRecord::new("F", 1), Precondition::Any)).unwrap_err();
+    let error = block_on(store.put(&FlagRecord::new("F", 1), Precondition::Any.into())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     faulty.down.store(false, Ordering::SeqCst);
     assert!(block_on(store.get("F")).unwrap().is_none());
@@ -116,11 +116,11 @@ fn the_watch_reports_that_the_server_lost_its_store() {
             assert!(matches!(events.next().await, Some(WatchEvent::Reset { .. })));
             faulty.down.store(true, Ordering::SeqCst);
             assert!(matches!(events.next().await, Some(WatchEvent::Lost(_))));
-            faulty.inner.put(&FlagRecord::new("F", 1), Precondition::Any).await.unwrap();
+            faulty.inner.put(&FlagRecord::new("F", 1), Precondition::Any.into()).await.unwrap();
             faulty.down.store(false, Ordering::SeqCst);
             assert!(matches!(events.next().await, Some(WatchEvent::Restored)));
             assert!(matches!(events.next().await, Some(WatchEvent::Reset { flags, .. }) if flags.len() == 1));
-            faulty.inner.put(&FlagRecord::new("G", 1), Precondition::Any).await.unwrap();
+            faulty.inner.put(&FlagRecord::new("G", 1), Precondition::Any.into()).await.unwrap();
             assert!(matches!(events.next().await, Some(WatchEvent::Changed { flag, .. }) if flag.name == "G"));
         });
     });
@@ -203,7 +203,7 @@ fn a_restarted_server_is_found_again() {
     assert!(matches!(next(), WatchEvent::Reset { .. }));
     let mut server = server;
     for round in 0..3 {
-        block_on(store.put(&FlagRecord::new("F", round), Precondition::Any)).unwrap();
+        block_on(store.put(&FlagRecord::new("F", round), Precondition::Any.into())).unwrap();
         assert!(matches!(next(), WatchEvent::Changed { .. }));
         server.shutdown();
         assert!(block_on(store.get("F")).is_err());
@@ -217,7 +217,7 @@ fn a_restarted_server_is_found_again() {
             event => assert!(matches!(event, WatchEvent::Reset { .. }), "{event:?}"),
         }
         // The pool's connections are closed, and yet a write, which is never retried, succeeds.
-        block_on(store.put(&FlagRecord::new("F", 100 + round), Precondition::Any)).unwrap();
+        block_on(store.put(&FlagRecord::new("F", 100 + round), Precondition::Any.into())).unwrap();
         assert!(matches!(next(), WatchEvent::Changed { .. }));
     }
 }
@@ -308,13 +308,13 @@ impl FeatureFlagStore for Held {
     async fn get(&self, name: &str) -> flipper::Result<Option<Stored>> {
         self.store.get(name).await
     }
-    async fn put(&self, record: &FlagRecord, when: Precondition) -> flipper::Result<Version> {
+    async fn put(&self, record: &FlagRecord, options: WriteOptions) -> flipper::Result<Version> {
         self.writing.store(true, Ordering::SeqCst);
         let _released = self.released.acquire().await.unwrap();
-        self.store.put(record, when).await
+        self.store.put(record, options).await
     }
-    async fn delete(&self, name: &str, when: Precondition) -> flipper::Result<Version> {
-        self.store.delete(name, when).await
+    async fn delete(&self, name: &str, options: WriteOptions) -> flipper::Result<Version> {
+        self.store.delete(name, options).await
     }
     async fn list(&self) -> flipper::Result<Vec<Stored>> {
         self.store.list().await
@@ -332,7 +332,7 @@ fn shutdown_finishes_what_is_running() {
     let idle = std::net::TcpStream::connect(address).unwrap();
     let store = store_at(address);
     let writing = store.clone();
-    let write = std::thread::spawn(move || block_on(writing.put(&FlagRecord::new("F", 1), Precondition::Any)));
+    let write = std::thread::spawn(move || block_on(writing.put(&FlagRecord::new("F", 1), Precondition::Any.into())));
     let watching = store;
     let follows = Arc::new(AtomicBool::default());
     let begun = follows.clone();
@@ -494,11 +494,11 @@ fn a_store_that_falls_silent() {
         async fn get(&self, name: &str) -> flipper::Result<Option<Stored>> {
             self.0.get(name).await
         }
-        async fn put(&self, record: &FlagRecord, when: Precondition) -> flipper::Result<Version> {
-            self.0.put(record, when).await
+        async fn put(&self, record: &FlagRecord, options: WriteOptions) -> flipper::Result<Version> {
+            self.0.put(record, options).await
         }
-        async fn delete(&self, name: &str, when: Precondition) -> flipper::Result<Version> {
-            self.0.delete(name, when).await
+        async fn delete(&self, name: &str, options: WriteOptions) -> flipper::Result<Version> {
+            self.0.delete(name, options).await
         }
         async fn list(&self) -> flipper::Result<Vec<Stored>> {
             self.0.list().await

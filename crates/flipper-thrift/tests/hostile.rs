@@ -16,7 +16,7 @@ use support::{block_on, call, string};
 
 fn serve(options: ServerOptions) -> Server {
     let store = MemoryFeatureFlagStore::new();
-    block_on(store.put(&FlagRecord::new("F", 1), Precondition::Any)).unwrap();
+    block_on(store.put(&FlagRecord::new("F", 1), Precondition::Any.into())).unwrap();
     Server::start_with("127.0.0.1:0", store, options).unwrap()
 }
 
@@ -336,7 +336,7 @@ fn idle_connections_stay_by_default() {
 fn a_client_that_never_reads_is_cut_off() {
     let store = MemoryFeatureFlagStore::new();
     for number in 0..2000 {
-        block_on(store.put(&FlagRecord::new(format!("F{number}"), 1), Precondition::Any)).unwrap();
+        block_on(store.put(&FlagRecord::new(format!("F{number}"), 1), Precondition::Any.into())).unwrap();
     }
     let options = ServerOptions::new().write_timeout(Duration::from_millis(300));
     let server = Server::start_with("127.0.0.1:0", store, options).unwrap();

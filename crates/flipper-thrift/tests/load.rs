@@ -22,7 +22,7 @@ fn child() {
         return child.succeed();
     };
     let store = MemoryFeatureFlagStore::new();
-    block_on(store.put(&FlagRecord::new("F", 1), Precondition::Any)).unwrap();
+    block_on(store.put(&FlagRecord::new("F", 1), Precondition::Any.into())).unwrap();
     let options = flipper_thrift::ServerOptions::new().max_connections(role.arguments[0].parse().unwrap());
     let server = flipper_thrift::Server::start_with("127.0.0.1:0", store, options).unwrap();
     role.say(&server.local_addr().port().to_string());

@@ -132,17 +132,17 @@ async fn flags_behind_a_python_server(store: ThriftRpcFeatureFlagStore) {
     let record = stored.record.unwrap();
     assert_eq!(record.client_data().to_string(), r#"{"team": "\u00e9"}"#);
     assert_eq!(record.conditions().len(), 1);
-    let error = store.put(&record, Precondition::Absent).await.unwrap_err();
+    let error = store.put(&record, Precondition::Absent.into()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
-    let version = store.put(&record, Precondition::Unchanged(stored.version)).await.unwrap();
+    let version = store.put(&record, Precondition::Unchanged(stored.version).into()).await.unwrap();
     assert_eq!(store.get("F").await.unwrap().unwrap().version, version);
 
     let mut denied = FlagRecord::clone(&record);
     denied.set_deny_conditions(vec![Condition::new().eq("country", "X")]);
-    let error = store.put(&denied, Precondition::Any).await.unwrap_err();
+    let error = store.put(&denied, Precondition::Any.into()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
 
-    let error = store.put(&FlagRecord::new("BROKEN_HANDLER", 1), Precondition::Any).await.unwrap_err();
+    let error = store.put(&FlagRecord::new("BROKEN_HANDLER", 1), Precondition::Any.into()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.is_transient(), "{error}");
 
@@ -160,7 +160,7 @@ fn changes_behind_a_python_server_are_polled() {
         let mut events = support::about_flags(store.watch());
         assert!(matches!(events.next().await, Some(WatchEvent::Reset { .. })));
         assert!(matches!(events.next().await, Some(WatchEvent::Following(Updates::Poll { .. }))));
-        store.put(&FlagRecord::new("F", 1), Precondition::Any).await.unwrap();
+        store.put(&FlagRecord::new("F", 1), Precondition::Any.into()).await.unwrap();
         assert!(matches!(events.next().await, Some(WatchEvent::Changed { flag, .. }) if flag.name == "F"));
     });
 }

@@ -10,7 +10,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use flipper::store::{Precondition, WatchEvent};
+use flipper::history::{Cause, HistoryQuery};
+use flipper::store::{Precondition, WatchEvent, WriteOptions};
 use flipper::{FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, ThriftRpcFeatureFlagStore};
 use flipper_testkit::{PATIENCE, wait_until, write_certificates};
 use flipper_thrift::{Server, ServerOptions};
@@ -120,12 +121,21 @@ fn our_client() {
         // The second call uses the connection of the first, which has tickets for later sessions by then.
         for name in ["A", "B"] {
             let record = FlagRecord::new(name, 0);
-            store.put(&record, Precondition::Absent).await.unwrap();
+            store.put(&record, Precondition::Absent.into()).await.unwrap();
             let next = watch.by_ref().filter(|event| std::future::ready(matches!(event, WatchEvent::Changed { .. })));
             let Some(WatchEvent::Changed { flag, .. }) = std::pin::pin!(next).next().await else { panic!("no change") };
             assert_eq!(flag.name, name);
         }
         assert_eq!(store.list().await.unwrap().len(), 2);
+        // Whatever the client says, it is its certificate that acts.
+        let cause = Cause::default().with_actor("mallory").and_then(|cause| cause.with_reason("new")).unwrap();
+        store.delete("B", WriteOptions::from(Precondition::Any).with_cause(cause)).await.unwrap();
+        let page = store.history(&HistoryQuery::of("B")).await.unwrap();
+        for (entry, reason) in page.entries.iter().zip([Some("new"), None]) {
+            let digits = entry.actor().unwrap().strip_prefix("certificate ").unwrap();
+            assert!(digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()), "{digits}");
+            assert_eq!(entry.reason(), reason);
+        }
         assert_eq!(server.connections(), 2, "one for calls, one for the watch");
     });
     for (parameters, part) in

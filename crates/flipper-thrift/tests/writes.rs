@@ -49,10 +49,10 @@ fn subscribers_of_the_server_receive_every_write() {
     assert_eq!(received(), ["F Destroy"]);
 
     block_on(async {
-        let version = ours.put(&FlagRecord::new("F", 1), Precondition::Absent).await.unwrap();
-        let version = ours.put(&FlagRecord::new("F", 2), Precondition::Unchanged(version)).await.unwrap();
-        ours.put(&FlagRecord::new("F", 3), Precondition::Absent).await.unwrap_err();
-        ours.delete("F", Precondition::Unchanged(version)).await.unwrap();
+        let version = ours.put(&FlagRecord::new("F", 1), Precondition::Absent.into()).await.unwrap();
+        let version = ours.put(&FlagRecord::new("F", 2), Precondition::Unchanged(version).into()).await.unwrap();
+        ours.put(&FlagRecord::new("F", 3), Precondition::Absent.into()).await.unwrap_err();
+        ours.delete("F", Precondition::Unchanged(version).into()).await.unwrap();
     });
     let received = received();
     assert!(received[0].starts_with("F Create {"), "{received:?}");

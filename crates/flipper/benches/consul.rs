@@ -98,7 +98,7 @@ async fn write(role: &flipper_testkit::Role) {
         let began = now();
         match &store {
             Some(store) => {
-                store.put(&record, Precondition::Any).await.unwrap();
+                store.put(&record, Precondition::Any.into()).await.unwrap();
             }
             None if how == "hyper" => {
                 hyper.request("PUT", &format!("/v1/kv/{base}/F00000"), record.to_json()).await;

@@ -20,6 +20,7 @@ use flipper::context::Attributes;
 use flipper::{Bucketer, Condition, FeatureFlagClient, MemoryFeatureFlagStore, context};
 use futures_executor::block_on;
 use sha1::{Digest, Sha1};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -155,7 +156,12 @@ fn cases() -> Result<Vec<Case>> {
         with_eight("consistent hash, 8 attributes", "HASH")
             .beside(["SHA-1 of 8 attributes"], Limit::Times(4.0))
             .python("hash_eight"),
-        with_user("salted hash", "SALTED").beside(["SHA-1 of one attribute"], Limit::None),
+        Case::new("XXH3 of a name and a value", || {
+            xxh3_64_with_seed(black_box("\x007").as_bytes(), xxh3_64(black_box("SALTED").as_bytes()))
+        }),
+        with_user("salted hash", "SALTED").beside(["XXH3 of a name and a value"], Limit::None),
+        with(&features, "salted hash of a string", "SALTED", context! { user_id: "user-4711" })
+            .beside(["XXH3 of a name and a value"], Limit::None),
         Case::new("clock read", SystemTime::now),
         by_name("percentage", "PERCENTAGE").beside(["check by name"], Limit::None).python("percentage"),
         by_name("ramp", "RAMP").beside(["percentage", "clock read"], Limit::Plus(10.0)).python("ramp"),

@@ -8,8 +8,12 @@ use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
+use flipper::history::{HistoryLimits, HistoryQuery};
 use flipper::store::{LocalFeatureFlagStore, Precondition};
-use flipper::{FeatureFlagClient, FeatureFlagStore, FlagRecord, MirroredFeatureFlagStore, PostgresFeatureFlagStore};
+use flipper::{
+    FeatureFlagClient, FeatureFlagStore, FlagRecord, MirroredFeatureFlagStore, PostgresFeatureFlagStore,
+    SqliteFeatureFlagStore,
+};
 use flipper_testkit::postgres::PostgresServer;
 use futures_util::StreamExt;
 use tokio::runtime::{Builder, Runtime};
@@ -42,6 +46,9 @@ fn main() {
         }
         if wanted("trigger") {
             trigger(&server).await;
+        }
+        if wanted("history") {
+            pages(&server).await;
         }
         if wanted("processes") {
             processes(&server).await;
@@ -119,14 +126,14 @@ fn store(server: &PostgresServer, table: &str) -> PostgresFeatureFlagStore {
 /// A write of ours against an unconditional one in a transaction, on two tables without triggers.
 async fn write(server: &PostgresServer) {
     let (store, other) = (store(server, "ours"), self::store(server, "bare"));
-    let mut version = store.put(&flag("F", true), Precondition::Any).await.unwrap();
-    other.put(&flag("F", true), Precondition::Any).await.unwrap();
+    let mut version = store.put(&flag("F", true), Precondition::Any.into()).await.unwrap();
+    other.put(&flag("F", true), Precondition::Any.into()).await.unwrap();
     let client = bare(&server.url()).await;
     let (mut ours, mut plain, mut single) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..times(WRITES) {
         let record = flag("F", round % 2 == 0);
         let start = Instant::now();
-        version = store.put(&record, Precondition::Unchanged(version)).await.unwrap();
+        version = store.put(&record, Precondition::Unchanged(version).into()).await.unwrap();
         ours.push(start.elapsed());
         let item = record.to_json();
         let start = Instant::now();
@@ -147,7 +154,7 @@ async fn trigger(server: &PostgresServer) {
     let (fed, plain) = (store(server, "fed"), store(server, "plain"));
     fed.install_feed(true).await.unwrap();
     for store in [&fed, &plain] {
-        store.put(&flag("F", true), Precondition::Any).await.unwrap();
+        store.put(&flag("F", true), Precondition::Any.into()).await.unwrap();
     }
     let client = bare(&server.url()).await;
     let (mut with, mut without) = (Vec::new(), Vec::new());
@@ -160,6 +167,44 @@ async fn trigger(server: &PostgresServer) {
         }
     }
     row("UPDATE of another program, with triggers / without", with, without);
+}
+
+/// The first page of 100,000 entries, beside SQLite's.
+async fn pages(server: &PostgresServer) {
+    let limits = HistoryLimits::default().entries(200_000);
+    let folder = tempfile::tempdir().unwrap();
+    let ours = store(server, "much").history_limits(limits);
+    ours.install_feed(false).await.unwrap();
+    let sqlite = SqliteFeatureFlagStore::new(folder.path().join("flags.db")).unwrap().history_limits(limits);
+    let stores: [&dyn FeatureFlagStore; 2] = [&ours, &sqlite];
+    let records: Vec<_> = (0..1_000).map(|number| flag(&format!("FLAG_{number:06}"), true)).collect();
+    for store in stores {
+        for _ in 0..times(100) {
+            store.put_all(&records, Precondition::Any.into()).await.into_iter().for_each(|done| drop(done.unwrap()));
+        }
+    }
+    // As the server does by itself, a minute later.
+    server.psql("ANALYZE");
+    let newest = ours.history(&HistoryQuery::all().limit(5)).await.unwrap().entries;
+    let hour = newest[0].at - Duration::from_secs(3600);
+    for (what, query) in [
+        ("of all", HistoryQuery::all()),
+        ("of one flag", HistoryQuery::of("FLAG_000500")),
+        ("since an hour ago", HistoryQuery::all().since(Some(hour))),
+        ("since a moment ago", HistoryQuery::all().since(Some(newest[4].at))),
+        ("since never", HistoryQuery::all().since(Some(newest[0].at + Duration::from_secs(3600)))),
+    ] {
+        let mut took = [Vec::new(), Vec::new()];
+        for _ in 0..times(STARTS) {
+            for (store, took) in stores.iter().zip(&mut took) {
+                let start = Instant::now();
+                store.history(&query).await.unwrap();
+                took.push(start.elapsed());
+            }
+        }
+        let [ours, sqlite] = took;
+        row(&format!("first page of 100,000 entries, {what} / SQLite"), ours, sqlite);
+    }
 }
 
 struct Follower {
@@ -231,7 +276,7 @@ async fn processes(server: &PostgresServer) {
     features.ready().await.unwrap();
     features.create("F").or_get().await.unwrap();
     features.disable("F").await.unwrap();
-    self::store(server, "wire").put(&flag("F", false), Precondition::Any).await.unwrap();
+    self::store(server, "wire").put(&flag("F", false), Precondition::Any.into()).await.unwrap();
     let client = bare(&server.url()).await;
     let [mut ours, mut wire] = ["ours", "wire"].map(|role| Follower::start(role, server));
     let (mut ours_took, mut wire_took) = (Vec::new(), Vec::new());
@@ -258,7 +303,7 @@ async fn start(server: &PostgresServer) {
     let store = store(server, "many");
     store.install_feed(true).await.unwrap();
     let records: Vec<_> = (0..FLAGS).map(|number| flag(&format!("FLAG_{number:06}"), true)).collect();
-    store.put_all(&records, Precondition::Any).await.into_iter().for_each(|done| drop(done.unwrap()));
+    store.put_all(&records, Precondition::Any.into()).await.into_iter().for_each(|done| drop(done.unwrap()));
     let (mut lists, mut starts, mut selects, mut fresh) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let client = bare(&server.url()).await;
     for _ in 0..times(STARTS) {
@@ -294,7 +339,7 @@ async fn idle() {
     let store = store(&server, "many");
     store.install_feed(true).await.unwrap();
     let records: Vec<_> = (0..FLAGS).map(|number| flag(&format!("FLAG_{number:06}"), true)).collect();
-    store.put_all(&records, Precondition::Any).await.into_iter().for_each(|done| drop(done.unwrap()));
+    store.put_all(&records, Precondition::Any.into()).await.into_iter().for_each(|done| drop(done.unwrap()));
     let features = FeatureFlagClient::new(store);
     features.ready().await.unwrap();
     // In milliseconds, of each part of each statement of the follower: an unnamed one is parsed, bound and executed.

@@ -104,7 +104,7 @@ async fn bare(server: &RedisServer) -> MultiplexedConnection {
 
 async fn get(server: &RedisServer) {
     let store = RedisFeatureFlagStore::from_url(&server.url()).unwrap();
-    store.put(&flag("F", true), Precondition::Any).await.unwrap();
+    store.put(&flag("F", true), Precondition::Any.into()).await.unwrap();
     let mut connection = bare(server).await;
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     for _ in 0..times(GETS) {
@@ -124,7 +124,7 @@ async fn list(server: &RedisServer) {
     let mut connection = bare(server).await;
     connection.set_response_timeout(Duration::from_secs(10));
     for number in 0..FLAGS {
-        store.put(&flag(&format!("F{number}"), true), Precondition::Any).await.unwrap();
+        store.put(&flag(&format!("F{number}"), true), Precondition::Any.into()).await.unwrap();
     }
     let (mut lists, mut starts, mut scans) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..times(LISTS) {
@@ -168,7 +168,7 @@ async fn change(server: &RedisServer) {
     let reader = RedisFeatureFlagStore::from_url(&server.url()).unwrap().base_key("changed");
     let mut watch = reader.watch();
     watch.next().await.unwrap();
-    let mut version = writer.put(&flag("F", false), Precondition::Any).await.unwrap();
+    let mut version = writer.put(&flag("F", false), Precondition::Any.into()).await.unwrap();
     let (mut bare_writer, (mut bare_reader, mut pushes)) = (bare(server).await, pushed(&server.url()).await);
     let mut track = redis::cmd("CLIENT");
     track.arg("TRACKING").arg("ON").arg("BCAST").arg("PREFIX").arg("wire/");
@@ -188,7 +188,7 @@ async fn change(server: &RedisServer) {
     for round in 0..times(CHANGES) {
         let record = flag("F", round % 2 == 0);
         let start = Instant::now();
-        version = writer.put(&record, Precondition::Unchanged(version)).await.unwrap();
+        version = writer.put(&record, Precondition::Unchanged(version).into()).await.unwrap();
         loop {
             if let WatchEvent::Changed { flag, .. } = watch.next().await.unwrap()
                 && flag.version == version
@@ -345,11 +345,11 @@ async fn replicas(server: &RedisServer) {
     for round in 0..times(CHANGES) {
         let record = flag("F", round % 2 == 0);
         let start = Instant::now();
-        replicated.put(&record, Precondition::Any).await.unwrap();
+        replicated.put(&record, Precondition::Any.into()).await.unwrap();
         with.push(start.elapsed());
         in_step().await;
         let start = Instant::now();
-        alone.put(&record, Precondition::Any).await.unwrap();
+        alone.put(&record, Precondition::Any.into()).await.unwrap();
         without.push(start.elapsed());
     }
     row("put with a replica / put", with, without);
@@ -358,13 +358,13 @@ async fn replicas(server: &RedisServer) {
         let records: Vec<_> = (0..100).map(|number| flag(&format!("F{number}"), round % 2 == 0)).collect();
         let start = Instant::now();
         for record in &records {
-            replicated.put(record, Precondition::Any).await.unwrap();
+            replicated.put(record, Precondition::Any.into()).await.unwrap();
         }
         in_step().await;
         with.push(start.elapsed());
         let start = Instant::now();
         for record in &records {
-            alone.put(record, Precondition::Any).await.unwrap();
+            alone.put(record, Precondition::Any.into()).await.unwrap();
         }
         without.push(start.elapsed());
     }

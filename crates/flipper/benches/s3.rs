@@ -33,7 +33,7 @@ fn main() {
 async fn run(server: &S3Server, flags: usize) {
     let bucket = server.bucket();
     let records: Vec<_> = (0..flags).map(|number| FlagRecord::new(format!("F{number:05}"), 7)).collect();
-    assert!(store(server.port(), &bucket).put_all(&records, Precondition::Any).await.iter().all(Result::is_ok));
+    assert!(store(server.port(), &bucket).put_all(&records, Precondition::Any.into()).await.iter().all(Result::is_ok));
 
     let mut starts: Vec<_> = Vec::new();
     for _ in 0..if is_whole() { STARTS } else { 1 } {

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use flipper::store::{Precondition, Stored, Version, Watch, validate_name, watch_by_polling};
+use flipper::store::{Precondition, Stored, Version, Watch, WriteOptions, validate_name, watch_by_polling};
 use flipper::{Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, Result};
 use tokio::sync::oneshot;
 
@@ -185,15 +185,15 @@ impl FeatureFlagStore for DirectoryStore {
         self.blocking(move |store| store.read(&name)).await
     }
 
-    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+    async fn put(&self, record: &FlagRecord, options: WriteOptions) -> Result<Version> {
         validate_name(record.name())?;
         let (name, text) = (record.name().to_owned(), record.to_json());
-        self.blocking(move |store| store.write(&name, &when, Some(text))).await
+        self.blocking(move |store| store.write(&name, &options.when, Some(text))).await
     }
 
-    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
+    async fn delete(&self, name: &str, options: WriteOptions) -> Result<Version> {
         let name = name.to_owned();
-        self.blocking(move |store| store.write(&name, &when, None)).await
+        self.blocking(move |store| store.write(&name, &options.when, None)).await
     }
 
     async fn list(&self) -> Result<Vec<Stored>> {

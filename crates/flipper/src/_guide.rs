@@ -10,6 +10,7 @@ macro_rules! page {
         #[doc = "[http-api]: crate::_guide::http_api"]
         #[doc = "[in-application]: crate::_guide::in_application"]
         #[doc = "[ofrep]: crate::_guide::ofrep"]
+        #[doc = "[page]: crate::_guide::page"]
         #[doc = "[scale]: crate::_guide::scale"]
         #[doc = "[serve]: crate::_guide::serve"]
         #[doc = "[stores]: crate::_guide::stores"]
@@ -30,6 +31,7 @@ page!(cli: "cli.md" if not(doctest));
 page!(http_api: "http-api.md" if not(doctest));
 page!(in_application: "in-application.md" if not(doctest));
 page!(ofrep: "ofrep.md" if not(doctest));
+page!(page: "page.md" if not(doctest));
 page!(scale: "scale.md" if not(doctest));
 page!(serve: "serve.md" if not(doctest));
 page!(thrift: "thrift.md" if not(doctest));

@@ -46,6 +46,46 @@ pub enum Verb {
     SetBucketer(Bucketer),
     /// `update`.
     Update,
+    /// `restore`.
+    Restore,
+}
+
+const NAMES: [&str; 10] = [
+    "create",
+    "enable",
+    "disable",
+    "destroy",
+    "set_client_data",
+    "add_condition",
+    "set_conditions",
+    "set_bucketer",
+    "update",
+    "restore",
+];
+
+impl Verb {
+    /// The [`name`](Self::name) of a verb that is this text, which a server received.
+    #[must_use]
+    pub fn name_of(text: &str) -> Option<&'static str> {
+        NAMES.into_iter().find(|name| *name == text)
+    }
+
+    /// The method's name, as a history has it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "create",
+            Self::Enable => "enable",
+            Self::Disable => "disable",
+            Self::Destroy => "destroy",
+            Self::SetClientData(_) => "set_client_data",
+            Self::AddCondition(_) => "add_condition",
+            Self::SetConditions(_) => "set_conditions",
+            Self::SetBucketer(_) => "set_bucketer",
+            Self::Update => "update",
+            Self::Restore => "restore",
+        }
+    }
 }
 
 impl WriteEvent {
@@ -195,5 +235,30 @@ impl Subscribers {
 impl fmt::Debug for Subscribers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} subscribers", self.list().len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_verb_is_known_by_its_name() {
+        let conditions = vec![Condition::new()];
+        for verb in [
+            Verb::Create { is_enabled: true, client_data: None },
+            Verb::Enable,
+            Verb::Disable,
+            Verb::Destroy,
+            Verb::SetClientData(Object::new()),
+            Verb::AddCondition(Condition::new()),
+            Verb::SetConditions(conditions),
+            Verb::SetBucketer(Bucketer::NoOp),
+            Verb::Update,
+            Verb::Restore,
+        ] {
+            assert_eq!(Verb::name_of(verb.name()), Some(verb.name()));
+        }
+        assert_eq!(Verb::name_of("flip"), None);
     }
 }

@@ -58,14 +58,15 @@
 //! - [`Scope`]: the flags as one request sees them.
 //! - [`Condition`], [`Bucketer`]: for whom a flag is on. [`Evaluation`](evaluation::Evaluation): the answer, with its reason.
 //! - [`Status`](store::Status): how current the flags are. [`Changes`](events::Changes): the stream of changes.
-//! - [`Subscriber`](events::Subscriber): called before and after writes.
+//! - [`Subscriber`](events::Subscriber): called before and after writes. [`history`]: who changed which flag, when and why.
+//! - [`client_data`]: owner, tags, expiry date and so on, by the names of their keys.
 //! - [`FlagRecord`]: a flag as stored, the text of the Python library `flipper-client` 1.3.2.
 //!
 //! # Guides
 //!
 //! [Using flags](_guide::using_flags) · [choosing a store](_guide::stores) · [in your application](_guide::in_application) ·
-//! [who gets a feature](_guide::evaluation) · [serving flags](_guide::serve), [the JSON API](_guide::http_api), [OpenFeature's SDKs](_guide::ofrep),
-//! [many followers](_guide::scale), [Thrift](_guide::thrift) ·
+//! [who gets a feature](_guide::evaluation) · [serving flags](_guide::serve), [a page for people](_guide::page),
+//! [the JSON API](_guide::http_api), [OpenFeature's SDKs](_guide::ofrep), [many followers](_guide::scale), [Thrift](_guide::thrift) ·
 //! [a store of your own](_guide::custom_store) · [the command](_guide::cli) · benchmarks of [checks](_guide::benchmarks),
 //! [evaluation](_guide::benchmarks_evaluation), [Redis](_guide::benchmarks_redis), [Consul](_guide::benchmarks_consul),
 //! [PostgreSQL](_guide::benchmarks_postgres) and [the HTTP server](_guide::benchmarks_http)
@@ -85,6 +86,7 @@ mod background;
 pub mod blocking;
 pub mod bucketing;
 pub mod client;
+pub mod client_data;
 mod clock;
 mod conditions;
 #[cfg(feature = "conformance")]
@@ -95,6 +97,7 @@ pub mod evaluation;
 pub mod events;
 mod feed;
 mod guard;
+pub mod history;
 mod identity;
 mod inspection;
 pub mod json;
@@ -117,6 +120,7 @@ pub mod tower;
 mod turns;
 mod url;
 mod warn_once;
+mod words;
 mod wrappers;
 
 pub use bucketing::Bucketer;
@@ -155,12 +159,22 @@ pub use wrappers::{
 /// What the servers share.
 #[doc(hidden)]
 pub mod __feed {
-    pub use crate::feed::wire;
     pub use crate::feed::{
-        Answer, AnswerTime, BEAT, Change, Delta, Follower, Known, SLACK, STREAM_SLACK, State, WAIT, random, with_times,
+        Answer, AnswerTime, BEAT, Change, Delta, Follower, Known, SLACK, STREAM_SLACK, State, WAIT, history, random,
+        wire, with_times,
+    };
+}
+
+/// What the command and the web page say about flags.
+#[doc(hidden)]
+pub mod __words {
+    pub use crate::words::{
+        Changed, Ramp, attribute, choice, date, difference, fields, hashed, is_settled, json_or_text, json_type, now,
+        percent, percentage, plain, ramp, rollout, settled_since, share, share_of, targeting, unknown, value,
+        with_share,
     };
 }
 
 #[cfg(feature = "thrift")]
 #[doc(hidden)]
-pub use stores::thrift::convert as __thrift;
+pub use stores::thrift::{convert as __thrift, history as __thrift_history};

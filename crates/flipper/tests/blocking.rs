@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use flipper::blocking::{self, FeatureFlagClient};
 use flipper::events::{Change, Post, WriteEvent};
-use flipper::store::{Precondition, Stored, Version, Watch, watch_by_polling};
+use flipper::store::{Stored, Version, Watch, WriteOptions, watch_by_polling};
 use flipper::{
     Condition, ErrorKind, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, MirroredFeatureFlagStore, Result,
     SqliteFeatureFlagStore, context,
@@ -187,13 +187,13 @@ impl FeatureFlagStore for NeedsRuntime {
         self.call().await;
         self.store.get(name).await
     }
-    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+    async fn put(&self, record: &FlagRecord, options: WriteOptions) -> Result<Version> {
         self.call().await;
-        self.store.put(record, when).await
+        self.store.put(record, options).await
     }
-    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
+    async fn delete(&self, name: &str, options: WriteOptions) -> Result<Version> {
         self.call().await;
-        self.store.delete(name, when).await
+        self.store.delete(name, options).await
     }
     async fn list(&self) -> Result<Vec<Stored>> {
         self.call().await;
@@ -263,11 +263,11 @@ impl FeatureFlagStore for CallsInWatch {
     async fn get(&self, name: &str) -> Result<Option<Stored>> {
         self.store.get(name).await
     }
-    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
-        self.store.put(record, when).await
+    async fn put(&self, record: &FlagRecord, options: WriteOptions) -> Result<Version> {
+        self.store.put(record, options).await
     }
-    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
-        self.store.delete(name, when).await
+    async fn delete(&self, name: &str, options: WriteOptions) -> Result<Version> {
+        self.store.delete(name, options).await
     }
     async fn list(&self) -> Result<Vec<Stored>> {
         self.store.list().await
@@ -345,7 +345,11 @@ fn every_async_method_has_one_that_waits() {
         let lines = source.lines().filter_map(|line| line.trim_start().strip_prefix(before));
         lines.filter_map(|line| line.split(['(', '<']).next()).collect()
     };
-    let client = [include_str!("../src/client/read.rs"), include_str!("../src/client/write.rs")];
+    let client = [
+        include_str!("../src/client/history.rs"),
+        include_str!("../src/client/read.rs"),
+        include_str!("../src/client/write.rs"),
+    ];
     let of_client: BTreeSet<_> = client.into_iter().flat_map(|source| names(source, "pub async fn ")).collect();
     let of_flag = names(include_str!("../src/client/flag.rs"), "pub async fn ");
     assert!(of_client.len() >= 12 && of_flag.len() >= 10, "the parser finds them: {of_client:?} {of_flag:?}");

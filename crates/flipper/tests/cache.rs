@@ -241,33 +241,33 @@ fn every_outcome_of_a_write_discards_the_answer() {
     };
     let fill = || {
         store.set("F", Some(false));
-        block_on(cache.delete("F", Precondition::Absent)).unwrap_err();
+        block_on(cache.delete("F", Precondition::Absent.into())).unwrap_err();
         assert_eq!(look(&cache, "F"), Ok(Some(false)));
     };
 
     fill();
-    block_on(cache.put(&on, Precondition::Any)).unwrap();
+    block_on(cache.put(&on, Precondition::Any.into())).unwrap();
     assert_eq!(look(&cache, "F"), Ok(Some(true)));
 
     fill();
-    block_on(cache.put_all(std::slice::from_ref(&on), Precondition::Any));
+    block_on(cache.put_all(std::slice::from_ref(&on), Precondition::Any.into()));
     assert_eq!(look(&cache, "F"), Ok(Some(true)));
 
     fill();
-    block_on(cache.delete("F", Precondition::Any)).unwrap();
+    block_on(cache.delete("F", Precondition::Any.into())).unwrap();
     assert_eq!(look(&cache, "F"), Ok(None));
 
     // A conflict shows that the answer is outdated.
     fill();
     store.set("F", Some(true));
-    block_on(cache.put(&on, Precondition::Absent)).unwrap_err();
+    block_on(cache.put(&on, Precondition::Absent.into())).unwrap_err();
     assert_eq!(look(&cache, "F"), Ok(Some(true)));
 
     // The write happened, but its answer was lost.
     fill();
     store.after_write.shut();
     thread::scope(|scope| {
-        let put = scope.spawn(|| block_on(cache.put(&on, Precondition::Any)).unwrap_err());
+        let put = scope.spawn(|| block_on(cache.put(&on, Precondition::Any.into())).unwrap_err());
         store.after_write.wait_for_one();
         store.fail(ErrorKind::Unavailable);
         store.after_write.open();
@@ -279,7 +279,7 @@ fn every_outcome_of_a_write_discards_the_answer() {
     // The write happened after its caller stopped waiting.
     fill();
     store.after_write.shut();
-    poll_once(cache.put(&on, Precondition::Any));
+    poll_once(cache.put(&on, Precondition::Any.into()));
     store.after_write.open();
     assert_eq!(look(&cache, "F"), Ok(Some(true)));
 }
@@ -294,7 +294,7 @@ fn a_read_that_a_write_overtakes_is_not_kept() {
     thread::scope(|scope| {
         let slow = scope.spawn(|| look(&cache, "F"));
         store.after_get.wait_for_one();
-        block_on(cache.put(&on, Precondition::Any)).unwrap();
+        block_on(cache.put(&on, Precondition::Any.into())).unwrap();
         store.after_get.open();
         assert_eq!(slow.join().unwrap(), Ok(Some(false)), "it was asked before the write");
     });

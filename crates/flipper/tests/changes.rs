@@ -55,12 +55,12 @@ fn every_change_is_emitted_in_order_for_every_writer() {
     let (mut first, mut second) = (features.changes(), other.changes());
     block_on(async {
         features.create("A").await.unwrap();
-        store.put(&record("B", true), Precondition::Any).await.unwrap();
+        store.put(&record("B", true), Precondition::Any.into()).await.unwrap();
         other.enable("A").await.unwrap();
         features.disable("B").await.unwrap();
         store.put_text("C", "{");
         other.get("A").destroy().await.unwrap();
-        store.delete("C", Precondition::Any).await.unwrap();
+        store.delete("C", Precondition::Any.into()).await.unwrap();
         features.create("A").enabled(true).await.unwrap();
     });
     let all = texts(&mut first);
@@ -77,14 +77,14 @@ fn a_write_without_effect_is_not_emitted() {
     let (features, store) = both();
     let mut changes = features.changes();
     block_on(async {
-        store.put(&record("A", true), Precondition::Any).await.unwrap();
-        store.put(&record("A", true), Precondition::Any).await.unwrap();
+        store.put(&record("A", true), Precondition::Any.into()).await.unwrap();
+        store.put(&record("A", true), Precondition::Any.into()).await.unwrap();
         features.enable("A").await.unwrap();
-        store.delete("A", Precondition::Any).await.unwrap();
-        store.delete("A", Precondition::Any).await.unwrap();
+        store.delete("A", Precondition::Any.into()).await.unwrap();
+        store.delete("A", Precondition::Any.into()).await.unwrap();
         features.enable("A").await.unwrap_err();
-        store.put(&record("A", true), Precondition::Absent).await.unwrap();
-        store.put(&record("A", false), Precondition::Absent).await.unwrap_err();
+        store.put(&record("A", true), Precondition::Absent.into()).await.unwrap();
+        store.put(&record("A", false), Precondition::Absent.into()).await.unwrap_err();
     });
     store.put_text("B", "{");
     store.put_text("B", "{");

@@ -186,7 +186,7 @@ fn a_write_that_always_conflicts_fails_after_its_timeout() {
         // Another writer always comes first.
         let mut other = FlagRecord::new("X", 0);
         other.set_enabled(true);
-        elsewhere(store.put(&other, Precondition::Any))?;
+        elsewhere(store.put(&other, Precondition::Any.into()))?;
         record.set_enabled(false);
         Ok(())
     }));
@@ -204,7 +204,7 @@ fn a_remote_client_reads_through_the_store() {
         assert!(!features.fetch_enabled("X", &context! {}).await?);
         features.create("X").enabled(true).await?;
         assert!(features.fetch_enabled("X", &context! {}).await?);
-        store.delete("X", Precondition::Any).await?;
+        store.delete("X", Precondition::Any.into()).await?;
         assert!(!features.get("X").fetch_enabled(&context! {}).await?);
         assert_eq!(kind(features.enable("X").await), ErrorKind::FlagNotFound);
         Ok::<(), flipper::Error>(())
@@ -284,7 +284,7 @@ fn an_invalid_percentage_is_refused() {
     }
     let stored = features.record("X").unwrap().to_json().replace("\"final_value\": 1.0", "\"final_value\": 100");
     let record = FlagRecord::from_json(&stored).unwrap();
-    block_on(store.put(&record, Precondition::Any)).unwrap();
+    block_on(store.put(&record, Precondition::Any.into())).unwrap();
     block_on(features.enable("X")).unwrap();
 }
 

@@ -128,7 +128,7 @@ fn subscribers_are_called_in_order_and_once_per_write() {
         attempts += 1;
         if attempts < 4 {
             let other = flipper::FlagRecord::new("X", attempts);
-            elsewhere(store.put(&other, Precondition::Any))?;
+            elsewhere(store.put(&other, Precondition::Any.into()))?;
         }
         record.set_enabled(true);
         Ok(())

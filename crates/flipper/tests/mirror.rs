@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use flipper::events::Change;
 use flipper::store::{
-    Health, LocalFeatureFlagStore, Precondition, Status, Stored, Updates, Version, Watch, WatchEvent,
+    Health, LocalFeatureFlagStore, Precondition, Status, Stored, Updates, Version, Watch, WatchEvent, WriteOptions,
 };
 use flipper::{
     ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, MirroredFeatureFlagStore,
@@ -158,13 +158,13 @@ fn a_dropped_write_that_happened_is_seen() {
     store.sends_hints.store(false, Ordering::SeqCst);
     let (mirror, features) = mirror(&store);
     store.after_write.shut();
-    poll_once(mirror.put(&record("F", true), Precondition::Any));
+    poll_once(mirror.put(&record("F", true), Precondition::Any.into()));
     wait_until("F is on", || features.is_enabled("F"));
 
-    poll_once(mirror.delete("F", Precondition::Any));
+    poll_once(mirror.delete("F", Precondition::Any.into()));
     wait_until("F is gone", || !features.exists("F"));
 
-    poll_once(mirror.put_all(&[record("G", true), record("H", true)], Precondition::Any));
+    poll_once(mirror.put_all(&[record("G", true), record("H", true)], Precondition::Any.into()));
     wait_until("G is on", || features.is_enabled("G"));
     assert!(!features.exists("H"), "the loop did not come to it");
     store.after_write.open();
@@ -176,7 +176,7 @@ fn a_dropped_write_that_did_not_happen_leaves_the_flag_and_blocks_no_write() {
     let store = Scripted::with("F", false);
     let (mirror, features) = mirror(&store);
     store.before_write.shut();
-    poll_once(mirror.put(&record("F", true), Precondition::Any));
+    poll_once(mirror.put(&record("F", true), Precondition::Any.into()));
     wait_until("it is read again", || store.gets() == 1);
     store.before_write.open();
     assert!(!features.is_enabled("F"));
@@ -190,7 +190,7 @@ fn a_write_whose_answer_was_lost_is_seen() {
     store.sends_hints.store(false, Ordering::SeqCst);
     let (mirror, features) = mirror(&store);
     store.after_write.shut();
-    let put = thread::spawn(move || block_on(mirror.put(&record("F", true), Precondition::Any)));
+    let put = thread::spawn(move || block_on(mirror.put(&record("F", true), Precondition::Any.into())));
     store.after_write.wait_for_one();
     store.fail(ErrorKind::Unavailable);
     store.after_write.open();
@@ -239,11 +239,11 @@ impl FeatureFlagStore for Polled {
     async fn get(&self, name: &str) -> Result<Option<Stored>> {
         self.0.get(name).await
     }
-    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
-        self.0.put(record, when).await
+    async fn put(&self, record: &FlagRecord, options: WriteOptions) -> Result<Version> {
+        self.0.put(record, options).await
     }
-    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
-        self.0.delete(name, when).await
+    async fn delete(&self, name: &str, options: WriteOptions) -> Result<Version> {
+        self.0.delete(name, options).await
     }
     async fn list(&self) -> Result<Vec<Stored>> {
         self.0.list().await
@@ -261,7 +261,7 @@ fn an_own_write_that_is_undone_between_two_polls_is_not_kept() {
     block_on(features.ready()).unwrap();
     wait_until("it polls", || matches!(features.status().updates, Updates::Poll { .. }));
     block_on(features.create("F").enabled(true)).unwrap();
-    block_on(inner.delete("F", Precondition::Any)).unwrap();
+    block_on(inner.delete("F", Precondition::Any.into())).unwrap();
     wait_until("F is gone", || !features.exists("F"));
 }
 
@@ -283,7 +283,7 @@ fn an_event_answers_for_a_read_that_failed() {
 fn a_conflict_is_the_callers_and_needs_no_read() {
     let store = Scripted::with("F", false);
     let (mirror, _features) = mirror(&store);
-    let error = block_on(mirror.put(&record("F", true), Precondition::Absent)).unwrap_err();
+    let error = block_on(mirror.put(&record("F", true), Precondition::Absent.into())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     store.hint("OTHER");
     wait_until("the hint is followed", || store.gets() == 1);
@@ -364,10 +364,10 @@ fn the_reason_of_a_panic_is_in_the_status() {
         async fn get(&self, _: &str) -> Result<Option<Stored>> {
             Ok(None)
         }
-        async fn put(&self, _: &FlagRecord, _: Precondition) -> Result<Version> {
+        async fn put(&self, _: &FlagRecord, _: WriteOptions) -> Result<Version> {
             Ok(Version::ordered(1))
         }
-        async fn delete(&self, _: &str, _: Precondition) -> Result<Version> {
+        async fn delete(&self, _: &str, _: WriteOptions) -> Result<Version> {
             Ok(Version::ordered(1))
         }
         async fn list(&self) -> Result<Vec<Stored>> {
@@ -379,7 +379,7 @@ fn the_reason_of_a_panic_is_in_the_status() {
     }
     let mirror = Mirror::new(Broken);
     wait_until("the panic is reported", || stale(&mirror.status()).1.contains("panicked: no watch today"));
-    block_on(mirror.put(&record("F", true), Precondition::Any)).unwrap();
+    block_on(mirror.put(&record("F", true), Precondition::Any.into())).unwrap();
     assert!(mirror.table().get("F").is_some());
 }
 
@@ -406,7 +406,7 @@ fn a_closed_mirror_answers_from_memory_and_takes_no_writes() {
     assert_eq!(store.watching.load(Ordering::SeqCst), 0);
     assert!(features.is_enabled("F"));
     assert_eq!(block_on(features.disable("F")).unwrap_err().kind(), ErrorKind::Unavailable);
-    let written = block_on(mirror.put_all(&[record("F", false)], Precondition::Any));
+    let written = block_on(mirror.put_all(&[record("F", false)], Precondition::Any.into()));
     assert_eq!(written[0].as_ref().unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(store.puts(), 0);
     assert_eq!(stale(&features.status()).1, "store is closed");
@@ -487,14 +487,15 @@ fn bulk_writes_of_the_same_flags_do_not_deadlock() {
             let mirror = &mirror;
             scope.spawn(move || {
                 for _ in 0..20 {
-                    for written in block_on(mirror.put_all(records, Precondition::Any)) {
+                    for written in block_on(mirror.put_all(records, Precondition::Any.into())) {
                         written.unwrap();
                     }
                 }
             });
         }
     });
-    let invalid = block_on(mirror.put_all(&[record(&"x".repeat(4097), true), record("F0", false)], Precondition::Any));
+    let invalid =
+        block_on(mirror.put_all(&[record(&"x".repeat(4097), true), record("F0", false)], Precondition::Any.into()));
     assert_eq!(invalid[0].as_ref().unwrap_err().kind(), ErrorKind::InvalidName);
     assert!(invalid[1].is_ok() && !features.is_enabled("F0"));
 }

@@ -248,11 +248,11 @@ fn deletions_reach_a_mirror_of_a_mirror() {
     let second = FeatureFlagClient::new(MirroredFeatureFlagStore::new(first.clone()));
     block_on(second.ready()).unwrap();
     for step in 0..40 {
-        block_on(store.put(&FlagRecord::new("F", 1), Precondition::Absent)).unwrap();
+        block_on(store.put(&FlagRecord::new("F", 1), Precondition::Absent.into())).unwrap();
         wait_until("F is here", || second.exists("F"));
         match step % 2 {
-            0 => block_on(store.delete("F", Precondition::Any)).unwrap(),
-            _ => block_on(first.delete("F", Precondition::Any)).unwrap(),
+            0 => block_on(store.delete("F", Precondition::Any.into())).unwrap(),
+            _ => block_on(first.delete("F", Precondition::Any.into())).unwrap(),
         };
         wait_until("F is gone", || !second.exists("F"));
     }

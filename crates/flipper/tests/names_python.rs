@@ -54,7 +54,7 @@ async fn all_ways(
     let flags = store.list().await.unwrap();
     let records: Vec<FlagRecord> = flags.iter().map(|flag| (**flag.record.as_ref().unwrap()).clone()).collect();
     for other in others {
-        for result in other.put_all(&records, Precondition::Absent).await {
+        for result in other.put_all(&records, Precondition::Absent.into()).await {
             result.unwrap();
         }
         let copied: Vec<_> = other.list().await.unwrap().into_iter().map(|flag| flag.record.unwrap()).collect();
@@ -64,7 +64,7 @@ async fn all_ways(
         features.destroy(name).await.unwrap();
         assert!(store.get(name).await.unwrap().is_none(), "{name:?}");
     }
-    for result in store.put_all(&records, Precondition::Absent).await {
+    for result in store.put_all(&records, Precondition::Absent.into()).await {
         result.unwrap();
     }
     let changed = tokio::spawn({
@@ -86,13 +86,13 @@ async fn all_ways(
 
 /// A flag under `features` and one under `features/deeper` belong to two stores.
 async fn nested(outer: &dyn FeatureFlagStore, inner: &dyn FeatureFlagStore) {
-    inner.put(&FlagRecord::new("X", 0), Precondition::Absent).await.unwrap();
+    inner.put(&FlagRecord::new("X", 0), Precondition::Absent.into()).await.unwrap();
     assert!(outer.get("deeper/X").await.unwrap().is_none());
     assert!(outer.list().await.unwrap().iter().all(|flag| flag.name != "deeper/X"));
     for when in [Precondition::Any, Precondition::Absent] {
-        let refused = outer.put(&FlagRecord::new("deeper/X", 0), when.clone()).await.unwrap_err();
+        let refused = outer.put(&FlagRecord::new("deeper/X", 0), when.clone().into()).await.unwrap_err();
         assert_eq!(refused.kind(), flipper::ErrorKind::InvalidName);
-        outer.delete("deeper/X", when).await.unwrap();
+        outer.delete("deeper/X", when.into()).await.unwrap();
     }
     assert!(inner.get("X").await.unwrap().is_some());
 }

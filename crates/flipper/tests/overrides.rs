@@ -7,7 +7,7 @@ use std::sync::{Barrier, LazyLock};
 use std::thread;
 
 use flipper::evaluation::Reason;
-use flipper::store::{Precondition, Stored, Version};
+use flipper::store::{Stored, Version, WriteOptions};
 use flipper::testing::{OverrideGuard, Overrides, override_flags, spawn, spawn_blocking, spawn_thread};
 use flipper::{FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, context, override_flags};
 use flipper_testkit::block_on;
@@ -288,11 +288,11 @@ impl FeatureFlagStore for LastWish {
     async fn get(&self, name: &str) -> flipper::Result<Option<Stored>> {
         self.0.get(name).await
     }
-    async fn put(&self, record: &FlagRecord, when: Precondition) -> flipper::Result<Version> {
-        self.0.put(record, when).await
+    async fn put(&self, record: &FlagRecord, options: WriteOptions) -> flipper::Result<Version> {
+        self.0.put(record, options).await
     }
-    async fn delete(&self, name: &str, when: Precondition) -> flipper::Result<Version> {
-        self.0.delete(name, when).await
+    async fn delete(&self, name: &str, options: WriteOptions) -> flipper::Result<Version> {
+        self.0.delete(name, options).await
     }
     async fn list(&self) -> flipper::Result<Vec<Stored>> {
         self.0.list().await

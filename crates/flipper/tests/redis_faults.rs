@@ -82,12 +82,13 @@ async fn eventually<T>(mut call: impl AsyncFnMut() -> flipper::Result<T>) -> T {
 async fn killed_and_restarted_with_its_data() {
     let Some(mut server) = RedisServer::start() else { return };
     let store = connect(&server);
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     let mut watch = store.watch();
     first_reset(&mut watch).await;
     server.kill();
     assert_eq!(lost(&mut watch).await.kind(), ErrorKind::Unavailable);
-    for error in [store.get("F").await.unwrap_err(), store.put(&flag("F", false), Precondition::Any).await.unwrap_err()]
+    for error in
+        [store.get("F").await.unwrap_err(), store.put(&flag("F", false), Precondition::Any.into()).await.unwrap_err()]
     {
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
         assert!(error.is_transient());
@@ -96,7 +97,7 @@ async fn killed_and_restarted_with_its_data() {
     assert_eq!(restored(&mut watch).await, ["F"]);
     let found = eventually(async || store.get("F").await).await;
     assert!(found.unwrap().record.unwrap().is_enabled());
-    store.put(&flag("F", false), Precondition::Any).await.unwrap();
+    store.put(&flag("F", false), Precondition::Any.into()).await.unwrap();
     until(&store, &mut watch, "F", false).await;
 }
 
@@ -104,13 +105,13 @@ async fn killed_and_restarted_with_its_data() {
 async fn killed_and_restarted_without_its_data() {
     let Some(mut server) = RedisServer::start() else { return };
     let store = connect(&server);
-    let version = store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    let version = store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     let mut watch = store.watch();
     first_reset(&mut watch).await;
     server.restart_empty();
     lost(&mut watch).await;
     assert!(restored(&mut watch).await.is_empty());
-    let written = store.put(&flag("F", false), Precondition::Unchanged(version)).await;
+    let written = store.put(&flag("F", false), Precondition::Unchanged(version).into()).await;
     assert_eq!(written.unwrap_err().kind(), ErrorKind::Conflict);
     assert!(store.list().await.unwrap().is_empty());
 }
@@ -123,14 +124,14 @@ async fn restarted_again_and_again() {
     first_reset(&mut watch).await;
     for round in 0..20 {
         let name = format!("F{round}");
-        eventually(async || store.put(&flag(&name, true), Precondition::Any).await).await;
+        eventually(async || store.put(&flag(&name, true), Precondition::Any.into()).await).await;
         server.kill();
         server.restart();
     }
     // No acknowledged write is lost, and the watch reaches the same state.
     let listed = eventually(async || store.list().await).await;
     assert_eq!(listed.len(), 20);
-    eventually(async || store.put(&flag("LAST", true), Precondition::Any).await).await;
+    eventually(async || store.put(&flag("LAST", true), Precondition::Any.into()).await).await;
     loop {
         match next(&mut watch).await {
             WatchEvent::Changed { flag: Stored { name, .. }, .. } | WatchEvent::Hint { name } if name == "LAST" => {
@@ -146,7 +147,7 @@ async fn restarted_again_and_again() {
 async fn stopped_until_it_is_noticed() {
     let Some(server) = RedisServer::start() else { return };
     let store = connect(&server);
-    store.put(&flag("F", false), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", false), Precondition::Absent.into()).await.unwrap();
     let mut watch = store.watch();
     first_reset(&mut watch).await;
     server.pause();
@@ -156,7 +157,7 @@ async fn stopped_until_it_is_noticed() {
     lost(&mut watch).await;
     server.resume();
     assert_eq!(restored(&mut watch).await, ["F"]);
-    store.put(&flag("F", true), Precondition::Any).await.unwrap();
+    store.put(&flag("F", true), Precondition::Any.into()).await.unwrap();
     until(&store, &mut watch, "F", true).await;
 }
 
@@ -164,9 +165,9 @@ async fn stopped_until_it_is_noticed() {
 async fn a_write_that_ran_out_of_time_is_whole() {
     let Some(server) = RedisServer::start() else { return };
     let store = connect(&server).timeout(Duration::from_millis(300));
-    let version = store.put(&flag("F", false), Precondition::Absent).await.unwrap();
+    let version = store.put(&flag("F", false), Precondition::Absent.into()).await.unwrap();
     server.pause();
-    let written = store.put(&flag("F", true), Precondition::Unchanged(version.clone())).await;
+    let written = store.put(&flag("F", true), Precondition::Unchanged(version.clone()).into()).await;
     assert_eq!(written.unwrap_err().kind(), ErrorKind::Unavailable);
     server.resume();
     let found = eventually(async || store.get("F").await).await.unwrap();
@@ -177,7 +178,7 @@ async fn a_write_that_ran_out_of_time_is_whole() {
 async fn every_connection_is_killed() {
     let Some(server) = RedisServer::start() else { return };
     let store = connect(&server);
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     let mut watch = store.watch();
     first_reset(&mut watch).await;
     for round in 0..5 {
@@ -185,7 +186,7 @@ async fn every_connection_is_killed() {
         assert!(store.get("F").await.unwrap().is_some());
         lost(&mut watch).await;
         assert_eq!(restored(&mut watch).await, ["F"]);
-        store.put(&flag("F", round % 2 == 0), Precondition::Any).await.unwrap();
+        store.put(&flag("F", round % 2 == 0), Precondition::Any.into()).await.unwrap();
         until(&store, &mut watch, "F", round % 2 == 0).await;
     }
 }
@@ -194,20 +195,20 @@ async fn every_connection_is_killed() {
 async fn a_read_only_replica() {
     let Some(primary) = RedisServer::start() else { return };
     let replica = RedisServer::options().config(format!("replicaof 127.0.0.1 {}", primary.port())).start().unwrap();
-    connect(&primary).put(&flag("F", true), Precondition::Absent).await.unwrap();
+    connect(&primary).put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     assert_eq!(primary.command(&["WAIT", "1", "10000"]), Reply::Number(1));
     let store = connect(&replica);
     assert!(store.get("F").await.unwrap().is_some());
     for error in [
-        store.put(&flag("F", false), Precondition::Any).await.unwrap_err(),
-        store.delete("F", Precondition::Any).await.unwrap_err(),
+        store.put(&flag("F", false), Precondition::Any.into()).await.unwrap_err(),
+        store.delete("F", Precondition::Any.into()).await.unwrap_err(),
     ] {
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
         assert!(error.to_string().contains("read-only replica"), "{error}");
     }
     let mut watch = store.watch();
     first_reset(&mut watch).await;
-    connect(&primary).put(&flag("F", false), Precondition::Any).await.unwrap();
+    connect(&primary).put(&flag("F", false), Precondition::Any.into()).await.unwrap();
     until(&store, &mut watch, "F", false).await;
 }
 
@@ -215,21 +216,21 @@ async fn a_read_only_replica() {
 async fn out_of_memory() {
     let Some(server) = RedisServer::options().config("maxmemory-policy noeviction").start() else { return };
     let store = connect(&server);
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     server.command(&["CONFIG", "SET", "maxmemory", "1"]);
-    let error = store.put(&flag("F", false), Precondition::Any).await.unwrap_err();
+    let error = store.put(&flag("F", false), Precondition::Any.into()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
     assert!(error.to_string().contains("out of memory"), "{error}");
     assert!(store.get("F").await.unwrap().unwrap().record.unwrap().is_enabled());
     server.command(&["CONFIG", "SET", "maxmemory", "0"]);
-    store.put(&flag("F", false), Precondition::Any).await.unwrap();
+    store.put(&flag("F", false), Precondition::Any.into()).await.unwrap();
 }
 
 #[tokio::test]
 async fn loading_its_data() {
     let Some(mut server) = RedisServer::start() else { return };
     let store = connect(&server);
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     server.command(&["DEBUG", "POPULATE", "300", "other"]);
     server.command(&["BGREWRITEAOF"]);
     flipper_testkit::wait_until("the file is written", || {
@@ -260,9 +261,9 @@ async fn the_tracking_table_overflows() {
     let mut watch = store.watch();
     first_reset(&mut watch).await;
     for round in 0..200 {
-        store.put(&flag(&format!("F{}", round % 20), true), Precondition::Any).await.unwrap();
+        store.put(&flag(&format!("F{}", round % 20), true), Precondition::Any.into()).await.unwrap();
     }
-    store.put(&flag("LAST", true), Precondition::Any).await.unwrap();
+    store.put(&flag("LAST", true), Precondition::Any.into()).await.unwrap();
     until(&store, &mut watch, "LAST", true).await;
 }
 

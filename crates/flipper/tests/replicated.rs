@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
-use flipper::store::{Health, LocalFeatureFlagStore, Precondition, Stored, Version};
+use flipper::store::{Health, LocalFeatureFlagStore, Precondition, Stored, Version, WriteOptions};
 use flipper::testing::FailingStore;
 use flipper::{
     Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore,
@@ -35,7 +35,7 @@ fn flag(name: &str, number: i64) -> FlagRecord {
 }
 
 fn put(store: &impl FeatureFlagStore, name: &str, number: i64) {
-    block_on(store.put(&flag(name, number), Precondition::Any)).unwrap();
+    block_on(store.put(&flag(name, number), Precondition::Any.into())).unwrap();
 }
 
 fn number(store: &impl FeatureFlagStore, name: &str) -> Option<i64> {
@@ -66,10 +66,10 @@ fn writes_of_all_clients_arrive() {
     put(&primary, "THEIRS", 2);
     wait_until("another's flag has arrived", || number(&replica, "THEIRS") == Some(2));
     block_on(features.destroy("OURS")).unwrap();
-    block_on(primary.delete("THEIRS", Precondition::Any)).unwrap();
+    block_on(primary.delete("THEIRS", Precondition::Any.into())).unwrap();
     wait_until("both deletions have arrived", || names(&replica).is_empty());
     let records: Vec<_> = (0..50).map(|number| flag(&format!("F{number}"), number)).collect();
-    assert!(block_on(store.put_all(&records, Precondition::Absent)).iter().all(Result::is_ok));
+    assert!(block_on(store.put_all(&records, Precondition::Absent.into())).iter().all(Result::is_ok));
     in_step(&store);
     assert_eq!(names(&replica).len(), 50);
     assert_eq!(store.to_string(), "Replicated(Memory, Memory)");
@@ -165,7 +165,7 @@ fn flags_that_vanish_at_once_stay_in_the_replica() {
     in_step(&store);
     for number in 0..6 {
         // Ours of late are deleted on purpose.
-        block_on(store.delete(&format!("F{number}"), Precondition::Any)).unwrap();
+        block_on(store.delete(&format!("F{number}"), Precondition::Any.into())).unwrap();
     }
     in_step(&store);
     assert!(names(&replica).is_empty());
@@ -231,11 +231,11 @@ impl<S: FeatureFlagStore> FeatureFlagStore for Remote<S> {
     async fn get(&self, name: &str) -> flipper::Result<Option<Stored>> {
         self.0.get(name).await
     }
-    async fn put(&self, record: &FlagRecord, when: Precondition) -> flipper::Result<Version> {
-        self.0.put(record, when).await
+    async fn put(&self, record: &FlagRecord, options: WriteOptions) -> flipper::Result<Version> {
+        self.0.put(record, options).await
     }
-    async fn delete(&self, name: &str, when: Precondition) -> flipper::Result<Version> {
-        self.0.delete(name, when).await
+    async fn delete(&self, name: &str, options: WriteOptions) -> flipper::Result<Version> {
+        self.0.delete(name, options).await
     }
     async fn list(&self) -> flipper::Result<Vec<Stored>> {
         self.0.list().await
@@ -260,14 +260,14 @@ impl FeatureFlagStore for Picky {
     async fn get(&self, name: &str) -> flipper::Result<Option<Stored>> {
         self.0.get(name).await
     }
-    async fn put(&self, record: &FlagRecord, when: Precondition) -> flipper::Result<Version> {
+    async fn put(&self, record: &FlagRecord, options: WriteOptions) -> flipper::Result<Version> {
         if record.name() == "BAD" && self.1.load(Ordering::SeqCst) {
             return Err(Error::new(ErrorKind::InvalidName).with_message("too long for the column"));
         }
-        self.0.put(record, when).await
+        self.0.put(record, options).await
     }
-    async fn delete(&self, name: &str, when: Precondition) -> flipper::Result<Version> {
-        self.0.delete(name, when).await
+    async fn delete(&self, name: &str, options: WriteOptions) -> flipper::Result<Version> {
+        self.0.delete(name, options).await
     }
     async fn list(&self) -> flipper::Result<Vec<Stored>> {
         self.0.list().await
@@ -353,7 +353,7 @@ fn a_replica_is_promoted() {
     assert!(block_on(store.promote(1)).unwrap_err().to_string().contains("there is no replica 1"));
     let promoted = block_on(store.promote(0)).unwrap();
     assert_eq!(number(&promoted, "F"), Some(2), "memory had it");
-    let error = block_on(store.put(&flag("F", 3), Precondition::Any)).unwrap_err();
+    let error = block_on(store.put(&flag("F", 3), Precondition::Any.into())).unwrap_err();
     assert!(error.to_string().contains("promoted"), "{error}");
     primary.recover();
     primary.reconnect();
@@ -375,7 +375,10 @@ fn a_close_gives_the_replicas_time() {
     block_on(store.close()).unwrap();
     replica.delay(Duration::ZERO);
     assert_eq!(number(&replica, "F"), Some(1));
-    assert_eq!(block_on(store.put(&flag("F", 2), Precondition::Any)).unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(
+        block_on(store.put(&flag("F", 2), Precondition::Any.into())).unwrap_err().kind(),
+        ErrorKind::Unavailable
+    );
 }
 
 /// A server that comes back without its data empties no replica.

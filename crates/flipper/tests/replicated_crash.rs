@@ -88,10 +88,10 @@ fn another_process_copies_on() {
     let Some(mut python) = Python::start("redis", primary_server.port(), "features") else { return };
     let (primary, replica) = (open(&primary_server.url()), open(&replica_server.url()));
     let flags: Vec<_> = (0..FLAGS).map(|number| FlagRecord::new(format!("F{number:04}"), 7)).collect();
-    assert!(block_on(primary.put_all(&flags, Precondition::Absent)).iter().all(Result::is_ok));
+    assert!(block_on(primary.put_all(&flags, Precondition::Absent.into())).iter().all(Result::is_ok));
     // From a time before.
     for name in ["F0000", "OLD"] {
-        block_on(replica.put(&FlagRecord::new(name, 1), Precondition::Absent)).unwrap();
+        block_on(replica.put(&FlagRecord::new(name, 1), Precondition::Absent.into())).unwrap();
     }
 
     // So that the copying takes long enough to be interrupted.

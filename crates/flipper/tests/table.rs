@@ -124,7 +124,7 @@ fn reads_add_nothing() {
         let name = format!("FLAG_{number}");
         assert!(!features.is_enabled(&name) && !features.get(name.as_str()).is_enabled());
         assert!(features.is_enabled_or(&name, true) && features.get(name.as_str()).is_enabled_or(true));
-        futures_executor::block_on(store.delete(&name, flipper::store::Precondition::Any)).unwrap();
+        futures_executor::block_on(store.delete(&name, flipper::store::Precondition::Any.into())).unwrap();
     }
     let table: &FlagTable = flipper::store::LocalFeatureFlagStore::table(&store);
     assert_eq!(format!("{table:?}"), "FlagTable { names: 0, .. }");

@@ -45,7 +45,7 @@ fn calls_are_recorded_with_their_arguments() {
         remote.fetch_enabled("FLAG", &context! {}).await?;
         remote.disable("FLAG").await?;
         remote.destroy("FLAG").await?;
-        store.put_all(&[FlagRecord::new("A", 0), FlagRecord::new("B", 0)], Precondition::Any).await;
+        store.put_all(&[FlagRecord::new("A", 0), FlagRecord::new("B", 0)], Precondition::Any.into()).await;
         store.list().await?;
         features.ready().await?;
         features.close().await
@@ -160,9 +160,9 @@ fn many_writes_are_one_call() {
     let (store, _features) = failing();
     let records = ["A", "B"].map(|name| FlagRecord::new(name, 1));
     store.fail_next(1, ErrorKind::Unauthorized);
-    let failed = block_on(store.put_all(&records, Precondition::Any));
+    let failed = block_on(store.put_all(&records, Precondition::Any.into()));
     assert_eq!(failed.into_iter().map(kind).collect::<Vec<_>>(), [ErrorKind::Unauthorized; 2]);
-    assert!(block_on(store.put_all(&records, Precondition::Any)).iter().all(Result::is_ok));
+    assert!(block_on(store.put_all(&records, Precondition::Any.into())).iter().all(Result::is_ok));
 }
 
 #[test]

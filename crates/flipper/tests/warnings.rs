@@ -9,7 +9,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use flipper::bucketing::SaltedPercentageBucketer;
-use flipper::store::{Capabilities, Precondition, Stored, Version};
+use flipper::store::{Capabilities, Stored, Version, WriteOptions};
 use flipper::{Condition, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Result};
 use flipper_testkit::block_on;
 use log::log_of;
@@ -30,12 +30,12 @@ impl FeatureFlagStore for Shared {
         self.0.get(name).await
     }
 
-    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
-        self.0.put(record, when).await
+    async fn put(&self, record: &FlagRecord, options: WriteOptions) -> Result<Version> {
+        self.0.put(record, options).await
     }
 
-    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
-        self.0.delete(name, when).await
+    async fn delete(&self, name: &str, options: WriteOptions) -> Result<Version> {
+        self.0.delete(name, options).await
     }
 
     async fn list(&self) -> Result<Vec<Stored>> {

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import Any
+
+from flipper._flipper import salted_bucket
 
 from .percentage import AbstractPercentage
 from .percentage_bucketer import PercentageBucketer, _stored_percentage
@@ -45,9 +46,13 @@ class SaltedPercentageBucketer(PercentageBucketer):
         return self._bucket(feature_name, checks) / _BUCKETS
 
     def _bucket(self, feature_name: str, checks: dict[str, Any]) -> int:
-        text = json.dumps([feature_name, checks[self._bucket_by]])
-        digest = hashlib.sha1(text.encode(), usedforsecurity=False).digest()
-        return int.from_bytes(digest[:8], "big") % _BUCKETS
+        value = checks[self._bucket_by]
+        try:
+            text = value.encode() if isinstance(value, str) else None
+        except UnicodeEncodeError:
+            # A lone surrogate, which JSON escapes.
+            text = None
+        return salted_bucket(feature_name, b"\0" + json.dumps(value).encode() if text is None else text)
 
     def to_dict(self) -> dict[str, Any]:
         """The stored form."""

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from numbers import Real
 from typing import Any
 
+from flipper.history import Entry, entries_of, restore
+
 from .interface import AbstractFeatureFlagStore, change_flag
 from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 
@@ -155,6 +157,15 @@ class CachedFeatureFlagStore(AbstractFeatureFlagStore):
     def change(self, feature_name: str, change: Callable[[Any], None]) -> None:
         """Changes a flag's meta data as the store has them: what the cache holds may be older."""
         change_flag(self._store, feature_name, change)
+        self._refresh(feature_name)
+
+    def history(self, feature_name: str | None = None, since: float | None = None) -> Iterator[Entry]:
+        """The history of the store."""
+        return entries_of(self._store, feature_name, since)
+
+    def restore(self, feature_name: str, entry: Entry) -> None:
+        """Restores the flag in the store."""
+        restore(self._store, feature_name, entry)
         self._refresh(feature_name)
 
     def __repr__(self) -> str:

@@ -13,6 +13,7 @@ from flipper import _flipper
 from flipper.bucketing import BucketerFactory, NoOpBucketer
 from flipper.conditions import Condition
 from flipper.exceptions import FlagDoesNotExistError, InvalidBucketerTypeError, InvalidInputError, UnreadableFlagError
+from flipper.history import Entry, current_cause
 
 from .interface import AbstractFeatureFlagStore
 from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
@@ -115,7 +116,7 @@ class NativeFeatureFlagStore(AbstractFeatureFlagStore, metaclass=StoreType):
         draft = Draft(json.dumps(new.to_dict()), None)
         draft.client_data = client_data or {}
         stored = draft.finish(self._flags.keeps_objects)
-        self._flags.put(*stored)
+        self._flags.put(*stored, current_cause())
         return _item(*stored)
 
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
@@ -132,7 +133,7 @@ class NativeFeatureFlagStore(AbstractFeatureFlagStore, metaclass=StoreType):
 
     def delete(self, feature_name: str) -> None:
         """Deletes the flag, if there is one."""
-        self._flags.delete(feature_name)
+        self._flags.delete(feature_name, current_cause())
 
     def list(self, limit: int | None = None, offset: int = 0) -> Iterator[FeatureFlagStoreItem]:
         """All flags that can be read, ordered by name."""
@@ -186,11 +187,19 @@ class NativeFeatureFlagStore(AbstractFeatureFlagStore, metaclass=StoreType):
             return draft.finish(self._flags.keeps_objects)
 
         try:
-            self._flags.update(feature_name, apply)
+            self._flags.update(feature_name, apply, current_cause())
         except UnicodeEncodeError as error:
             if error.object is not feature_name:
                 raise
             raise FlagDoesNotExistError(f"flag {feature_name!r} does not exist") from None
+
+    def history(self, feature_name: str | None = None, since: float | None = None) -> Iterator[Entry]:
+        """The changes of this flag, or of all, the newest first; `since` is a Unix time."""
+        return self._flags.history(feature_name, since)
+
+    def restore(self, feature_name: str, entry: Entry) -> None:
+        """Makes the flag what it was before this entry, if nothing has changed it since."""
+        self._flags.restore(feature_name, entry, current_cause())
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._flags!r})"

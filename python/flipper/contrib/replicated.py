@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from flipper.history import Entry, current_cause, entries_of, restore, writing
+
 from .interface import AbstractFeatureFlagStore, change_flag
 from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 
@@ -74,6 +76,20 @@ class ReplicatedFeatureFlagStore(AbstractFeatureFlagStore):
         if item is not None:
             self._replicate("set_meta", True, feature_name, FeatureFlagStoreMeta.from_dict(item.meta))
 
+    def history(self, feature_name: str | None = None, since: float | None = None) -> Iterator[Entry]:
+        """The history of the primary store."""
+        return entries_of(self._primary, feature_name, since)
+
+    def restore(self, feature_name: str, entry: Entry) -> None:
+        """Restores the flag in the primary store; the replicas get what it has then."""
+        restore(self._primary, feature_name, entry)
+        item = self._primary.get(feature_name)
+        if item is None:
+            self._replicate("delete", True, feature_name)
+        else:
+            self._replicate("set", True, feature_name, item._is_enabled)
+            self._replicate("set_meta", True, feature_name, FeatureFlagStoreMeta.from_dict(item.meta))
+
     def _replicate(self, method: str, asynch: bool | None, *args: Any, **kwargs: Any) -> None:
         writes = [replica.write(method, args, kwargs) for replica in self._replicas]
         if asynch is False:
@@ -125,6 +141,8 @@ class _Write(threading.Thread):
     ) -> None:
         super().__init__(name="flipper-replica", daemon=True)
         self._store, self._method, self._call, self._before = store, method, (args, kwargs), before
+        # A thread has none of its own.
+        self._cause = current_cause()
         self.error: Exception | None = None
 
     def run(self) -> None:
@@ -135,7 +153,8 @@ class _Write(threading.Thread):
             self._before = None
         args, kwargs = self._call
         try:
-            getattr(self._store, self._method)(*args, **kwargs)
+            with writing(self._cause):
+                getattr(self._store, self._method)(*args, **kwargs)
         except Exception as error:
             self.error = error
             log.warning("a replica failed: %s of flag %r", self._method, args[0], exc_info=error)

@@ -2,6 +2,6 @@
 
 from .emitter import FlipperEventEmitter, IEventEmitter
 from .subscriber import FlipperEventSubscriber
-from .types import EventType
+from .types import EventType, RestoreEventType
 
-__all__ = ["EventType", "FlipperEventEmitter", "FlipperEventSubscriber", "IEventEmitter"]
+__all__ = ["EventType", "FlipperEventEmitter", "FlipperEventSubscriber", "IEventEmitter", "RestoreEventType"]

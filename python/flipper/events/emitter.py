@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .subscriber import FlipperEventSubscriber
-from .types import EventType
+from .types import EventType, RestoreEventType
 
 Listener = Callable[..., Any]
 
@@ -94,15 +94,20 @@ class FlipperEventEmitter(IEventEmitter):
 
     def register_subscriber(self, subscriber: FlipperEventSubscriber) -> None:
         """Adds all methods of a subscriber."""
-        for event_type in EventType:
+        for event_type in _events_of(subscriber):
             self.on(event_type, f=_method(subscriber, event_type))
 
     def remove_subscriber(self, subscriber: FlipperEventSubscriber) -> None:
         """Removes the listeners of a subscriber."""
-        for event_type in EventType:
+        for event_type in _events_of(subscriber):
             self.remove_listener(event_type, f=_method(subscriber, event_type))
 
 
-def _method(subscriber: FlipperEventSubscriber, event_type: EventType) -> Listener:
+def _events_of(subscriber: FlipperEventSubscriber) -> list[EventType | RestoreEventType]:
+    # A subscriber that is no `FlipperEventSubscriber` may be of a program for the original library.
+    return [*EventType, *(each for each in RestoreEventType if hasattr(subscriber, f"on_{each.value}"))]
+
+
+def _method(subscriber: FlipperEventSubscriber, event_type: EventType | RestoreEventType) -> Listener:
     listener: Listener = getattr(subscriber, f"on_{event_type.value}")
     return listener

@@ -7,6 +7,7 @@ from typing import Any
 
 from flipper.bucketing.base import AbstractBucketer
 from flipper.conditions import Condition
+from flipper.history import Entry
 
 
 class FlipperEventSubscriber:
@@ -59,3 +60,9 @@ class FlipperEventSubscriber:
 
     def on_post_set_bucketer(self, flag_name: str, bucketer: AbstractBucketer) -> None:
         """After `set_bucketer`."""
+
+    def on_pre_restore(self, flag_name: str, entry: Entry) -> None:
+        """Before `restore`."""
+
+    def on_post_restore(self, flag_name: str, entry: Entry) -> None:
+        """After `restore`."""

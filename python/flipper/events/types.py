@@ -22,3 +22,10 @@ class EventType(enum.Enum):
     POST_SET_CLIENT_DATA = "post_set_client_data"
     PRE_SET_BUCKETER = "pre_set_bucketer"
     POST_SET_BUCKETER = "post_set_bucketer"
+
+
+class RestoreEventType(enum.Enum):
+    """A flag that becomes what it was. Apart from the others, which are the original library's: programs go through them all."""
+
+    PRE_RESTORE = "pre_restore"
+    POST_RESTORE = "post_restore"

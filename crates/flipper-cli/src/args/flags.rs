@@ -13,10 +13,13 @@ pub(crate) struct Names {
 }
 
 #[derive(Args)]
-pub(crate) struct DryRun {
+pub(crate) struct Write {
     /// Shows what would change, and changes nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Why, for the history: up to 4 KiB
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) because: Option<String>,
 }
 
 #[derive(Args)]
@@ -30,6 +33,12 @@ pub(crate) struct List {
     /// Only flags that are off
     #[arg(long)]
     pub(crate) disabled: bool,
+    /// Only flags of this owner: `owner` in their client data
+    #[arg(long, value_name = "NAME")]
+    pub(crate) owner: Option<String>,
+    /// Only flags with this tag: one of the list `tags` in their client data
+    #[arg(long, value_name = "TAG")]
+    pub(crate) tag: Option<String>,
 }
 
 #[derive(Args)]
@@ -40,7 +49,7 @@ pub(crate) struct Switch {
     #[arg(long)]
     pub(crate) create: bool,
     #[command(flatten)]
-    pub(crate) dry: DryRun,
+    pub(crate) write: Write,
 }
 
 #[derive(Args)]
@@ -48,7 +57,7 @@ pub(crate) struct Toggle {
     #[command(flatten)]
     pub(crate) names: Names,
     #[command(flatten)]
-    pub(crate) dry: DryRun,
+    pub(crate) write: Write,
 }
 
 #[derive(Args)]
@@ -58,7 +67,7 @@ pub(crate) struct Create {
     /// Turns them on
     #[arg(long)]
     pub(crate) enable: bool,
-    /// Client data: a JSON object, or @FILE that holds one; `description` in it is shown by `list`
+    /// Client data: a JSON object, or @FILE that holds one; `description` and `owner` in it are shown by `list`
     #[arg(long, visible_alias = "data", value_name = "JSON|@FILE")]
     pub(crate) client_data: Option<OsString>,
     /// Conditions on attributes that a check does not give do not hold, instead of being skipped. Python ignores this
@@ -68,7 +77,7 @@ pub(crate) struct Create {
     #[arg(long)]
     pub(crate) if_missing: bool,
     #[command(flatten)]
-    pub(crate) dry: DryRun,
+    pub(crate) write: Write,
 }
 
 #[derive(Args)]
@@ -79,7 +88,7 @@ pub(crate) struct Destroy {
     #[arg(long, short)]
     pub(crate) yes: bool,
     #[command(flatten)]
-    pub(crate) dry: DryRun,
+    pub(crate) write: Write,
 }
 
 #[derive(Subcommand)]
@@ -99,7 +108,7 @@ pub(crate) struct ClientDataSet {
     #[arg(value_names = ["NAME", "KEY=VALUE"], required = true, num_args = 2..)]
     pub(crate) words: Vec<String>,
     #[command(flatten)]
-    pub(crate) dry: DryRun,
+    pub(crate) write: Write,
 }
 
 #[derive(Args)]
@@ -110,15 +119,16 @@ pub(crate) struct ClientDataUnset {
     #[arg(value_name = "KEY", required = true)]
     pub(crate) keys: Vec<String>,
     #[command(flatten)]
-    pub(crate) dry: DryRun,
+    pub(crate) write: Write,
 }
 
 #[derive(Args)]
 #[command(after_help = "\
-A store does not record when a flag was last changed. A flag counts as stale if it was created that long ago and is off, or on for \
-all callers: no condition, no rollout below 100%, no unfinished ramp.")]
+A flag counts as stale if it has been off, or on for all callers, for that long: no condition, no rollout below 100%, no unfinished \
+ramp. Since when is known from the store's history. Where that does not go back so far, or the store keeps none, it is the date of \
+creation; the output says which.")]
 pub(crate) struct Stale {
-    /// Created at least this long ago: 90d, 12h, 1year
+    /// Fully on or off for at least this long: 90d, 12h, 1year
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) older_than: Duration,
 }

@@ -1,4 +1,6 @@
 mod flags;
+mod history;
+mod lint;
 mod moving;
 mod postgres;
 mod serve;
@@ -11,8 +13,10 @@ use std::ffi::OsString;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use flags::{
-    ClientData, ClientDataSet, ClientDataUnset, Create, Destroy, List, Names, Stale, Switch, Toggle,
+    ClientData, ClientDataSet, ClientDataUnset, Create, Destroy, List, Names, Stale, Switch, Toggle, Write,
 };
+pub(crate) use history::{History, Undo};
+pub(crate) use lint::{Lint, Rule};
 pub(crate) use moving::{Diff, Export, Import, Limit, Sync, Watch};
 pub(crate) use postgres::Postgres;
 pub(crate) use serve::{LogFormat, Serve};
@@ -28,11 +32,13 @@ fn after_help() -> String {
 const EXIT_CODES: &str = "\
 Exit codes:
     0  on, or done
-    1  off, of `check`; or problems found, of `doctor`
+    1  off, of `check`; or problems found, of `doctor` and `lint`
     2  the command is wrong: an option, a name, a condition, a file
     3  no such flag
     4  the store cannot be used, or has unreadable flags
   130  interrupted by Ctrl-C, 143 by SIGTERM, with something left to do
+
+Who: the variable FLIPPER_ACTOR, else the system's user. `history` shows it.
 
 Which store: --store, else the variable FLIPPER_STORE, else `store = \"URL\"` in the nearest flipper.toml from here upward or \
 in ~/.config/flipper, else the file ~/.local/share/flipper/flags.db. `flipper stores` shows which one, and whether it answers.
@@ -96,6 +102,10 @@ pub(crate) enum Command {
     Evaluate(Check),
     /// Follows changes as they happen, one line each
     Watch(Watch),
+    /// Lists who changed which flag, when and why, the newest change first
+    History(History),
+    /// Makes flags what they were before their last change; asks before
+    Undo(Undo),
     /// Writes all flags to a file
     Export(Export),
     /// Reads flags from a file into the store
@@ -106,6 +116,8 @@ pub(crate) enum Command {
     Diff(Diff),
     /// Lists flags that have long been fully on or off
     Stale(Stale),
+    /// Finds flags that have no owner, have expired, or have long been on; for CI jobs
+    Lint(Lint),
     /// Serves the store's flags over HTTP and Thrift
     Serve(Box<Serve>),
     /// Makes, lists and revokes tokens for `serve --tokens`
@@ -127,4 +139,28 @@ pub(crate) enum Command {
     Man(Man),
     /// Prints the version
     Version,
+}
+
+impl Command {
+    /// What all commands that change flags have.
+    pub(crate) fn write(&self) -> Option<&Write> {
+        Some(match self {
+            Self::Create(Create { write, .. })
+            | Self::Enable(Switch { write, .. })
+            | Self::Disable(Switch { write, .. })
+            | Self::Toggle(Toggle { write, .. })
+            | Self::Destroy(Destroy { write, .. })
+            | Self::ClientData(
+                ClientData::Set(ClientDataSet { write, .. }) | ClientData::Unset(ClientDataUnset { write, .. }),
+            )
+            | Self::Condition(
+                Condition::Add(ConditionAdd { write, .. }) | Condition::Clear(ConditionClear { write, .. }),
+            )
+            | Self::Bucketer(Bucketer { write, .. })
+            | Self::Undo(Undo { write, .. })
+            | Self::Import(Import { write, .. })
+            | Self::Sync(Sync { write, .. }) => write,
+            _ => return None,
+        })
+    }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::flags::DryRun;
+use super::flags::Write;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -46,7 +46,7 @@ pub(crate) struct Import {
     #[arg(long, short)]
     pub(crate) yes: bool,
     #[command(flatten)]
-    pub(crate) dry: DryRun,
+    pub(crate) write: Write,
 }
 
 #[derive(Args)]
@@ -77,7 +77,7 @@ pub(crate) struct Sync {
     #[arg(long, short)]
     pub(crate) yes: bool,
     #[command(flatten)]
-    pub(crate) dry: DryRun,
+    pub(crate) write: Write,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]

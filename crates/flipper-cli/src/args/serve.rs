@@ -32,7 +32,7 @@ refused, unless callers are known (--tokens, --tls-client-ca or --proxy-header) 
 SIGTERM and Ctrl-C end it: /readyz turns to 503, and after --drain pending requests finish. SIGHUP reads tokens and certificates \
 again; that happens by itself when their files change.")]
 pub(crate) struct Serve {
-    /// The address for HTTP: the JSON API, OFREP, live changes; port 0 takes a free one
+    /// The address for HTTP: the JSON API, OFREP, live changes, and a web page under /flags; port 0 takes a free one
     #[arg(long, value_name = "HOST:PORT", help_heading = "Addresses")]
     pub(crate) http: Option<String>,
     /// The address for Thrift
@@ -68,6 +68,13 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "ORIGIN", help_heading = "Who may do what")]
     #[serde(deserialize_with = "list")]
     pub(crate) cors_origin: Vec<String>,
+    /// Flags that the web page asks about twice, such as `pay.*`; may be repeated
+    #[arg(long, value_name = "PATTERN", help_heading = "Who may do what")]
+    #[serde(deserialize_with = "list")]
+    pub(crate) protect: Vec<String>,
+    /// Changes on the web page need a reason, which the history then has
+    #[arg(long, help_heading = "Who may do what")]
+    pub(crate) require_reason: bool,
     /// Refuses changes of flags over HTTP that do not name the version they change
     #[arg(long, help_heading = "Who may do what")]
     pub(crate) require_if_match: bool,
@@ -148,11 +155,15 @@ impl Serve {
         if self.cors_origin.is_empty() {
             self.cors_origin = file.cors_origin;
         }
+        if self.protect.is_empty() {
+            self.protect = file.protect;
+        }
         if self.replica.is_empty() {
             self.replica = file.replica;
         }
         self.listen_everywhere |= file.listen_everywhere;
         self.plaintext_behind_proxy |= file.plaintext_behind_proxy;
+        self.require_reason |= file.require_reason;
         self.require_if_match |= file.require_if_match;
         self.access_log |= file.access_log;
         self

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::flags::{DryRun, Names, duration};
+use super::flags::{Names, Write, duration};
 
 #[derive(Subcommand)]
 pub(crate) enum Condition {
@@ -40,7 +40,7 @@ pub(crate) struct ConditionAdd {
     #[arg(long)]
     pub(crate) deny: bool,
     #[command(flatten)]
-    pub(crate) dry: DryRun,
+    pub(crate) write: Write,
 }
 
 #[derive(Args)]
@@ -63,7 +63,7 @@ pub(crate) struct ConditionClear {
     #[arg(long)]
     pub(crate) deny: bool,
     #[command(flatten)]
-    pub(crate) dry: DryRun,
+    pub(crate) write: Write,
 }
 
 #[derive(Args)]
@@ -105,7 +105,7 @@ pub(crate) struct Bucketer {
     #[arg(long, conflicts_with_all = ["by", "by_all", "over", "salted", "unsalted", "random"])]
     pub(crate) clear: bool,
     #[command(flatten)]
-    pub(crate) dry: DryRun,
+    pub(crate) write: Write,
 }
 
 #[derive(Args)]

@@ -1,7 +1,7 @@
+use flipper::__words::{self as words, with_share};
 use flipper::bucketing::{
-    AnyPercentage, ConsistentHashPercentageBucketer, LinearRampPercentage, PercentageBucketer, SaltedPercentageBucketer,
+    AnyPercentage, ConsistentHashPercentageBucketer, PercentageBucketer, SaltedPercentageBucketer,
 };
-use flipper::json::Json;
 use flipper::{Bucketer, Error, ErrorKind, FlagRecord};
 
 use crate::args;
@@ -11,8 +11,6 @@ use crate::failure::{Done, Failure};
 use crate::session::Session;
 use crate::store::Store;
 use crate::text::quoted;
-
-const PERCENTAGE: &str = "percentage";
 
 pub(crate) async fn run(session: &mut Session, args: &args::Bucketer) -> Done {
     let (percentage, given) = percentage(args)?;
@@ -36,7 +34,7 @@ pub(crate) async fn run(session: &mut Session, args: &args::Bucketer) -> Done {
             }
             Ok(())
         };
-        change(session, store, name, args.dry.dry_run, messages, edit).await?;
+        change(session, store, name, args.write.dry_run, messages, edit).await?;
         if !session.out.json() {
             notes.iter().for_each(|note| session.out.note(note));
         }
@@ -65,20 +63,16 @@ fn percentage(args: &args::Bucketer) -> Done<(Option<AnyPercentage>, &[String])>
     let Some((last, names)) = args.words.split_last().filter(|(_, names)| !names.is_empty()) else {
         return Err(Failure::usage("the share is missing").hint("write it after the name: `flipper bucketer NAME 25%`"));
     };
-    let percentage = match (last.split_once(".."), args.over) {
-        (Some((first, last)), Some(over)) => {
-            // One percent sign is enough for both.
-            let first = share(if first.ends_with('%') { first.to_owned() } else { format!("{first}%") }.as_str())?;
-            LinearRampPercentage::new(first, share(last)?, over).into()
-        }
-        (Some(_), None) => {
-            return Err(
-                Failure::usage("a rollout from one share to another takes time").hint("say how long: --over 2h")
-            );
-        }
-        (None, Some(_)) => return Err(Failure::usage("--over needs two shares").hint("write 0..100% --over 2h")),
-        (None, None) => share(last)?.into(),
-    };
+    if args.over.is_some() && !last.contains("..") {
+        return Err(Failure::usage("--over needs two shares").hint("write 0..100% --over 2h"));
+    }
+    let percentage = words::percentage(last, args.over).map_err(|what| {
+        let hint = match (last.contains(".."), args.over) {
+            (true, None) => "say how long: --over 2h",
+            _ => "write it like 25% or 12.5%, and ramps like 0..100%",
+        };
+        Failure::usage(what).hint(hint)
+    })?;
     if args.salted && args.by.len() > 1 {
         return Err(Failure::usage("--salted needs one attribute").hint("say which: --by user_id"));
     }
@@ -118,43 +112,5 @@ fn next(before: &Bucketer, percentage: &AnyPercentage, args: &args::Bucketer) ->
         }
         _ if args.salted => Err("--salted needs one attribute; say which: --by user_id".to_owned()),
         by => Ok(ConsistentHashPercentageBucketer::new(percentage.clone()).key_whitelist(by).into()),
-    }
-}
-
-fn with_share(before: &Bucketer, percentage: &AnyPercentage) -> Result<Bucketer, String> {
-    let mut stored = before.to_json();
-    let share = Bucketer::from(PercentageBucketer::new(percentage.clone())).to_json();
-    if let (Json::Object(fields), Some(share)) = (&mut stored, share.get(PERCENTAGE)) {
-        fields.insert(PERCENTAGE, share.clone());
-    }
-    Bucketer::from_json(&stored).map_err(|error| error.to_string())
-}
-
-/// Parses `25%` as 0.25.
-fn share(text: &str) -> Done<f64> {
-    let refuse = |what: &str| {
-        Failure::usage(format!("{text:?} {what}")).hint("write it like 25% or 12.5%, and ramps like 0..100%")
-    };
-    let Some(number) = text.trim().strip_suffix('%') else { return Err(refuse("is no percentage")) };
-    match number.trim().parse::<f64>() {
-        // Rounded as text, so that 7% is 0.07 and not 0.07000000000000001.
-        Ok(percent) if (0.0..=100.0).contains(&percent) => {
-            Ok(format!("{:.8}", percent / 100.0).parse().unwrap_or(percent / 100.0))
-        }
-        Ok(_) => Err(refuse("is not between 0% and 100%")),
-        Err(_) => Err(refuse("is no percentage")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::share;
-
-    #[test]
-    fn shares() {
-        assert_eq!(["0%", "7%", "12.5 %", "100%"].map(|text| share(text).unwrap()), [0.0, 0.07, 0.125, 1.0]);
-        for text in ["25", "0.25", "101%", "-1%", "NaN%", "x%", "%", ""] {
-            assert!(share(text).is_err(), "{text}");
-        }
     }
 }

@@ -108,6 +108,6 @@ impl Checked<'_> {
 /// Checks a record as a program does.
 pub(crate) async fn evaluate(name: &str, record: &FlagRecord, context: &Context) -> Done<Evaluation> {
     let store = MemoryFeatureFlagStore::new();
-    store.put(&named(record, name), Precondition::Any).await.map_err(|error| Failure::of(&error, "memory"))?;
+    store.put(&named(record, name), Precondition::Any.into()).await.map_err(|error| Failure::of(&error, "memory"))?;
     Ok(FeatureFlagClient::new(store).evaluate(name, context))
 }

@@ -1,6 +1,7 @@
 use std::slice;
 
-use flipper::json::{Json, Object};
+use flipper::__words::json_or_text;
+use flipper::json::Object;
 use flipper::{Error, ErrorKind, FlagRecord};
 
 use crate::args::{ClientData, ClientDataSet, ClientDataUnset, Names};
@@ -39,7 +40,7 @@ async fn set(session: &mut Session, args: &ClientDataSet) -> Done {
             done: format!("set {keys} of {quoted}"),
             already: format!("{quoted} has {keys} like that already"),
         };
-        change(session, store, name, args.dry.dry_run, messages, |record| record.merge_client_data(&data)).await
+        change(session, store, name, args.write.dry_run, messages, |record| record.merge_client_data(&data)).await
     };
     session.each_given(names, set).await
 }
@@ -67,16 +68,11 @@ async fn unset(session: &mut Session, args: &ClientDataUnset) -> Done {
             record.set_client_data(data);
             Ok(())
         };
-        change(session, store, name, args.dry.dry_run, messages, edit).await
+        change(session, store, name, args.write.dry_run, messages, edit).await
     };
     session.each_given(slice::from_ref(&args.name), unset).await
 }
 
 fn list<'a>(keys: impl Iterator<Item = &'a str>) -> String {
     keys.map(quoted).collect::<Vec<_>>().join(", ")
-}
-
-/// Parses a value: JSON if it is valid, else a string.
-pub(crate) fn json_or_text(text: &str) -> Json {
-    Json::parse_strict(text).unwrap_or_else(|_| Json::from(text))
 }

@@ -54,7 +54,7 @@ async fn add(session: &mut Session, args: &ConditionAdd) -> Done {
             has_rollout = rollout(record.bucketer()).is_some();
             Ok(())
         };
-        change(session, store, name, args.dry.dry_run, messages, edit).await?;
+        change(session, store, name, args.write.dry_run, messages, edit).await?;
         if has_rollout && !args.deny && !session.out.json() {
             session.out.note(format_args!(
                 "{quoted} has a rollout too; checks that give attributes are now decided by the conditions alone"
@@ -108,7 +108,7 @@ async fn clear(session: &mut Session, args: &ConditionClear) -> Done {
             set(record, args.deny, kept);
             Ok(())
         };
-        change(session, store, name, args.dry.dry_run, messages, edit).await
+        change(session, store, name, args.write.dry_run, messages, edit).await
     };
     session.each_given(slice::from_ref(&args.name), clear).await
 }

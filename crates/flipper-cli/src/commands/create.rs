@@ -31,7 +31,7 @@ pub(super) struct Settings {
 
 pub(crate) async fn run(session: &mut Session, args: &Create) -> Done {
     let data = args.client_data.as_deref().map(read).transpose()?.unwrap_or_default();
-    let (enable, strict, if_missing, dry_run) = (args.enable, args.strict, args.if_missing, args.dry.dry_run);
+    let (enable, strict, if_missing, dry_run) = (args.enable, args.strict, args.if_missing, args.write.dry_run);
     let settings = Settings { enable, strict, data, if_missing, dry_run };
     let names = names::all(&args.names.names)?;
     check(&names)?;

@@ -24,7 +24,7 @@ async fn destroy(session: &mut Session, store: &Store, args: &Destroy, name: &st
         Err(error) => return Err(store.failure(&error)),
     };
     let quoted = quoted(name);
-    if !args.yes && !args.dry.dry_run {
+    if !args.yes && !args.write.dry_run {
         let state = before.as_deref().map_or_else(|| "It cannot be read.".to_owned(), state);
         if !confirm::ask(&mut session.out, &format!("destroy {quoted} in {}? {state}", store.shown)).await? {
             session.out.message(format_args!("{quoted} stays as it is"));
@@ -32,7 +32,7 @@ async fn destroy(session: &mut Session, store: &Store, args: &Destroy, name: &st
             return Ok(());
         }
     }
-    if !args.dry.dry_run
+    if !args.write.dry_run
         && let Err(error) = store.client().destroy(name).await
     {
         return Err(store.write_failure(&error, name).await);
@@ -42,7 +42,7 @@ async fn destroy(session: &mut Session, store: &Store, args: &Destroy, name: &st
         already: format!("destroyed {quoted}, which could not be read,"),
     };
     let difference = Difference { name, before: before.as_deref(), after: None };
-    report(session, store, &difference, args.dry.dry_run, &messages)
+    report(session, store, &difference, args.write.dry_run, &messages)
 }
 
 fn state(record: &FlagRecord) -> String {

@@ -16,12 +16,12 @@ pub(crate) async fn run(session: &mut Session, args: &Import) -> Done {
     // The whole file is checked before anything is written.
     let source = Records::read(&args.file)?;
     let mut interrupt = Interrupt::begin()?;
-    let store = session.open(if args.dry.dry_run { Purpose::Rehearsal } else { Purpose::New })?;
+    let store = session.open(if args.write.dry_run { Purpose::Rehearsal } else { Purpose::New })?;
     let plan = match args.replace {
         true => interrupt.unless(NOTHING, Plan::make(&source, &store)).await?,
         false => interrupt.unless(NOTHING, Plan::ask(&source, &store)).await?,
     };
-    if args.dry.dry_run {
+    if args.write.dry_run {
         return interrupt.unless(NOTHING, transfer::show(session, &store, &source, &plan, args.replace)).await;
     }
     if !args.merge && !args.replace && !plan.change.is_empty() {

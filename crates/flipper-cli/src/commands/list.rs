@@ -1,9 +1,10 @@
 use flipper::FlagRecord;
+use flipper::client_data::{EXPIRES, description, owner, tags};
 use flipper::json::{Json, Object};
 use flipper::store::Stored;
 
 use crate::args::List;
-use crate::describe::{description, targeting};
+use crate::describe::targeting;
 use crate::failure::Done;
 use crate::output::{FAINT, NOTE, OFF, ON, object, or_null};
 use crate::session::Session;
@@ -24,10 +25,13 @@ pub(crate) async fn run(session: &mut Session, args: &List) -> Done {
     let all = store.list().await?;
     let filter = args.filter.as_ref().map(|filter| filter.to_lowercase());
     let is_wanted = |flag: &&Stored| {
-        let state = flag.record.as_ref().ok().map(|record| record.is_enabled());
+        let record = flag.record.as_deref().ok();
+        let state = record.map(FlagRecord::is_enabled);
         filter.as_ref().is_none_or(|filter| flag.name.to_lowercase().contains(filter))
             && (!args.enabled || state == Some(true))
             && (!args.disabled || state == Some(false))
+            && args.owner.as_deref().is_none_or(|name| record.and_then(owner) == Some(name))
+            && args.tag.as_deref().is_none_or(|tag| record.is_some_and(|record| tags(record).contains(&tag)))
     };
     let wanted: Vec<_> = all.iter().filter(is_wanted).collect();
     if session.out.json() {
@@ -38,38 +42,39 @@ pub(crate) async fn run(session: &mut Session, args: &List) -> Done {
         session.out.message(format_args!("{why} in {}", store.shown));
         return Ok(());
     }
-    write(session, &wanted)?;
+    let rows: Vec<_> = wanted.iter().map(|flag| row(flag)).collect();
+    table::write(&mut session.out, ["NAME", "STATE", "TARGETING", "AGE", "OWNER", "DESCRIPTION"], &rows)?;
     if wanted.len() < all.len() {
         session.out.message(format_args!("{} of {}", wanted.len(), count(all.len(), "flag")));
     }
     Ok(())
 }
 
-pub(crate) fn write(session: &mut Session, flags: &[&Stored]) -> Done {
-    let rows: Vec<_> = flags.iter().map(|flag| row(flag)).collect();
-    table::write(&mut session.out, ["NAME", "STATE", "TARGETING", "AGE", "DESCRIPTION"], &rows)
-}
-
-fn row(flag: &Stored) -> [Cell; 5] {
+fn row(flag: &Stored) -> [Cell; 6] {
     let name = Cell::new(plain(&flag.name));
     let record = match &flag.record {
         Ok(record) => record,
         Err(why) => {
             let reason = Cell::styled(plain(why.reason()), NOTE);
-            return [name, Cell::styled("unreadable", NOTE), reason, Cell::new(""), Cell::new("")];
+            let empty = || Cell::new("");
+            return [name, Cell::styled("unreadable", NOTE), reason, empty(), empty(), empty()];
         }
     };
-    let state = if record.is_enabled() { Cell::styled("on", ON) } else { Cell::styled("off", OFF) };
     [
         name,
-        state,
+        state(record),
         Cell::new(targeting(record).unwrap_or_default()),
         Cell::styled(record.created_date().map(age).unwrap_or_default(), FAINT),
+        Cell::new(plain(owner(record).unwrap_or_default())),
         Cell::new(plain(description(record).unwrap_or_default())),
     ]
 }
 
-pub(crate) fn item(flag: &Stored) -> Object {
+pub(super) fn state(record: &FlagRecord) -> Cell {
+    if record.is_enabled() { Cell::styled("on", ON) } else { Cell::styled("off", OFF) }
+}
+
+pub(super) fn item(flag: &Stored) -> Object {
     let record = flag.record.as_deref().ok();
     object([
         ("name", flag.name.as_str().into()),
@@ -77,6 +82,9 @@ pub(crate) fn item(flag: &Stored) -> Object {
         ("targeting", or_null(record.and_then(targeting))),
         ("created_date", or_null(record.and_then(FlagRecord::created_date))),
         ("description", or_null(record.and_then(description))),
+        ("owner", or_null(record.and_then(owner))),
+        ("tags", record.map(tags).unwrap_or_default().into_iter().map(Json::from).collect::<Vec<_>>().into()),
+        ("expires", or_null(record.and_then(|record| record.client_data().get(EXPIRES)?.as_str()))),
         ("corrupt", or_null(flag.record.as_ref().err().map(|why| why.reason()))),
     ])
 }

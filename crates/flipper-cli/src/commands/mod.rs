@@ -10,7 +10,9 @@ mod doctor;
 mod evaluate;
 mod export;
 mod get;
+mod history;
 mod import;
+mod lint;
 mod list;
 mod man;
 mod postgres;
@@ -20,17 +22,20 @@ mod stores;
 mod switch;
 mod sync;
 mod token;
+mod undo;
 mod version;
 mod watch;
 
 pub(crate) use check::evaluate;
-pub(crate) use client_data::json_or_text;
 
 use crate::args::Command;
 use crate::failure::Done;
 use crate::session::Session;
 
 pub(crate) async fn run(session: &mut Session, command: Command) -> Done {
+    if let Some(write) = command.write() {
+        session.write_because(write.because.as_deref())?;
+    }
     match command {
         Command::List(args) => list::run(session, &args).await,
         Command::Get(args) => get::run(session, &args).await,
@@ -45,11 +50,14 @@ pub(crate) async fn run(session: &mut Session, command: Command) -> Done {
         Command::Check(args) => check::run(session, &args).await,
         Command::Evaluate(args) => evaluate::run(session, &args).await,
         Command::Watch(args) => watch::run(session, &args).await,
+        Command::History(args) => history::run(session, &args).await,
+        Command::Undo(args) => undo::run(session, &args).await,
         Command::Export(args) => export::run(session, &args).await,
         Command::Import(args) => import::run(session, &args).await,
         Command::Sync(args) => sync::run(session, &args).await,
         Command::Diff(args) => diff::run(session, &args).await,
         Command::Stale(args) => stale::run(session, &args).await,
+        Command::Lint(args) => lint::run(session, &args).await,
         Command::Serve(args) => serve::run(session, &args).await,
         Command::Token(args) => token::run(session, &args),
         Command::Stores => stores::run(session).await,

@@ -1,47 +1,55 @@
+use flipper::FlagRecord;
+use flipper::client_data::{description, owner};
 use flipper::json::Json;
 use flipper::store::Stored;
-use flipper::{Bucketer, FlagRecord};
 
-use super::list;
+use super::list::{item, state};
 use crate::args::Stale;
-use crate::describe::ramp;
 use crate::failure::Done;
+use crate::output::FAINT;
 use crate::session::Session;
+use crate::settled::{Pasts, Since};
 use crate::store::Purpose;
-use crate::text::{count, now};
+use crate::table::{self, Cell};
+use crate::text::{age, count, now, plain};
+
+const TITLES: [&str; 6] = ["NAME", "STATE", "FOR", "KNOWN FROM", "OWNER", "DESCRIPTION"];
 
 pub(crate) async fn run(session: &mut Session, args: &Stale) -> Done {
     let store = session.open(Purpose::Existing)?;
     let before = now().saturating_sub(i64::try_from(args.older_than.as_secs()).unwrap_or(i64::MAX));
+    let pasts = Pasts::read(&store).await?;
     let all = store.list().await?;
-    let is_stale = |flag: &&Stored| {
-        flag.record
-            .as_ref()
-            .is_ok_and(|record| record.created_date().is_some_and(|date| date <= before) && is_settled(record))
-    };
-    let stale: Vec<_> = all.iter().filter(is_stale).collect();
+    let since = |flag| pasts.since(flag).filter(|since| since.at <= before).map(|since| (flag, since));
+    let stale: Vec<_> = all.iter().filter_map(since).collect();
     if session.out.json() {
-        return session.out.value(stale.into_iter().map(list::item).collect::<Vec<_>>());
+        return session.out.value(stale.into_iter().map(to_json).collect::<Vec<_>>());
+    }
+    if !stale.is_empty() {
+        let rows: Vec<_> = stale.iter().map(|(flag, since)| row(flag, since)).collect();
+        table::write(&mut session.out, TITLES, &rows)?;
     }
     let what = format!("{} of {} may be taken out of the code", stale.len(), count(all.len(), "flag"));
-    if !stale.is_empty() {
-        list::write(session, &stale)?;
-    }
     session.out.message(what);
     Ok(())
 }
 
-/// Whether the flag is on or off for all callers, now and later.
-fn is_settled(record: &FlagRecord) -> bool {
-    if !record.is_enabled() {
-        return true;
-    }
-    let is_for_all = || match ramp(record.bucketer()) {
-        Some(ramp) => ramp.is_over() && ramp.last >= 1.0,
-        None => match record.bucketer().to_json().get("percentage") {
-            Some(percentage) => percentage.get("value").and_then(Json::as_f64).is_some_and(|value| value >= 1.0),
-            None => matches!(record.bucketer(), Bucketer::NoOp),
-        },
-    };
-    record.conditions().is_empty() && record.deny_conditions().is_empty() && is_for_all()
+fn row(flag: &Stored, since: &Since) -> [Cell; 6] {
+    let record = flag.record.as_deref().ok();
+    let text = |read: fn(&FlagRecord) -> Option<&str>| Cell::new(plain(record.and_then(read).unwrap_or_default()));
+    [
+        Cell::new(plain(&flag.name)),
+        record.map_or_else(|| Cell::new(""), state),
+        Cell::new(age(since.at)),
+        Cell::styled(since.known_from, FAINT),
+        text(owner),
+        text(description),
+    ]
+}
+
+fn to_json((flag, since): (&Stored, Since)) -> Json {
+    let mut object = item(flag);
+    object.insert("since", since.at);
+    object.insert("known_from", since.known_from);
+    object.into()
 }

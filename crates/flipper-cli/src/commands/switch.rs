@@ -12,7 +12,7 @@ use crate::store::{Purpose, Store};
 use crate::text::quoted;
 
 pub(crate) async fn run(session: &mut Session, args: &Switch, on: bool) -> Done {
-    let dry_run = args.dry.dry_run;
+    let dry_run = args.write.dry_run;
     let names = names::all(&args.names.names)?;
     if args.create {
         create::check(&names)?;
@@ -34,7 +34,7 @@ pub(crate) async fn run(session: &mut Session, args: &Switch, on: bool) -> Done 
 
 pub(crate) async fn toggle(session: &mut Session, args: &Toggle) -> Done {
     let toggle = async |session: &mut Session, store: &Store, name: &str| {
-        set(session, store, name, args.dry.dry_run, |was| !was).await
+        set(session, store, name, args.write.dry_run, |was| !was).await
     };
     session.each_given(&args.names.names, toggle).await
 }

@@ -1,18 +1,22 @@
 use std::time::{Duration, Instant, SystemTime};
 
+use flipper::history::{Entry, HistoryQuery};
 use flipper::json::{Json, Object};
 use flipper::store::Updates;
 
 use crate::args::Watch;
-use crate::describe::fields;
+use crate::describe::{change, who};
 use crate::diff::json;
 use crate::failure::{Done, Failure, message_of};
 use crate::follow::{Event, Follow, State};
 use crate::interrupt::Interrupt;
-use crate::output::{FAINT, NOTE, OFF, ON, Output, STRONG, object, or_null, styled};
+use crate::output::{FAINT, OFF, ON, Output, STRONG, object, or_null, styled};
 use crate::session::Session;
 use crate::store::{Purpose, Store};
 use crate::text::{count, plain, quoted};
+
+/// For who made a change, which is then printed without it.
+const LONGEST_WAIT: Duration = Duration::from_secs(3);
 
 pub(crate) async fn run(session: &mut Session, args: &Watch) -> Done {
     let store = session.open(Purpose::Existing)?;
@@ -32,19 +36,49 @@ pub(crate) async fn run(session: &mut Session, args: &Watch) -> Done {
             Event::Started => begun = true,
             _ => {}
         }
+        let latency = match &event {
+            Event::Change { reported_at, .. } => reported_at.map(milliseconds),
+            _ => None,
+        };
+        // After a signal the change is still printed.
+        let entry = tokio::select! {
+            _ = interrupt.wait() => None,
+            entry = tokio::time::timeout(LONGEST_WAIT, entry(&store, &event)) => entry.ok().flatten(),
+        };
         let flags = follow.held().count();
-        report(&mut session.out, &store, &event, flags)?;
+        report(&mut session.out, &store, &event, &Known { latency, entry, flags })?;
     }
 }
 
-fn report(out: &mut Output, store: &Store, event: &Event, flags: usize) -> Done {
+/// What is printed beside an event.
+struct Known {
+    /// In milliseconds.
+    latency: Option<f64>,
+    entry: Option<Entry>,
+    flags: usize,
+}
+
+/// Who made the change, if the newest entry of the flag's history is that change.
+async fn entry(store: &Store, event: &Event) -> Option<Entry> {
+    let Event::Change { name, after, .. } = event else { return None };
+    if !store.inner.capabilities().history {
+        return None;
+    }
+    let page = store.inner.history(&HistoryQuery::of(name).limit(1)).await.ok()?;
+    page.entries.into_iter().next().filter(|entry| entry.after == *after)
+}
+
+fn report(out: &mut Output, store: &Store, event: &Event, known: &Known) -> Done {
     if out.json() {
-        out.value(to_json(store, event, flags))?;
+        out.value(to_json(store, event, known))?;
     } else {
         let shown = &store.shown;
         match event {
             Event::Started => {
-                out.message(format_args!("following {shown}, which has {}; Ctrl-C ends it", count(flags, "flag")));
+                out.message(format_args!(
+                    "following {shown}, which has {}; Ctrl-C ends it",
+                    count(known.flags, "flag")
+                ));
             }
             Event::Following(updates) => out.message(arrival(*updates)),
             Event::Lost(error) => {
@@ -58,8 +92,8 @@ fn report(out: &mut Output, store: &Store, event: &Event, flags: usize) -> Done 
                 });
                 out.message(format_args!("{} {shown} is reachable again, after {after}", styled(ON, "back:")));
             }
-            Event::Change { name, before, after, reported_at, .. } => {
-                out.line(line(name, before.as_ref(), after.as_ref(), *reported_at))?;
+            Event::Change { name, before, after, .. } => {
+                out.line(line(name, before.as_ref(), after.as_ref(), known))?;
             }
             Event::Ended => {}
         }
@@ -76,59 +110,35 @@ fn arrival(updates: Updates) -> String {
     }
 }
 
-/// `08:15:02.123Z ~ NAME enabled: false -> true  (0.4 ms)`
-fn line(name: &str, before: Option<&State>, after: Option<&State>, reported_at: Option<Instant>) -> String {
+/// `08:15:02.123Z ~ NAME enabled: false -> true  by alice (command): incident 42  (0.4 ms)`
+fn line(name: &str, before: Option<&State>, after: Option<&State>, known: &Known) -> String {
     let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
     let time = time.split_once('T').map_or(time.as_str(), |(_, time)| time);
-    let (sign, what) = match (before, after) {
-        (_, None) => (styled(OFF, "-"), "destroyed".to_owned()),
-        (_, Some(Err(why))) => (styled(NOTE, "!"), format!("cannot be read any more: {}", plain(why.reason()))),
-        (Some(Ok(before)), Some(Ok(after))) => ("~".to_owned(), changes(&fields(before), &fields(after))),
-        (_, Some(Ok(after))) => {
-            let all = fields(after).into_iter().filter(|(what, _)| what != "created");
-            (styled(ON, "+"), all.map(|(what, how)| format!("{what}: {how}")).collect::<Vec<_>>().join(", "))
-        }
-    };
-    let latency =
-        reported_at.map(|at| styled(FAINT, format_args!("  ({:.1} ms)", milliseconds(at)))).unwrap_or_default();
-    format!("{} {sign} {} {what}{latency}", styled(FAINT, time), styled(STRONG, quoted(name)))
-}
-
-fn changes(before: &[(String, String)], after: &[(String, String)]) -> String {
-    let gone: Vec<_> = before.iter().filter(|field| !after.contains(field)).collect();
-    let new: Vec<_> = after.iter().filter(|field| !before.contains(field)).collect();
-    let count = |fields: &[&(String, String)], what: &str| fields.iter().filter(|field| field.0 == what).count();
-    let mut changes = Vec::new();
-    for (what, how) in &gone {
-        match new.iter().find(|field| field.0 == *what).filter(|_| count(&new, what) == 1) {
-            Some((_, new)) => changes.push(format!("{what}: {how} -> {new}")),
-            None => changes.push(format!("{what} removed: {how}")),
-        }
-    }
-    let unpaired = new.iter().filter(|(what, _)| (count(&gone, what), count(&new, what)) != (1, 1));
-    changes.extend(unpaired.map(|(what, how)| format!("{what}: {how}")));
-    if changes.is_empty() { "the same, with another spelling".to_owned() } else { changes.join(", ") }
+    let (sign, what) = change(before, after);
+    let who = known.entry.as_ref().map(|entry| format!("  {}", who(entry))).unwrap_or_default();
+    let latency = known.latency.map(|time| styled(FAINT, format_args!("  ({time:.1} ms)"))).unwrap_or_default();
+    format!("{} {sign} {} {what}{who}{latency}", styled(FAINT, time), styled(STRONG, quoted(name)))
 }
 
 fn milliseconds(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1000.0
 }
 
-fn to_json(store: &Store, event: &Event, flags: usize) -> Object {
+fn to_json(store: &Store, event: &Event, known: &Known) -> Object {
     let rounded = |number: f64| Json::try_from((number * 1000.0).round() / 1000.0).unwrap_or_default();
     let record = |state: &Option<State>| or_null(state.as_ref().and_then(|state| Some(json(state.as_ref().ok()?))));
     let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
     let mut object = object([("time", time.into())]);
     let fields = match event {
         Event::Started => {
-            vec![("event", "begin".into()), ("store", store.shown.as_str().into()), ("flags", flags.into())]
+            vec![("event", "begin".into()), ("store", store.shown.as_str().into()), ("flags", known.flags.into())]
         }
         Event::Following(updates) => vec![("event", "following".into()), ("how", arrival(*updates).into())],
         Event::Lost(error) => vec![("event", "lost".into()), ("reason", message_of(error).into())],
         Event::Restored(after) => {
             vec![("event", "restored".into()), ("after_seconds", rounded(after.as_secs_f64()))]
         }
-        Event::Change { name, before, after, reported_at, .. } => {
+        Event::Change { name, before, after, .. } => {
             let event = match after {
                 None => "removed",
                 Some(Ok(_)) => "set",
@@ -139,7 +149,10 @@ fn to_json(store: &Store, event: &Event, flags: usize) -> Object {
                 ("name", name.as_str().into()),
                 ("before", record(before)),
                 ("after", record(after)),
-                ("latency_ms", or_null(reported_at.map(|at| rounded(milliseconds(at))))),
+                ("latency_ms", or_null(known.latency.map(rounded))),
+                ("actor", or_null(known.entry.as_ref().and_then(Entry::actor))),
+                ("reason", or_null(known.entry.as_ref().and_then(Entry::reason))),
+                ("source", or_null(known.entry.as_ref().map(Entry::source))),
             ]
         }
         Event::Ended => Vec::new(),

@@ -3,7 +3,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flipper::client::Remote;
-use flipper::store::Stored;
+use flipper::history::Cause;
+use flipper::store::{Precondition, Stored, WriteOptions};
 use flipper::stores::StoreKind;
 use flipper::{
     Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore,
@@ -30,18 +31,29 @@ pub(crate) enum Purpose {
 pub(crate) struct Store {
     pub(crate) shown: String,
     pub(crate) inner: Arc<dyn FeatureFlagStore>,
+    pub(crate) cause: Arc<Cause>,
     names: OnceCell<Vec<String>>,
 }
 
 impl Store {
     pub(crate) fn open(location: &Location, purpose: Purpose) -> Done<Self> {
         let inner = open(location, purpose)?;
-        Ok(Self { shown: location.shown.clone(), inner, names: OnceCell::new() })
+        Ok(Self { shown: location.shown.clone(), inner, cause: Arc::default(), names: OnceCell::new() })
+    }
+
+    /// With this cause for all that is written.
+    pub(crate) fn caused_by(self, cause: Arc<Cause>) -> Self {
+        Self { cause, ..self }
     }
 
     /// A client whose every call asks the store.
     pub(crate) fn client(&self) -> FeatureFlagClient<Remote> {
-        FeatureFlagClient::remote(self.inner.clone())
+        FeatureFlagClient::remote(self.inner.clone()).with_cause(self.cause.clone())
+    }
+
+    /// For writes by `inner`.
+    pub(crate) fn options(&self, when: Precondition) -> WriteOptions {
+        WriteOptions::from(when).with_cause(self.cause.clone())
     }
 
     pub(crate) fn failure(&self, error: &Error) -> Failure {

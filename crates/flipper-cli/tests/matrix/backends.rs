@@ -25,7 +25,8 @@ use crate::watcher::number;
 
 /// A Consul token with a policy of its own.
 pub(crate) const TOKEN: &str = "22222222-2222-3333-4444-555555555555";
-pub(crate) const ALLOW: &str = "key_prefix \"features\" { policy = \"write\" }";
+pub(crate) const ALLOW: &str =
+    "key_prefix \"features\" { policy = \"write\" } key_prefix \".features.history/\" { policy = \"write\" }";
 
 const S3_POLL: std::time::Duration = std::time::Duration::from_millis(200);
 

@@ -8,6 +8,7 @@ mod backends;
 mod busy;
 mod cells;
 mod faults;
+mod histories;
 mod layers;
 mod ledger;
 mod merges;

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use flipper::client::Remote;
+use flipper::history::{Entry, FlagState};
 use flipper::json::{Json, Object};
 use flipper::{FeatureFlagClient, FeatureFlagStore, FlagRecord};
+use futures_util::{StreamExt, TryStreamExt};
 
 use crate::backends::{Backend, futures_executor};
-use crate::cells::{Layer, Scene};
+use crate::cells::{Layer, Scene, Store};
 use crate::layers::attach;
 use crate::scene::{Report, Size};
 
@@ -40,6 +43,9 @@ fn add(scene: Scene, backend: &Backend, layer: Layer, each: u64) -> Report {
     if kept != all {
         wrong.push(format!("{kept} of {all} are there"));
     }
+    if scene.store != Store::S3 {
+        wrong.extend(futures_executor(in_order(&direct, all)).err());
+    }
     let took = vec![began.elapsed() / u32::try_from(all).unwrap_or(1).max(1)];
     Report { cell: scene.cell(layer), seen: kept, of: all, took, wrong }
 }
@@ -56,4 +62,18 @@ fn add_one(store: Arc<dyn FeatureFlagStore>) -> Result<(), String> {
         record.merge_client_data(&[("n", next)].into_iter().collect::<Object>())
     };
     futures_executor(client.update(NAME, add)).map_err(|error| error.to_string())
+}
+
+/// The newest entries of the history are the increments, one each.
+async fn in_order(features: &FeatureFlagClient<Remote>, all: usize) -> Result<(), String> {
+    let entries: Vec<Entry> =
+        features.history(NAME).take(all).try_collect().await.map_err(|error| format!("history: {error}"))?;
+    let count = |state: &FlagState| state.as_ref().and_then(|record| record.as_ref().ok()).map(|record| number(record));
+    let found: Vec<_> = entries.iter().rev().map(|entry| (count(&entry.before), count(&entry.after))).collect();
+    let wanted: Vec<_> = (1..=all).map(|next| (Some(next - 1), Some(next))).collect();
+    let place = found.iter().zip(&wanted).position(|(found, wanted)| found != wanted).unwrap_or(found.len());
+    match found == wanted {
+        true => Ok(()),
+        false => Err(format!("history: entry {place} of {all} is {:?}", found.get(place))),
+    }
 }

@@ -7,6 +7,7 @@ use crate::backends::Backend;
 use crate::busy::Busy;
 use crate::cells::{Layer, Scene, Situation};
 use crate::faults;
+use crate::histories;
 use crate::layers::{Attached, attach, until};
 use crate::ledger::{Ledger, Write, name};
 use crate::random::Random;
@@ -90,6 +91,9 @@ impl Stage {
         }
         self.burst(backend);
         self.compare(backend);
+        for seen in self.watchers.iter().map(|watcher| &watcher.seen) {
+            histories::check(self.scene, &seen.view, &self.ledger).into_iter().for_each(|what| seen.wrong(what));
+        }
     }
 
     fn create_all(&mut self, backend: &Backend, calm: bool) {

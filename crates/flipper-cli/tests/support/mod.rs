@@ -17,7 +17,13 @@ pub(crate) fn clean(program: &str, home: &Path) -> Command {
     let mut command = Command::new(program);
     let folder = Path::new(FLIPPER).parent().unwrap();
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
-    command.env_clear().env("PATH", path).env("HOME", home).env("LANG", "C.UTF-8").current_dir(home);
+    command
+        .env_clear()
+        .env("FLIPPER_ACTOR", "you")
+        .env("PATH", path)
+        .env("HOME", home)
+        .env("LANG", "C.UTF-8")
+        .current_dir(home);
     command
 }
 

@@ -65,9 +65,12 @@ pub(crate) fn serve(store: Arc<dyn LocalFeatureFlagStore>, port: u16) {
 
 /// In the child: flags in memory.
 pub(crate) fn serve_origin() {
-    let store = MemoryFeatureFlagStore::new();
+    serve_flags(MemoryFeatureFlagStore::new());
+}
+
+pub(crate) fn serve_flags(store: MemoryFeatureFlagStore) {
     for number in 0..FLAGS {
-        block_on(store.put(&FlagRecord::new(format!("F{number}"), 1), Precondition::Any)).unwrap();
+        block_on(store.put(&FlagRecord::new(format!("F{number}"), 1), Precondition::Any.into())).unwrap();
     }
     serve(Arc::new(store), 0);
 }

@@ -9,6 +9,8 @@ use http::header::{AUTHORIZATION, FORWARDED, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::Access;
+#[cfg(feature = "page")]
+use super::Session;
 use super::host::{foreign_origin, is_loopback};
 use super::proxy::TrustedProxy;
 use super::rate::{Caller, RateLimit};
@@ -51,6 +53,8 @@ struct Rules {
     open_to_everyone: bool,
     /// Whose pages may use OFREP.
     origins: Vec<HeaderValue>,
+    /// Whose pages are this server's own.
+    own: Vec<HeaderValue>,
     limit: Option<Arc<RateLimit>>,
     refused: Arc<RateLimit>,
 }
@@ -70,6 +74,7 @@ impl AccessControl {
             proxy: None,
             open_to_everyone: false,
             origins: Vec::new(),
+            own: Vec::new(),
             limit: None,
             refused: Arc::new(RateLimit::new(REFUSED_PER_SECOND)),
         }))
@@ -106,11 +111,23 @@ impl AccessControl {
         self.with(|rules| rules.origins = origins)
     }
 
+    /// The origin of this server's pages, where it is another one than `Host` has.
+    #[cfg(feature = "page")]
+    pub(crate) fn own_pages(self, origin: &[HeaderValue]) -> Self {
+        self.with(|rules| rules.own = origin.to_vec())
+    }
+
     /// At most so many requests a second for each token or user, and for each address of callers without. No limit by default; unauthorized
     /// requests of an address are limited to 20 a second in any case.
     #[must_use]
     pub fn requests_per_second(self, requests: NonZeroU32) -> Self {
         self.with(|rules| rules.limit = Some(Arc::new(RateLimit::new(requests))))
+    }
+
+    /// Whether callers may log in with a token.
+    #[cfg(feature = "page")]
+    pub(crate) fn has_tokens(&self) -> bool {
+        self.0.tokens.is_some()
     }
 
     /// What the request may do.
@@ -147,10 +164,17 @@ impl Rules {
     }
 
     fn origins_of(&self, path: &str) -> &[HeaderValue] {
-        if ofrep::is_ofrep(path) { &self.origins } else { &[] }
+        if ofrep::is_ofrep(path) { &self.origins } else { &self.own }
     }
 
     fn authenticate(&self, request: &Request, address: Option<IpAddr>) -> Result<(Access, Caller), Refusal> {
+        // One whose token is revoked is as none.
+        #[cfg(feature = "page")]
+        if let Some(Session(access)) = request.extensions().get()
+            && access.is_current()
+        {
+            return Ok((access.clone(), Caller::User(access.to_string())));
+        }
         let headers = request.headers();
         let user = match &self.proxy {
             Some(proxy) => user(proxy, headers, address)?,

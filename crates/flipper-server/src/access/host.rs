@@ -29,7 +29,7 @@ fn without_port(authority: &str) -> &str {
 }
 
 /// The page that the request is of, if it is of another origin and not of an allowed one. A browser sends a form of any page without asking.
-pub(super) fn foreign_origin<'a>(headers: &'a HeaderMap, uri: &Uri, allowed: &[HeaderValue]) -> Option<&'a [u8]> {
+pub(crate) fn foreign_origin<'a>(headers: &'a HeaderMap, uri: &Uri, allowed: &[HeaderValue]) -> Option<&'a [u8]> {
     let authority = uri.authority().map(|authority| authority.as_str().as_bytes());
     let host = || authority.or_else(|| headers.get(HOST).map(|host| host.as_bytes()));
     headers.get_all(ORIGIN).iter().map(|origin| origin.as_bytes()).find(|origin| {

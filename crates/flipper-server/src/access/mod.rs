@@ -16,11 +16,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::body::Body;
+use flipper::history::__actor;
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 
 pub use self::control::AccessControl;
 pub use self::file::{TokenFile, TokenFileError};
+#[cfg(feature = "page")]
+pub(crate) use self::host::foreign_origin;
 pub use self::proxy::{Network, TrustedProxy};
 pub use self::role::Role;
 pub use self::secret::Secret;
@@ -45,6 +48,11 @@ impl ClientCertificate {
         Self(Sha256::digest(der).iter().map(|byte| format!("{byte:02X}")).collect::<String>().into())
     }
 }
+
+/// Of a caller that has shown its token before, and now sends a cookie; an extension of its requests.
+#[cfg(feature = "page")]
+#[derive(Clone, Debug)]
+pub(crate) struct Session(pub(crate) Access);
 
 #[derive(Clone, Debug)]
 enum Caller {
@@ -81,6 +89,31 @@ impl Access {
     pub(crate) fn allows(&self, role: Role, name: &str) -> bool {
         self.role >= role
             && (self.prefixes.is_empty() || self.prefixes.iter().any(|prefix| name.starts_with(&**prefix)))
+    }
+
+    /// Whether its token still allows what it did.
+    #[cfg(feature = "page")]
+    pub(crate) fn is_current(&self) -> bool {
+        match &self.caller {
+            Caller::Token(tokens, token) => tokens.is_current(token),
+            _ => true,
+        }
+    }
+
+    /// Whom a history names: the token, the user or the certificate.
+    pub(crate) fn actor(&self) -> Option<String> {
+        match &self.caller {
+            Caller::Anyone => None,
+            Caller::Certificate(certificate) => __actor(&format!("certificate {}", certificate.0)),
+            Caller::User(name) => __actor(name),
+            Caller::Token(_, token) => __actor(&token.name),
+        }
+    }
+
+    /// Whether the caller has a name.
+    #[cfg(feature = "page")]
+    pub(crate) fn is_known(&self) -> bool {
+        !matches!(self.caller, Caller::Anyone)
     }
 
     /// Ends a stream once this access is no longer what it was: its token is revoked, expired, or has other rights.

@@ -135,13 +135,19 @@ impl Tokens {
         }
     }
 
+    /// Whether the token is still the same, and valid.
+    pub(super) fn is_current(&self, token: &Token) -> bool {
+        let is_same = self.held.borrow().0.get(&token.sha256).is_some_and(|now| **now == *token);
+        is_same && token.validity(SystemTime::now()) == Validity::Valid
+    }
+
     /// Returns once the token is not the same any more: revoked, expired, removed, or with other rights.
     pub(super) async fn ended(&self, token: &Token) {
         let mut held = self.held.subscribe();
         loop {
-            let is_same = held.borrow_and_update().0.get(&token.sha256).is_some_and(|now| **now == *token);
+            held.mark_unchanged();
             let now = SystemTime::now();
-            if !is_same || token.validity(now) != Validity::Valid {
+            if !self.is_current(token) {
                 return;
             }
             // Looks again at times, since the system's clock may be set.

@@ -5,10 +5,12 @@ use std::time::Instant;
 
 use axum::extract::State;
 use axum::response::Response;
+use flipper::FeatureFlagClient;
 use flipper::json::{Json, Object};
-use http::{StatusCode, Uri};
+use http::{HeaderMap, StatusCode, Uri};
 
 use super::caller::Caller;
+use super::cause;
 use super::edit::{self, Edit};
 use super::input::{Fields, Input, Query};
 use super::output::{self, When};
@@ -27,6 +29,7 @@ pub(crate) const MOST: usize = 1000;
     post,
     path = "/api/v1/bulk",
     tag = "flags",
+    params(schema::Reason),
     request_body(content = Vec<schema::Operation>),
     responses(
         (status = 200, description = "The results", body = schema::Results),
@@ -41,10 +44,12 @@ pub(crate) const MOST: usize = 1000;
 pub(crate) async fn bulk(
     State(app): State<Arc<App>>,
     caller: Caller,
+    headers: HeaderMap,
     uri: Uri,
     input: Input,
 ) -> Result<Response, Problem> {
     caller.must_have(Role::Write)?;
+    let features = cause::writer(&app, &caller, &headers)?;
     Query::of(&uri, &[])?;
     let body = input.json(&app).await?;
     let operations = body.as_array().ok_or_else(|| Problem::invalid("the body must be an array of operations"))?;
@@ -64,7 +69,7 @@ pub(crate) async fn bulk(
         }
         let done = match &down {
             Some(problem) => Err(problem.clone()),
-            None => operation.run(&app, &caller).await,
+            None => operation.run(&app, &caller, &features).await,
         };
         let mut result = Object::new();
         result.insert("name", operation.name.as_str());
@@ -123,7 +128,12 @@ impl Operation {
         Ok(Self { kind, name, edit: Edit::read(&fields)?, when })
     }
 
-    async fn run(&self, app: &App, caller: &Caller) -> Result<(StatusCode, Option<String>), Problem> {
+    async fn run(
+        &self,
+        app: &App,
+        caller: &Caller,
+        features: &FeatureFlagClient,
+    ) -> Result<(StatusCode, Option<String>), Problem> {
         caller.must(Role::Write, &self.name)?;
         if app.require_if_match && self.when == When::Always && self.kind != Kind::Create {
             return Err(Problem::new(
@@ -135,11 +145,11 @@ impl Operation {
             .hint("GET the flag, and send its version as `if_version`"));
         }
         let written = match self.kind {
-            Kind::Create => write::create(app, &self.name, self.edit.clone()).await?,
-            Kind::Change => write::change(app, &self.name, &self.edit, &self.when).await?,
-            Kind::Replace => write::replace(app, &self.name, self.edit.clone(), &self.when).await?,
+            Kind::Create => write::create(features, &self.name, self.edit.clone()).await?,
+            Kind::Change => write::change(app, features, &self.name, &self.edit, &self.when).await?,
+            Kind::Replace => write::replace(app, features, &self.name, self.edit.clone(), &self.when).await?,
             Kind::Destroy => {
-                write::destroy(app, &self.name, &self.when).await?;
+                write::destroy(app, features, &self.name, &self.when).await?;
                 return Ok((StatusCode::NO_CONTENT, None));
             }
         };

@@ -1,6 +1,7 @@
 //! What the caller of a request may do.
 
 use std::convert::Infallible;
+use std::fmt;
 
 use axum::extract::FromRequestParts;
 use http::StatusCode;
@@ -44,9 +45,29 @@ impl Caller {
             .with("flag", name))
     }
 
+    /// Whom a history names, if the server knows the caller.
+    pub(crate) fn actor(&self) -> Option<String> {
+        self.0.as_ref()?.actor()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn unknown() -> Self {
+        Self(None)
+    }
+
     /// Whether every flag is allowed.
     pub(crate) fn is_unlimited(&self) -> bool {
         self.0.as_ref().is_some_and(|access| access.prefixes.is_empty())
+    }
+}
+
+/// As the log names the caller.
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(access) => access.fmt(f),
+            None => f.write_str("unknown"),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use utoipa::OpenApi;
 
-use super::{bulk, evaluate, exchange, flags, output, records, schema, status};
+use super::{bulk, evaluate, exchange, flags, history, output, records, schema, status};
 use crate::changes;
 
 #[derive(OpenApi)]
@@ -24,6 +24,8 @@ use crate::changes;
         bulk::bulk,
         exchange::export,
         exchange::import,
+        history::list,
+        history::restore,
         records::list,
         records::apply,
         changes::changes,
@@ -42,12 +44,14 @@ use crate::changes;
             schema::Invalid,
             schema::PreconditionRequired,
             schema::Unavailable,
+            schema::Unsupported,
         )
     ),
     tags(
         (name = "flags", description = "Flags by name"),
         (name = "evaluation", description = "What a check answers"),
         (name = "exchange", description = "Many flags as text"),
+        (name = "history", description = "Who changed what, when and why"),
         (name = "changes", description = "Changes as they happen"),
         (name = "exact", description = "For stores over this server"),
     )

@@ -15,9 +15,10 @@ use flipper::store::{Precondition, Stored, Version};
 use flipper::{Error, ErrorKind, FlagRecord};
 use futures_util::stream;
 use http::header::CONTENT_TYPE;
-use http::{HeaderName, HeaderValue, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 
 use super::caller::Caller;
+use super::cause;
 use super::input::{Input, Query};
 use super::{output, schema};
 use crate::access::Role;
@@ -102,6 +103,7 @@ impl Iterator for Chunks {
     params(
         ("mode" = Option<schema::ImportMode>, Query, description = "`merge` or `replace`"),
         ("dry_run" = Option<bool>, Query, description = "Only counts what would be done"),
+        schema::Reason,
     ),
     request_body(content = Vec<schema::Record>, content_type = "application/json"),
     responses(
@@ -118,10 +120,12 @@ impl Iterator for Chunks {
 pub(crate) async fn import(
     State(app): State<Arc<App>>,
     caller: Caller,
+    headers: HeaderMap,
     uri: Uri,
     input: Input,
 ) -> Result<Response, Problem> {
     caller.must_have(Role::Write)?;
+    let features = cause::writer(&app, &caller, &headers)?;
     let query = Query::of(&uri, &["mode", "dry_run"])?;
     let (merge, replace) = match query.get("mode") {
         None => (false, false),
@@ -151,15 +155,15 @@ pub(crate) async fn import(
         (tally.created, tally.changed, tally.destroyed) = (plan.create.len(), plan.change.len(), destroy.len());
     } else {
         for record in &plan.create {
-            let done = app.features.put(record, Precondition::Absent).await;
+            let done = features.put(record, Precondition::Absent).await;
             tally.note(record.name(), done, |tally| &mut tally.created)?;
         }
         for (record, version) in &plan.change {
-            let done = app.features.put(record, Precondition::Unchanged((*version).clone())).await;
+            let done = features.put(record, Precondition::Unchanged((*version).clone())).await;
             tally.note(record.name(), done, |tally| &mut tally.changed)?;
         }
         for (name, version) in destroy {
-            let done = app.features.delete(name, Precondition::Unchanged((*version).clone())).await;
+            let done = features.delete(name, Precondition::Unchanged((*version).clone())).await;
             tally.note(name, done, |tally| &mut tally.destroyed)?;
         }
     }

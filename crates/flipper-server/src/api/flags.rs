@@ -10,6 +10,7 @@ use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 
 use super::caller::Caller;
+use super::cause;
 use super::edit::{self, Edit};
 use super::input::{Fields, Input, Query};
 use super::name::{Name, path_of};
@@ -129,6 +130,7 @@ pub(crate) async fn get(
     post,
     path = "/api/v1/flags",
     tag = "flags",
+    params(schema::Reason),
     request_body(content = schema::NewFlag),
     responses(
         (status = 201, description = "The new flag; its path is the `Location`", body = schema::Flag),
@@ -144,17 +146,19 @@ pub(crate) async fn get(
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,
+    headers: HeaderMap,
     uri: Uri,
     input: Input,
 ) -> Result<Response, Problem> {
     caller.must_have(Role::Write)?;
+    let features = cause::writer(&app, &caller, &headers)?;
     Query::of(&uri, &[])?;
     let body = input.json(&app).await?;
     let known: Vec<_> = ["name"].into_iter().chain(edit::FIELDS).collect();
     let fields = Fields::of(&body, "the body", &known)?;
     let name = fields.required_text("name")?;
     caller.must(Role::Write, name)?;
-    let written = write::create(&app, name, Edit::read(&fields)?).await?;
+    let written = write::create(&features, name, Edit::read(&fields)?).await?;
     let mut response = answer(&written);
     // Relative to the request's path, of which a proxy may have cut a part.
     let path = path_of("flags/", name);
@@ -170,7 +174,7 @@ pub(crate) async fn create(
     put,
     path = "/api/v1/flags/{name}",
     tag = "flags",
-    params(schema::NamePath, schema::Conditions),
+    params(schema::NamePath, schema::Conditions, schema::Reason),
     request_body(content = schema::Edit),
     responses(
         (status = 200, description = "The replaced flag", body = schema::Flag),
@@ -196,10 +200,11 @@ pub(crate) async fn replace(
     input: Input,
 ) -> Result<Response, Problem> {
     caller.must(Role::Write, &name)?;
+    let features = cause::writer(&app, &caller, &headers)?;
     let when = condition(&app, &headers, &uri)?;
     let body = input.json(&app).await?;
     let fields = Fields::of(&body, "the body", &edit::FIELDS)?;
-    write::replace(&app, &name, Edit::read(&fields)?, &when).await.map(|written| answer(&written))
+    write::replace(&app, &features, &name, Edit::read(&fields)?, &when).await.map(|written| answer(&written))
 }
 
 /// Changes the given fields of a flag.
@@ -210,7 +215,7 @@ pub(crate) async fn replace(
     patch,
     path = "/api/v1/flags/{name}",
     tag = "flags",
-    params(schema::NamePath, schema::Conditions),
+    params(schema::NamePath, schema::Conditions, schema::Reason),
     request_body(content = schema::Edit),
     responses(
         (status = 200, description = "The changed flag", body = schema::Flag),
@@ -235,10 +240,11 @@ pub(crate) async fn change(
     input: Input,
 ) -> Result<Response, Problem> {
     caller.must(Role::Write, &name)?;
+    let features = cause::writer(&app, &caller, &headers)?;
     let when = condition(&app, &headers, &uri)?;
     let body = input.json(&app).await?;
     let fields = Fields::of(&body, "the body", &edit::FIELDS)?;
-    write::change(&app, &name, &Edit::read(&fields)?, &when).await.map(|written| answer(&written))
+    write::change(&app, &features, &name, &Edit::read(&fields)?, &when).await.map(|written| answer(&written))
 }
 
 /// Destroys a flag, even an unreadable one.
@@ -246,7 +252,7 @@ pub(crate) async fn change(
     delete,
     path = "/api/v1/flags/{name}",
     tag = "flags",
-    params(schema::NamePath, schema::Conditions),
+    params(schema::NamePath, schema::Conditions, schema::Reason),
     responses(
         (status = 204, description = "The flag is gone"),
         (status = 400, response = schema::BadRequest),
@@ -267,8 +273,9 @@ pub(crate) async fn destroy(
     uri: Uri,
 ) -> Result<Response, Problem> {
     caller.must(Role::Write, &name)?;
+    let features = cause::writer(&app, &caller, &headers)?;
     let when = condition(&app, &headers, &uri)?;
-    write::destroy(&app, &name, &when).await?;
+    write::destroy(&app, &features, &name, &when).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -2,11 +2,13 @@
 
 mod bulk;
 mod caller;
+mod cause;
 mod document;
 mod edit;
 mod evaluate;
 mod exchange;
 mod flags;
+mod history;
 mod input;
 mod name;
 mod output;
@@ -22,6 +24,11 @@ use axum::routing::{MethodRouter, get, post};
 
 pub(crate) use self::caller::Caller;
 pub(crate) use self::input::Query;
+#[cfg(feature = "page")]
+pub(crate) use self::name::Name;
+#[cfg(feature = "page")]
+pub(crate) use self::output::tag;
+pub(crate) use self::output::with_history;
 use crate::app::App;
 use crate::changes;
 use crate::problem::Problem;
@@ -41,6 +48,8 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
         .route("/api/v1/export", only("GET, HEAD", get(exchange::export)))
         .route("/api/v1/import", only("POST", post(exchange::import)))
         .route("/api/v1/records", only("GET, HEAD, POST", get(records::list).post(records::apply)))
+        .route("/api/v1/history", only("GET, HEAD", get(history::list)))
+        .route("/api/v1/restore", only("POST", post(history::restore)))
         .route("/api/v1/changes", only("GET, HEAD", get(changes::changes)))
         .route("/api/v1/status", only("GET, HEAD", get(status::get)))
         .route("/api/v1/openapi.json", only("GET, HEAD", get(document::get)))

@@ -27,8 +27,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
     }
 }
 
-fn wrong_escape(path: &str) -> Option<&str> {
-    let mut rest = path;
+pub(crate) fn wrong_escape(text: &str) -> Option<&str> {
+    let mut rest = text;
     while let Some(at) = rest.find('%') {
         rest = &rest[at..];
         let is_escape = rest.as_bytes().get(1..3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));

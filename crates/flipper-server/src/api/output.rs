@@ -5,6 +5,7 @@ use std::time::UNIX_EPOCH;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use flipper::__feed::history::KEPT;
 use flipper::json::{Json, Object};
 use flipper::store::{Health, Status, Stored, Version};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH};
@@ -54,7 +55,7 @@ pub(crate) fn flag(stored: &Stored) -> Object {
 }
 
 /// Python stores numbers that are not finite, which no JSON has; `/api/v1/records` has the exact text.
-fn valid(json: &Json) -> Json {
+pub(crate) fn valid(json: &Json) -> Json {
     match json {
         Json::Number(number) if number.as_f64().is_some_and(|number| !number.is_finite()) => Json::Null,
         Json::Array(items) => Json::Array(items.iter().map(valid).collect()),
@@ -100,6 +101,14 @@ fn with_staleness(status: &Status, mut response: Response) -> Response {
         if let Ok(value) = HeaderValue::from_str(&format!("since={since}; {reason}")) {
             response.headers_mut().insert(STALE, value);
         }
+    }
+    response
+}
+
+/// For stores over this server: whether there is a history.
+pub(crate) fn with_history(app: &crate::app::App, mut response: Response) -> Response {
+    if app.store.capabilities().history {
+        response.headers_mut().insert(KEPT, HeaderValue::from_static("kept"));
     }
     response
 }

@@ -9,18 +9,19 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
-use flipper::__feed::wire;
+use flipper::__feed::{history, wire};
+use flipper::history::HistoryQuery;
 use flipper::json::{Json, Object};
-use flipper::store::{Precondition, Stored, Version};
+use flipper::store::{Precondition, Stored, Version, WriteOptions};
 use flipper::{Error, ErrorKind, FlagRecord};
 use futures_util::{StreamExt, stream};
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use tokio::sync::mpsc;
 
 use super::caller::Caller;
 use super::input::{Fields, Input, Query};
-use super::{output, schema};
+use super::{cause, output, schema};
 use crate::access::Role;
 use crate::app::App;
 use crate::problem::Problem;
@@ -69,7 +70,7 @@ pub(crate) async fn list(State(app): State<Arc<App>>, caller: Caller, uri: Uri) 
     });
     let mut response = Response::new(Body::from_stream(chunks));
     response.headers_mut().insert(CONTENT_TYPE, LINES);
-    Ok(response)
+    Ok(output::with_history(&app, response))
 }
 
 struct Lines {
@@ -115,12 +116,14 @@ impl Lines {
 
 /// Reads and writes flags exactly, each on its own.
 ///
-/// An operation is `{"get": NAME}`, `{"known": NAME}` (from the server's memory), `{"put": RECORD, "when": …}` with the record's text, or
-/// `{"delete": NAME, "when": …}`. `when` is `"any"`, `"absent"` or `{"unchanged": VERSION}`.
+/// An operation is `{"get": NAME}`, `{"known": NAME}` (from the server's memory), `{"history": {…}}` (one in a body), `{"put": RECORD, "when": …}` with the
+/// record's text, or `{"delete": NAME, "when": …}`. `when` is `"any"`, `"absent"` or `{"unchanged": VERSION}`. The headers are those of all
+/// writes of the request.
 #[utoipa::path(
     post,
     path = "/api/v1/records",
     tag = "exact",
+    params(schema::Reason, schema::Verb),
     request_body(content = Vec<schema::RecordOperation>),
     responses(
         (status = 200, description = "A result for each operation", body = Vec<schema::RecordResult>),
@@ -135,6 +138,7 @@ impl Lines {
 pub(crate) async fn apply(
     State(app): State<Arc<App>>,
     caller: Caller,
+    headers: HeaderMap,
     uri: Uri,
     input: Input,
 ) -> Result<Response, Problem> {
@@ -150,6 +154,14 @@ pub(crate) async fn apply(
     for operation in &operations {
         operation.must_be_allowed(&caller)?;
     }
+    // Each may have megabytes.
+    if operations.iter().filter(|operation| matches!(operation, Operation::History(_))).count() > 1 {
+        return Err(Problem::invalid("the body has more than one `history`"));
+    }
+    let options = match operations.iter().any(Operation::is_write) {
+        true => cause::options(&caller, &headers)?,
+        false => Precondition::Any.into(),
+    };
     let mut results: Vec<Json> = Vec::with_capacity(operations.len());
     let mut down: Option<Object> = None;
     let last_begin = app.limits.last_begin();
@@ -170,10 +182,10 @@ pub(crate) async fn apply(
                 {
                     records.push(*record);
                 }
-                let written = app.features.put_all(&records, when).await.into_iter();
+                let written = app.features.put_all_as(&records, under(&options, when)).await.into_iter();
                 written.map(|written| sent(written.map(|version| version_of(&version)), &mut down)).collect()
             }
-            (None, operation) => vec![sent(operation.run(&app).await, &mut down)],
+            (None, operation) => vec![sent(operation.run(&app, &caller, &options).await, &mut down)],
         };
         let answers = answers.into_iter();
         results.extend(
@@ -183,7 +195,7 @@ pub(crate) async fn apply(
     let mut response = Response::new(Body::from(Json::Array(results).to_string()));
     response.headers_mut().insert(CONTENT_TYPE, output::JSON);
     *response.status_mut() = StatusCode::OK;
-    Ok(response)
+    Ok(output::with_history(&app, response))
 }
 
 fn sent(result: Result<Object, Error>, down: &mut Option<Object>) -> Result<Object, Object> {
@@ -196,6 +208,12 @@ fn sent(result: Result<Object, Error>, down: &mut Option<Object>) -> Result<Obje
     })
 }
 
+fn under(options: &WriteOptions, when: Precondition) -> WriteOptions {
+    let mut options = options.clone();
+    options.when = when;
+    options
+}
+
 fn version_of(version: &Version) -> Object {
     [("version", wire::version(version))].into_iter().collect()
 }
@@ -203,48 +221,65 @@ fn version_of(version: &Version) -> Object {
 enum Operation {
     Get(String),
     Known(String),
+    History(HistoryQuery),
     Put(Box<FlagRecord>, Precondition),
     Delete(String, Precondition),
 }
 
 impl Operation {
     fn read(json: &Json, index: usize) -> Result<Self, Problem> {
-        let fields = Fields::of(json, format!("operation {index}"), &["get", "known", "put", "delete", "when"])?;
+        let fields =
+            Fields::of(json, format!("operation {index}"), &["get", "known", "history", "put", "delete", "when"])?;
         let when = match fields.get("when") {
             None => Precondition::Any,
             Some(when) => wire::read_precondition(when).map_err(|error| fields.wrong("when", &error))?,
         };
         let given = ["get", "known", "put", "delete"].map(|name| fields.text(name));
         let [get, known, put, delete] = given;
-        match (get?, known?, put?, delete?) {
-            (Some(name), None, None, None) => Ok(Self::Get(name.to_owned())),
-            (None, Some(name), None, None) => Ok(Self::Known(name.to_owned())),
-            (None, None, None, Some(name)) => Ok(Self::Delete(name.to_owned(), when)),
-            (None, None, Some(text), None) => {
+        match (get?, known?, fields.get("history"), put?, delete?) {
+            (Some(name), None, None, None, None) => Ok(Self::Get(name.to_owned())),
+            (None, Some(name), None, None, None) => Ok(Self::Known(name.to_owned())),
+            (None, None, Some(query), None, None) => {
+                history::read_query(query).map(Self::History).map_err(|error| fields.wrong("history", &error))
+            }
+            (None, None, None, None, Some(name)) => Ok(Self::Delete(name.to_owned(), when)),
+            (None, None, None, Some(text), None) => {
                 let record = FlagRecord::from_json(text).map_err(|error| fields.wrong("put", &error))?;
                 Ok(Self::Put(Box::new(record), when))
             }
             _ => Err(Problem::invalid(format!(
-                "operation {index} must have exactly one of `get`, `known`, `put` and `delete`"
+                "operation {index} must have exactly one of `get`, `known`, `history`, `put` and `delete`"
             ))),
         }
+    }
+
+    fn is_write(&self) -> bool {
+        matches!(self, Self::Put(..) | Self::Delete(..))
     }
 
     fn must_be_allowed(&self, caller: &Caller) -> Result<(), Problem> {
         match self {
             Self::Get(name) | Self::Known(name) => caller.must(Role::Read, name),
+            Self::History(HistoryQuery { name: Some(name), .. }) => caller.must(Role::Read, name),
+            // Its entries are filtered.
+            Self::History(_) => Ok(()),
             Self::Put(record, _) => caller.must(Role::Write, record.name()),
             Self::Delete(name, _) => caller.must(Role::Write, name),
         }
     }
 
-    async fn run(self, app: &App) -> Result<Object, Error> {
+    async fn run(self, app: &App, caller: &Caller, options: &WriteOptions) -> Result<Object, Error> {
         match self {
             Self::Get(name) => Ok(read(&name, app.store.get(&name).await?)),
             Self::Known(name) if app.has_flags() => Ok(read(&name, app.store.table().get(&name))),
             Self::Known(_) => Err(Error::new(ErrorKind::Unavailable).with_message("there are no flags yet")),
-            Self::Put(record, when) => app.features.put(&record, when).await.map(|version| version_of(&version)),
-            Self::Delete(name, when) => app.features.delete(&name, when).await.map(|version| version_of(&version)),
+            Self::History(query) => super::history::exact(app, caller, &query).await,
+            Self::Put(record, when) => {
+                app.features.put_as(&record, under(options, when)).await.map(|version| version_of(&version))
+            }
+            Self::Delete(name, when) => {
+                app.features.delete_as(&name, under(options, when)).await.map(|version| version_of(&version))
+            }
         }
     }
 }

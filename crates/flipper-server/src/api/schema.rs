@@ -23,6 +23,30 @@ pub(crate) struct Conditions {
     if_match: Option<String>,
 }
 
+/// What the history has of a write.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(crate) struct Reason {
+    /// Why, percent-encoded: 1 byte to 4 KiB of UTF-8.
+    #[param(rename = "Flipper-Reason", required = false)]
+    reason: Option<String>,
+    /// From where, percent-encoded, instead of `api`: 1 to 64 bytes without control characters.
+    #[param(rename = "Flipper-Source", required = false)]
+    source: Option<String>,
+    /// Who, percent-encoded: 1 to 255 bytes without control characters. Counts only on a server that does not know its callers.
+    #[param(rename = "Flipper-Actor", required = false)]
+    actor: Option<String>,
+}
+
+/// Of the writes of stores over this server.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(crate) struct Verb {
+    /// What the writes do, such as `enable`; without it, or if it is unknown, the history has what they did.
+    #[param(rename = "Flipper-Verb", required = false)]
+    verb: Option<String>,
+}
+
 /// A flag. An unreadable one has only `name`, `version` and `unreadable`.
 #[derive(ToSchema)]
 pub(crate) struct Flag {
@@ -122,6 +146,44 @@ pub(crate) struct ServerStatus {
     version: String,
     /// Unix time in milliseconds.
     clock_ms: u64,
+}
+
+#[derive(ToSchema)]
+pub(crate) struct HistoryPage {
+    /// The newest first.
+    entries: Vec<HistoryEntry>,
+    /// The `before` of the next page.
+    next: Option<String>,
+}
+
+/// One change of one flag.
+#[derive(ToSchema)]
+pub(crate) struct HistoryEntry {
+    id: String,
+    name: String,
+    /// RFC 3339, by the clock of the store or its writer. Clocks go back: the order of the entries is their place.
+    at: String,
+    actor: Option<String>,
+    /// What was done: `create`, `enable`, `set_conditions` and so on.
+    verb: String,
+    reason: Option<String>,
+    /// From where: `api`, `page`, `command`, `program`, or `outside` if not by Flipper.
+    source: String,
+    /// The fields of the stored flag that differ, as they were; null if there was no flag.
+    #[schema(value_type = Option<Object>)]
+    before: Option<()>,
+    /// As they are since; null if the flag is gone.
+    #[schema(value_type = Option<Object>)]
+    after: Option<()>,
+}
+
+/// Which change to undo.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Restore {
+    name: String,
+    /// Of the entry.
+    id: String,
 }
 
 /// A condition, stored or as text: `plan in pro, team`.
@@ -283,7 +345,7 @@ pub(crate) struct Failed {
     error: Problem,
 }
 
-/// One of `get`, `known`, `put` and `delete`.
+/// One of `get`, `known`, `history`, `put` and `delete`.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RecordOperation {
@@ -291,6 +353,9 @@ pub(crate) struct RecordOperation {
     get: Option<String>,
     #[schema(required = false, nullable = false)]
     known: Option<String>,
+    /// `name`, `since_ns` (since 1970), `before` (an entry's id) and `limit`, all optional.
+    #[schema(required = false, nullable = false, value_type = Object)]
+    history: Option<()>,
     /// The text of a record.
     #[schema(required = false, nullable = false)]
     put: Option<String>,
@@ -313,6 +378,12 @@ pub(crate) struct RecordResult {
     unreadable: Option<String>,
     #[schema(required = false)]
     absent: Option<bool>,
+    /// Of a history, to the byte.
+    #[schema(required = false, value_type = Option<Vec<Object>>)]
+    entries: Option<()>,
+    /// The `before` of the next page.
+    #[schema(required = false)]
+    next: Option<String>,
     #[schema(required = false, value_type = Object)]
     error: Option<()>,
 }
@@ -358,5 +429,6 @@ problems! {
     UnsupportedMediaType: "The body is not JSON";
     Invalid: "A field or a name is not valid";
     PreconditionRequired: "This server wants `If-Match`";
+    Unsupported: "The store keeps no history";
     Unavailable: "The store is unavailable, or there are no flags yet; `Retry-After` says when to try again";
 }

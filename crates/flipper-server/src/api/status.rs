@@ -41,5 +41,5 @@ pub(crate) async fn get(State(app): State<Arc<App>>, caller: Caller, uri: Uri) -
     ]
     .into_iter()
     .collect();
-    Ok(output::json(StatusCode::OK, object))
+    Ok(output::with_history(&app, output::json(StatusCode::OK, object)))
 }

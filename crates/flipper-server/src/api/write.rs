@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use flipper::__exchange::named;
 use flipper::store::{Precondition, Stored, Version};
-use flipper::{Error, ErrorKind, FlagRecord};
+use flipper::{Error, ErrorKind, FeatureFlagClient, FlagRecord};
 
 use super::edit::Edit;
 use super::output::When;
@@ -19,10 +19,10 @@ pub(crate) struct Written {
     pub(crate) is_new: bool,
 }
 
-pub(crate) async fn create(app: &App, name: &str, edit: Edit) -> Result<Written, Problem> {
-    let mut record = app.features.new_record(name)?;
+pub(crate) async fn create(features: &FeatureFlagClient, name: &str, edit: Edit) -> Result<Written, Problem> {
+    let mut record = features.new_record(name)?;
     edit.whole().replace(&mut record)?;
-    match app.features.put(&record, Precondition::Absent).await {
+    match features.put(&record, Precondition::Absent).await {
         Ok(version) => Ok(written(record, version, true)),
         Err(error) if error.kind() == ErrorKind::Conflict => {
             Err(Error::new(ErrorKind::FlagExists).with_flag(name).into())
@@ -32,15 +32,21 @@ pub(crate) async fn create(app: &App, name: &str, edit: Edit) -> Result<Written,
 }
 
 /// Without tags, other writers' changes in between are kept.
-pub(crate) async fn change(app: &App, name: &str, edit: &Edit, when: &When) -> Result<Written, Problem> {
+pub(crate) async fn change(
+    app: &App,
+    features: &FeatureFlagClient,
+    name: &str,
+    edit: &Edit,
+    when: &When,
+) -> Result<Written, Problem> {
     match when {
         When::Absent => {
             return Err(Problem::bad_request("a flag that is absent cannot be changed").hint("PUT creates it"));
         }
         When::Always | When::Exists => match edit.only_enabled() {
-            Some(true) => app.features.enable(name).await?,
-            Some(false) => app.features.disable(name).await?,
-            None => app.features.update(name, |record| edit.apply(record)).await?,
+            Some(true) => features.enable(name).await?,
+            Some(false) => features.disable(name).await?,
+            None => features.update(name, |record| edit.apply(record)).await?,
         },
         When::OneOf(_) => {
             let stored = existing(app, name, when).await?;
@@ -48,7 +54,8 @@ pub(crate) async fn change(app: &App, name: &str, edit: &Edit, when: &When) -> R
             let mut record = before.clone().into_owned();
             edit.apply(&mut record)?;
             record.validate_change(&before)?;
-            let version = put(app, &record, stored.version, name).await?;
+            let put = features.put(&record, Precondition::Unchanged(stored.version)).await;
+            let version = put.map_err(|error| conflict_is_precondition(error, name))?;
             return Ok(written(record, version, false));
         }
     }
@@ -59,7 +66,13 @@ pub(crate) async fn change(app: &App, name: &str, edit: &Edit, when: &When) -> R
 }
 
 /// Creation time and unknown fields stay.
-pub(crate) async fn replace(app: &App, name: &str, edit: Edit, when: &When) -> Result<Written, Problem> {
+pub(crate) async fn replace(
+    app: &App,
+    features: &FeatureFlagClient,
+    name: &str,
+    edit: Edit,
+    when: &When,
+) -> Result<Written, Problem> {
     let edit = edit.whole();
     for _ in 0..ATTEMPTS {
         let stored = match when {
@@ -70,12 +83,12 @@ pub(crate) async fn replace(app: &App, name: &str, edit: Edit, when: &When) -> R
         let mut record = match stored.as_ref().and_then(|stored| stored.record.as_ref().ok()) {
             Some(record) => named(record, name).into_owned(),
             None if stored.is_some() => FlagRecord::new(name, now()),
-            None => app.features.new_record(name)?,
+            None => features.new_record(name)?,
         };
         edit.replace(&mut record)?;
         let is_new = stored.is_none();
         let precondition = stored.map_or(Precondition::Absent, |stored| Precondition::Unchanged(stored.version));
-        match app.features.put(&record, precondition).await {
+        match features.put(&record, precondition).await {
             Ok(version) => return Ok(written(record, version, is_new)),
             Err(error) if error.kind() == ErrorKind::Conflict && *when == When::Always => {}
             Err(error) if error.kind() == ErrorKind::Conflict => return Err(Problem::precondition_failed(name)),
@@ -85,13 +98,13 @@ pub(crate) async fn replace(app: &App, name: &str, edit: Edit, when: &When) -> R
     Err(Error::new(ErrorKind::Conflict).with_flag(name).into())
 }
 
-pub(crate) async fn destroy(app: &App, name: &str, when: &When) -> Result<(), Problem> {
+pub(crate) async fn destroy(app: &App, features: &FeatureFlagClient, name: &str, when: &When) -> Result<(), Problem> {
     match when {
         When::Absent => Err(Problem::bad_request("a flag that is absent cannot be destroyed")),
-        When::Always | When::Exists => Ok(app.features.destroy(name).await?),
+        When::Always | When::Exists => Ok(features.destroy(name).await?),
         When::OneOf(_) => {
             let stored = existing(app, name, when).await?;
-            let deleted = app.features.delete(name, Precondition::Unchanged(stored.version)).await;
+            let deleted = features.delete(name, Precondition::Unchanged(stored.version)).await;
             deleted.map(drop).map_err(|error| conflict_is_precondition(error, name))
         }
     }
@@ -104,11 +117,6 @@ async fn existing(app: &App, name: &str, when: &When) -> Result<Stored, Problem>
         Some(_) => Err(Problem::precondition_failed(name)),
         None => Err(Error::new(ErrorKind::FlagNotFound).with_flag(name).into()),
     }
-}
-
-async fn put(app: &App, record: &FlagRecord, version: Version, name: &str) -> Result<Version, Problem> {
-    let put = app.features.put(record, Precondition::Unchanged(version)).await;
-    put.map_err(|error| conflict_is_precondition(error, name))
 }
 
 fn conflict_is_precondition(error: Error, name: &str) -> Problem {

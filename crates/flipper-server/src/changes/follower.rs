@@ -10,7 +10,8 @@ use flipper::json::{Json, Object};
 use flipper::store::LocalFeatureFlagStore;
 use tokio::sync::watch;
 
-use super::hub::{Event, Hub, Next, Pages, Place, pages};
+use super::hub::{Event, Hub, Next, Pages, pages};
+use super::places::Place;
 use crate::access::Role;
 use crate::api::Caller;
 use crate::problem::Problem;
@@ -169,7 +170,7 @@ mod tests {
 
     use super::*;
     use crate::access::Access;
-    use crate::changes::Changes;
+    use crate::changes::{Changes, Follows};
 
     #[tokio::test]
     async fn followers_share_pages_that_the_first_has_sent() {
@@ -181,7 +182,8 @@ mod tests {
         let Ok(caller) = Caller::from_request_parts(&mut request, &()).await;
         let mut followers = Vec::new();
         for _ in 0..2 {
-            let place = changes.place(2).ok().unwrap();
+            let follows = Follows { who: String::new(), program: String::new(), since: std::time::SystemTime::now() };
+            let place = changes.place(2, follows).ok().unwrap();
             let hub = changes.follow(&store);
             let mut follower = Follower::new(hub, place, store.clone(), caller.clone(), None, Instant::now(), true);
             assert!(follower.start(PATIENCE).await.is_ok());

@@ -1,7 +1,6 @@
 //! One watch of the store for all followers.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -14,6 +13,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use super::places::{Follows, Place, Places};
 use crate::problem::Problem;
 
 /// Followers further behind read all flags.
@@ -33,12 +33,12 @@ const CHUNK: usize = 64 * 1024;
 pub(crate) struct Changes {
     hub: Arc<Hub>,
     task: OnceLock<AbortHandle>,
-    streams: Arc<AtomicUsize>,
+    places: Places,
 }
 
 impl Default for Changes {
     fn default() -> Self {
-        Self { hub: Arc::new(Hub::new()), task: OnceLock::new(), streams: Arc::default() }
+        Self { hub: Arc::new(Hub::new()), task: OnceLock::new(), places: Places::default() }
     }
 }
 
@@ -53,18 +53,22 @@ impl Changes {
         self.hub.clone()
     }
 
-    pub(crate) fn place(&self, most: usize) -> Result<Place, Problem> {
-        let taken =
-            self.streams.fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| (taken < most).then_some(taken + 1));
-        match taken {
-            Ok(_) => Ok(Place(self.streams.clone())),
-            Err(_) => Err(Problem::overloaded("as many follow the changes as the server allows")
-                .hint("follow another server, or come back later")),
-        }
+    /// A place for a follower, if there are fewer than `most`.
+    pub(crate) fn place(&self, most: usize, follows: Follows) -> Result<Place, Problem> {
+        self.places.take(most, follows).ok_or_else(|| {
+            Problem::overloaded("as many follow the changes as the server allows")
+                .hint("follow another server, or come back later")
+        })
     }
 
     pub(crate) fn followers(&self) -> usize {
-        self.streams.load(Ordering::Acquire)
+        self.places.taken()
+    }
+
+    /// In the order in which they came.
+    #[cfg(feature = "page")]
+    pub(crate) fn who_follows(&self) -> Vec<Follows> {
+        self.places.all()
     }
 
     /// All streams end.
@@ -79,16 +83,6 @@ impl Drop for Changes {
         if let Some(task) = self.task.get() {
             task.abort();
         }
-    }
-}
-
-/// Of one follower.
-#[derive(Debug)]
-pub(crate) struct Place(Arc<AtomicUsize>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -2,19 +2,21 @@
 
 mod follower;
 mod hub;
+mod places;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use futures_util::stream;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use self::follower::Follower;
 pub(crate) use self::hub::Changes;
+pub(crate) use self::places::Follows;
 use crate::access::Role;
 use crate::api::{Caller, Query, schema};
 use crate::app::App;
@@ -24,6 +26,9 @@ const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// nginx passes each event on at once, whatever its configuration says about buffers.
 const ACCEL: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// Of the name of a follower's program, in letters.
+const PROGRAM: usize = 100;
 
 /// For the first event, while the store is not followed yet.
 const START: Duration = Duration::from_secs(5);
@@ -62,7 +67,7 @@ pub(crate) async fn changes(
     let with_flags = query.bool("flags")?.unwrap_or_default();
     let given = headers.get(LAST_EVENT_ID).and_then(|cursor| cursor.to_str().ok()).or_else(|| query.get("cursor"));
     let cursor = given.filter(|cursor| !cursor.is_empty()).map(str::to_owned);
-    let place = app.changes.place(app.limits.streams)?;
+    let place = app.changes.place(app.limits.streams, follows(&caller, &headers))?;
     let hub = app.changes.follow(&app.store);
     let mut follower = Follower::new(hub, place, app.store.clone(), caller, cursor, came, with_flags);
     follower.start(START).await?;
@@ -70,7 +75,13 @@ pub(crate) async fn changes(
         let event = follower.next().await?;
         Some((Ok::<_, std::convert::Infallible>(event), follower))
     });
-    Ok(stream_of(Body::from_stream(events)))
+    Ok(crate::api::with_history(&app, stream_of(Body::from_stream(events))))
+}
+
+fn follows(caller: &Caller, headers: &HeaderMap) -> Follows {
+    let program = headers.get(USER_AGENT).and_then(|program| program.to_str().ok()).unwrap_or_default();
+    let program = program.chars().take(PROGRAM).collect();
+    Follows { who: caller.to_string(), program, since: SystemTime::now() }
 }
 
 /// An answer with server-sent events.

@@ -11,6 +11,8 @@ pub(crate) struct Options {
     pub(super) targeting_key: String,
     /// Absolute.
     pub(super) stream_url: Option<String>,
+    /// Of the public URL.
+    origin: Option<HeaderValue>,
     pub(super) cors_origins: Vec<HeaderValue>,
     pub(crate) max_streams: usize,
 }
@@ -20,6 +22,7 @@ impl Default for Options {
         Self {
             targeting_key: "targeting_key".to_owned(),
             stream_url: None,
+            origin: None,
             cors_origins: Vec::new(),
             max_streams: 20_000,
         }
@@ -27,14 +30,29 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Which pages are this server's own, whatever `Host` a proxy sends.
+    #[cfg(feature = "page")]
+    pub(crate) fn origin(&self) -> &[HeaderValue] {
+        self.origin.as_slice()
+    }
+
     pub(crate) fn origins(&self) -> Vec<HeaderValue> {
         self.cors_origins.clone()
     }
 }
 
+/// As a browser writes it.
+fn origin_of(url: &Uri) -> Option<HeaderValue> {
+    let scheme = url.scheme_str()?;
+    let authority = url.authority()?.as_str().to_ascii_lowercase();
+    let port = if scheme == "https" { ":443" } else { ":80" };
+    HeaderValue::try_from(format!("{scheme}://{}", authority.strip_suffix(port).unwrap_or(&authority))).ok()
+}
+
 impl App {
     /// Sets the URL under which clients reach this server, such as `https://flags.example.com`. OFREP's bulk answers then name the stream
     /// that reports changes to web pages; without it they name none, since a browser would take a relative one for the page's own.
+    /// The web page takes forms of this origin, also if a proxy sends another `Host`.
     ///
     /// # Errors
     ///
@@ -52,6 +70,7 @@ impl App {
                 "the public URL {url:?} is no http or https URL without user, query and fragment"
             )));
         }
+        self.ofrep.origin = parsed.as_ref().and_then(origin_of);
         self.ofrep.stream_url = Some(format!("{}{STREAM}", url.trim_end_matches('/')));
         Ok(self)
     }

@@ -207,6 +207,15 @@ async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
         },
     };
     let Accepted { stream, is_http2, extensions } = accepted;
+    #[cfg(feature = "page")]
+    let extensions = match options.tls.is_some() {
+        true => {
+            let mut extensions = extensions;
+            extensions.insert(crate::page::Encrypted);
+            extensions
+        }
+        false => extensions,
+    };
     let is_answering = Arc::new(AtomicBool::new(false));
     let head = (!is_http2).then(|| (options.header_time, is_answering.clone()));
     let io = TokioIo::new(Timed::new(stream, options.write_time, head));

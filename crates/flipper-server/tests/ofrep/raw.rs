@@ -106,7 +106,7 @@ fn a_flag_may_have_a_slash_in_its_own_name() {
     let mut record = FlagRecord::new("a/b", 1);
     record.set_client_data([("k", 3)].into_iter().collect());
     record.set_enabled(true);
-    server.block_on(server.store.put(&record, Precondition::Any)).unwrap();
+    server.block_on(server.store.put(&record, Precondition::Any.into())).unwrap();
     let mut http = server.http();
     let mut value = |key: &str| http.evaluate(key, "{}").json()["value"].clone();
     assert_eq!(value("a/b"), json!(true), "the flag of that name");

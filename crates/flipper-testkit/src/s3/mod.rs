@@ -206,7 +206,10 @@ impl S3Server {
             command.args(["-H", "127.0.0.1", "-p", &self.port.to_string()]);
             return command;
         }
-        command.args(["server", "-master.telemetry=false"]);
+        // Else it writes its log into the temporary folder too.
+        command.args(["-logtostderr=true", "server", "-master.telemetry=false"]);
+        // For each bucket it makes volumes, by default seven.
+        command.env("WEED_MASTER_VOLUME_GROWTH_COPY_1", "1");
         for part in ["s3.port.grpc", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc"] {
             command.arg(format!("-{part}={}", free_port()));
         }
@@ -234,7 +237,7 @@ impl S3Server {
         ]);
         command.args([
             "-volume.max",
-            "1000",
+            "10000",
             "-master.volumeSizeLimitMB",
             "8",
             "-s3.port.iceberg",

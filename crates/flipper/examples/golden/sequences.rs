@@ -121,7 +121,7 @@ fn operate(
                 Err(_) => FlagRecord::new(name, now.0 as i64),
             };
             record.set_enabled(field(step, "value")?.as_bool().ok_or("`value` is no bool".to_owned())?);
-            block_on(store.put(&record, Precondition::Any))?;
+            block_on(store.put(&record, Precondition::Any.into()))?;
             Ok(Json::Null)
         }
         "list_sorted" => {

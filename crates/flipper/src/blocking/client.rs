@@ -2,8 +2,9 @@ use std::fmt;
 use std::future::Future;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use futures_util::{StreamExt, TryStreamExt};
 use serde::Serialize;
 
 use super::wait::{wait, wait_until};
@@ -15,7 +16,7 @@ use crate::context::Attributes;
 use crate::error::{Error, Result};
 use crate::json::Object;
 use crate::record::FlagRecord;
-use crate::state::{Precondition, Version};
+use crate::state::{Cause, Entry, Precondition, Version, WriteOptions};
 use crate::store::FeatureFlagStore;
 
 /// A [`FeatureFlagClient`](crate::FeatureFlagClient) whose calls block. It dereferences to that client, which has all that is not `async`.
@@ -121,6 +122,30 @@ impl<M: Checks> FeatureFlagClient<M> {
 }
 
 impl<M: Clone> FeatureFlagClient<M> {
+    /// This client, with writes by this actor; see [`as_actor`](crate::FeatureFlagClient::as_actor).
+    #[must_use]
+    pub fn as_actor(&self, actor: impl AsRef<str>) -> Self {
+        self.client.as_actor(actor).into()
+    }
+
+    /// This client, with writes for this reason; see [`because`](crate::FeatureFlagClient::because).
+    #[must_use]
+    pub fn because(&self, reason: impl AsRef<str>) -> Self {
+        self.client.because(reason).into()
+    }
+
+    /// This client, with writes from this source; see [`with_source`](crate::FeatureFlagClient::with_source).
+    #[must_use]
+    pub fn with_source(&self, source: impl AsRef<str>) -> Self {
+        self.client.with_source(source).into()
+    }
+
+    /// This client, with writes of this cause; see [`with_cause`](crate::FeatureFlagClient::with_cause).
+    #[must_use]
+    pub fn with_cause(&self, cause: impl Into<Arc<Cause>>) -> Self {
+        self.client.with_cause(cause).into()
+    }
+
     /// A handle for the flag of this name, which need not exist.
     #[must_use]
     pub fn get(&self, name: impl Into<String>) -> FeatureFlag<M> {
@@ -132,6 +157,16 @@ impl<M> FeatureFlagClient<M> {
     /// The flag as the store has it.
     pub fn fetch(&self, name: &str) -> Result<Option<Arc<FlagRecord>>> {
         wait(self.client.fetch(name))
+    }
+
+    /// The newest changes of this flag, up to a number.
+    pub fn history(&self, name: &str, most: usize) -> Result<Vec<Entry>> {
+        wait(self.client.history(name).take(most).try_collect())
+    }
+
+    /// The newest changes of all flags whose time is not before this one, up to a number.
+    pub fn history_of_all(&self, since: impl Into<Option<SystemTime>>, most: usize) -> Result<Vec<Entry>> {
+        wait(self.client.history_of_all(since).take(most).try_collect())
     }
 
     /// The check through the store, or a cache before it; `false` if the flag is missing.
@@ -201,14 +236,34 @@ impl<M: Clone + Send + Sync + Unpin + 'static> FeatureFlagClient<M> {
         wait(self.client.put(record, when))
     }
 
+    /// Writes a record as it is, with the verb and the cause of these options alone.
+    pub fn put_as(&self, record: &FlagRecord, options: WriteOptions) -> Result<Version> {
+        wait(self.client.put_as(record, options))
+    }
+
     /// Writes many records, with a result for each.
     pub fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Result<Vec<Result<Version>>> {
         wait(async { Ok(self.client.put_all(records, when).await) })
     }
 
+    /// Writes many records, with the verb and the cause of these options alone.
+    pub fn put_all_as(&self, records: &[FlagRecord], options: WriteOptions) -> Result<Vec<Result<Version>>> {
+        wait(async { Ok(self.client.put_all_as(records, options).await) })
+    }
+
+    /// Makes the flag what it was before this entry, if nothing has changed it since.
+    pub fn restore(&self, name: &str, entry: &Entry) -> Result<()> {
+        wait(self.client.restore(name, entry))
+    }
+
     /// Deletes the flag, under a precondition.
     pub fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
         wait(self.client.delete(name, when))
+    }
+
+    /// Deletes the flag, with the verb and the cause of these options alone.
+    pub fn delete_as(&self, name: &str, options: WriteOptions) -> Result<Version> {
+        wait(self.client.delete_as(name, options))
     }
 }
 

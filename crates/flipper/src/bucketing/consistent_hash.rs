@@ -1,7 +1,7 @@
 use std::fmt::{self, Write};
 
 use super::AnyPercentage;
-use super::hash::{Hasher, write_value};
+use super::hash::{Sha1Text, write_value};
 use crate::conditions::Operator;
 use crate::conditions::compare::holds;
 use crate::context::{Attributes, Value};
@@ -81,13 +81,10 @@ impl ConsistentHashPercentageBucketer {
     /// The caller's score, from 0.00 to 0.99.
     #[must_use]
     pub fn score(&self, attributes: &(impl Attributes + ?Sized)) -> f64 {
-        let mut hasher = Hasher::new();
+        let mut hasher = Sha1Text::new();
         // Does not fail.
         let _ = self.write_input(attributes, &mut hasher);
-        let hash = hasher.finish();
-        let rest = hash
-            .chunks(4)
-            .fold(0_u64, |rest, chunk| chunk.iter().fold(rest, |rest, byte| rest << 8 | u64::from(*byte)) % 100);
+        let rest = hasher.finish().into_iter().fold(0, |rest, word| (rest << 32 | u64::from(word)) % 100);
         rest as f64 / 100.0
     }
 

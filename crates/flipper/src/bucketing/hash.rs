@@ -1,6 +1,6 @@
 use std::fmt::{self, Write};
 
-use sha1::{Digest, Sha1};
+use sha1::block_api::compress;
 
 use crate::context::Value;
 use crate::context::operand::Operand;
@@ -8,37 +8,67 @@ use crate::json::{write_float, write_string};
 
 const MAX_DEPTH: usize = 512;
 
-/// Most pieces are short: a text that fits one buffer is hashed in one call.
-pub(super) struct Hasher {
-    pending: [u8; 256],
+const BLOCK: usize = 64;
+/// The mark of the end, and the length.
+const PADDING: usize = 1 + 8;
+/// Of SHA-1.
+const START: [u32; 5] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
+
+/// SHA-1 of a text that comes in pieces. They are written once, to where they are hashed: the hasher of `sha1` copies them, which takes as
+/// long as a block.
+pub(super) struct Sha1Text {
+    pending: [u8; 4 * BLOCK],
     len: usize,
-    hashed: Option<Sha1>,
+    state: [u32; 5],
+    /// Bytes that are in `state`.
+    hashed: usize,
 }
 
-impl Hasher {
+impl Sha1Text {
     #[inline]
     pub(super) fn new() -> Self {
-        Self { pending: [0; 256], len: 0, hashed: None }
+        Self { pending: [0; 4 * BLOCK], len: 0, state: START, hashed: 0 }
     }
 
-    pub(super) fn finish(&mut self) -> [u8; 20] {
-        let pending = &self.pending[..self.len];
-        match self.hashed.take() {
-            None => Sha1::digest(pending).into(),
-            Some(hashed) => hashed.chain_update(pending).finalize().into(),
+    /// The words of the hash, the first first.
+    #[inline]
+    pub(super) fn finish(mut self) -> [u32; 5] {
+        if self.len + PADDING > self.pending.len() {
+            self.hash_blocks();
         }
+        let bits = (self.hashed + self.len) as u64 * 8;
+        let end = (self.len + PADDING).next_multiple_of(BLOCK);
+        let padding = &mut self.pending[self.len..end];
+        padding.fill(0);
+        padding[0] = 0x80;
+        self.pending[end - 8..end].copy_from_slice(&bits.to_be_bytes());
+        compress(&mut self.state, self.pending[..end].as_chunks().0);
+        self.state
+    }
+
+    /// Leaves less than a block.
+    fn hash_blocks(&mut self) {
+        let (blocks, rest) = self.pending[..self.len].as_chunks();
+        compress(&mut self.state, blocks);
+        let (hashed, rest) = (blocks.len() * BLOCK, rest.len());
+        self.pending.copy_within(hashed..hashed + rest, 0);
+        self.hashed += hashed;
+        self.len = rest;
     }
 
     #[cold]
-    fn spill(&mut self, bytes: &[u8]) {
-        let hashed = self.hashed.get_or_insert_default();
-        hashed.update(&self.pending[..self.len]);
-        hashed.update(bytes);
-        self.len = 0;
+    fn spill(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let (first, rest) = bytes.split_at(bytes.len().min(self.pending.len() - self.len));
+            self.pending[self.len..self.len + first.len()].copy_from_slice(first);
+            self.len += first.len();
+            bytes = rest;
+            self.hash_blocks();
+        }
     }
 }
 
-impl Write for Hasher {
+impl Write for Sha1Text {
     #[inline]
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let bytes = text.as_bytes();
@@ -116,6 +146,29 @@ fn write_operand(value: Operand<'_>, out: &mut impl Write, depth: usize) -> fmt:
                 write_operand(item.into(), out, depth + 1)?;
             }
             out.write_str("}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sha1::{Digest, Sha1};
+
+    use super::*;
+
+    #[test]
+    fn texts_of_all_lengths_in_any_pieces() {
+        let text: String = (0..700_u32).map(|at| char::from(b'a' + (at % 26) as u8)).collect();
+        for length in 0..=text.len() {
+            let expected: [u8; 20] = Sha1::digest(&text[..length]).into();
+            for piece in [1, 7, 64, 100, 256, 300, 700] {
+                let mut hasher = Sha1Text::new();
+                for start in (0..length).step_by(piece) {
+                    hasher.write_str(&text[start..length.min(start + piece)]).unwrap();
+                }
+                let words: Vec<u8> = hasher.finish().into_iter().flat_map(u32::to_be_bytes).collect();
+                assert_eq!(words, expected, "{length} in pieces of {piece}");
+            }
         }
     }
 }

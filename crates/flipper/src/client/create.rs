@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Verb, WriteEvent};
 use crate::json::{Json, Object};
 use crate::record::{FlagRecord, validate_new_name};
-use crate::state::Precondition;
+use crate::state::{Precondition, WriteOptions};
 
 /// A flag that is created when this is awaited; made by [`FeatureFlagClient::create`].
 ///
@@ -104,6 +104,7 @@ impl<M: Clone + Send + Sync + 'static> Create<M> {
         let Self { client, name, enabled, strict, client_data, existing } = self;
         let core = client.core.clone();
         let place = |error: Error| error.with_flag(&name).with_store(&core.store);
+        let cause = client.cause()?;
         let mut record = client.new_record(&name)?;
         let client_data = client_data.transpose().map_err(place)?;
         record.set_enabled(enabled);
@@ -124,7 +125,8 @@ impl<M: Clone + Send + Sync + 'static> Create<M> {
         }
         core.subscribers.pre(&event)?;
         let when = if existing == Existing::Replace { Precondition::Any } else { Precondition::Absent };
-        match core.store.put(&record, when).await {
+        let options = WriteOptions::from(when).with_verb(event.verb().name()).with_cause(cause);
+        match core.store.put(&record, options).await {
             Ok(_) => {
                 core.subscribers.post(&event);
                 Ok(handle())

@@ -3,7 +3,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 
-use super::{Checks, FeatureFlagClient, Local};
+use super::{Checks, FeatureFlagClient, History, Local};
 use crate::bucketing::Bucketer;
 use crate::conditions::Condition;
 use crate::context::Attributes;
@@ -198,6 +198,12 @@ impl<M> FeatureFlag<M> {
     /// The flag as the store has it.
     pub async fn fetch(&self) -> Result<Option<Arc<FlagRecord>>> {
         self.client.fetch(&self.name).await
+    }
+
+    /// The changes of this flag, the newest first; see [`FeatureFlagClient::history`].
+    #[must_use]
+    pub fn history(&self) -> History {
+        self.client.history(&self.name)
     }
 
     /// The check through the store.

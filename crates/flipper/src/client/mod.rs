@@ -3,6 +3,7 @@
 mod connect;
 mod create;
 mod flag;
+mod history;
 mod read;
 mod warnings;
 mod write;
@@ -14,6 +15,7 @@ use std::time::Duration;
 pub use self::connect::connect;
 pub use self::create::Create;
 pub use self::flag::FeatureFlag;
+pub use self::history::History;
 pub use self::read::Checks;
 use crate::clock::{Clock, RandomSource, SystemClock, ThreadRandom};
 use crate::evaluation::Environment;
@@ -48,6 +50,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct FeatureFlagClient<M = Local> {
     core: Arc<Core>,
     mode: M,
+    writer: history::Writer,
 }
 
 /// Checks are answered from this process's memory.
@@ -206,13 +209,17 @@ impl ClientBuilder {
             mode.table.read_strictly();
         }
         let turns = (store.status().updates != Updates::Local).then(Turns::default);
-        FeatureFlagClient { core: Arc::new(self.core(store, Some(mode.table.clone()), turns)), mode }
+        FeatureFlagClient { core: Arc::new(self.core(store, Some(mode.table.clone()), turns)), mode, writer: Ok(None) }
     }
 
     /// The client; see [`FeatureFlagClient::remote`].
     #[must_use]
     pub fn build_remote(self, store: impl FeatureFlagStore) -> FeatureFlagClient<Remote> {
-        FeatureFlagClient { core: Arc::new(self.core(Arc::new(store), None, Some(Turns::default()))), mode: Remote(()) }
+        FeatureFlagClient {
+            core: Arc::new(self.core(Arc::new(store), None, Some(Turns::default()))),
+            mode: Remote(()),
+            writer: Ok(None),
+        }
     }
 
     fn core(self, store: Arc<dyn FeatureFlagStore>, table: Option<Arc<FlagTable>>, turns: Option<Turns>) -> Core {
@@ -224,7 +231,7 @@ impl ClientBuilder {
 
 impl<M: Clone> Clone for FeatureFlagClient<M> {
     fn clone(&self) -> Self {
-        Self { core: self.core.clone(), mode: self.mode.clone() }
+        Self { core: self.core.clone(), mode: self.mode.clone(), writer: self.writer.clone() }
     }
 }
 

@@ -324,7 +324,7 @@ impl<M> FeatureFlagClient<M> {
     where
         M: Checks,
     {
-        FeatureFlagClient { core: self.core.clone(), mode: self.mode.local().clone() }
+        FeatureFlagClient { core: self.core.clone(), mode: self.mode.local().clone(), writer: self.writer.clone() }
     }
 
     #[cfg(feature = "tower")]

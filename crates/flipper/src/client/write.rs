@@ -17,7 +17,7 @@ use crate::events::{Verb, WriteEvent};
 use crate::json::{Json, Object};
 use crate::pause::Pause;
 use crate::record::{FlagRecord, validate_name};
-use crate::state::{Precondition, Stored, Version};
+use crate::state::{Precondition, Stored, Version, WriteOptions};
 use crate::store::FeatureFlagStore;
 
 /// After a conflict.
@@ -175,12 +175,22 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     ///
     /// `Conflict`, `InvalidName`, `Vetoed`, and the store's.
     pub async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
-        let verb = verb_of_put(record, &when);
+        validate_name(record.name())?;
+        self.put_as(record, self.options_of_put(when)?).await
+    }
+
+    /// As [`put`](Self::put), with the verb and the cause of these options alone: for servers that pass on what their callers say.
+    ///
+    /// # Errors
+    ///
+    /// As [`put`](Self::put).
+    pub async fn put_as(&self, record: &FlagRecord, options: WriteOptions) -> Result<Version> {
+        let verb = verb_of_put(record, &options.when);
         validate_name(record.name())?;
         let core = &*self.core;
         self.announce(record.name(), verb, async {
             warn_of_python(&*core.store, record);
-            core.store.put(record, when).await
+            core.store.put(record, options).await
         })
         .await
     }
@@ -191,7 +201,20 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     ///
     /// Each as [`put`](Self::put).
     pub async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
+        match self.options_of_put(when) {
+            Ok(options) => self.put_all_as(records, options).await,
+            Err(error) => records.iter().map(|record| Err(error.copy().with_flag(record.name()))).collect(),
+        }
+    }
+
+    /// As [`put_all`](Self::put_all), with the verb and the cause of these options alone.
+    ///
+    /// # Errors
+    ///
+    /// Each as [`put`](Self::put).
+    pub async fn put_all_as(&self, records: &[FlagRecord], options: WriteOptions) -> Vec<Result<Version>> {
         let core = &*self.core;
+        let when = options.when.clone();
         let event = |record: &FlagRecord| WriteEvent::new(record.name(), verb_of_put(record, &when));
         let events: Vec<_> = records.iter().map(event).collect();
         let check = |event: &WriteEvent| validate_name(event.name()).and_then(|()| core.subscribers.pre(event));
@@ -199,7 +222,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         let kept: Vec<_> =
             records.iter().zip(&refused).filter(|(_, refused)| refused.is_none()).map(|it| it.0.clone()).collect();
         kept.iter().for_each(|record| warn_of_python(&*core.store, record));
-        let mut written = core.store.put_all(&kept, when).await.into_iter();
+        let mut written = core.store.put_all(&kept, options).await.into_iter();
         let results = events.iter().zip(refused).map(|(event, refused)| {
             let name = event.name();
             if let Some(refused) = refused {
@@ -220,10 +243,29 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     ///
     /// `FlagNotFound`, and those of [`put`](Self::put).
     pub async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
-        self.announce(name, Verb::Destroy, self.core.store.delete(name, when)).await
+        self.delete_as(name, WriteOptions::from(when).with_verb(Verb::Destroy.name()).with_cause(self.cause()?)).await
     }
 
-    async fn announce(&self, name: &str, verb: Verb, write: impl Future<Output = Result<Version>>) -> Result<Version> {
+    /// As [`delete`](Self::delete), with the verb and the cause of these options alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`delete`](Self::delete).
+    pub async fn delete_as(&self, name: &str, options: WriteOptions) -> Result<Version> {
+        self.announce(name, Verb::Destroy, self.core.store.delete(name, options)).await
+    }
+
+    /// The history has what it did.
+    fn options_of_put(&self, when: Precondition) -> Result<WriteOptions> {
+        Ok(WriteOptions::from(when).with_cause(self.cause()?))
+    }
+
+    pub(super) async fn announce(
+        &self,
+        name: &str,
+        verb: Verb,
+        write: impl Future<Output = Result<Version>>,
+    ) -> Result<Version> {
         let core = &*self.core;
         let event = WriteEvent::new(name, verb);
         core.subscribers.pre(&event)?;
@@ -255,6 +297,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         let core = &*self.core;
         let place = |error: Error| error.with_flag(name).with_store(&core.store);
         validate_name(name)?;
+        let cause = self.cause().map_err(place)?;
         let begin_timeout = || {
             let now = Instant::now();
             // Beyond the clock's range a day is enough.
@@ -294,7 +337,9 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
                 warn_of_python(&*core.store, record);
                 warn_of_conditions(&stored, record);
             }
-            let unchanged = Precondition::Unchanged(stored.version);
+            let mut unchanged = WriteOptions::from(Precondition::Unchanged(stored.version)).with_cause(cause.clone());
+            // Of an update the history has what it did.
+            unchanged.verb = Some(event.verb().name()).filter(|_| *event.verb() != Verb::Update);
             let written = match &record {
                 Some(record) => core.store.put(record, unchanged).await,
                 None => core.store.delete(name, unchanged).await,

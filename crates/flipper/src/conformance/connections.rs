@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::record::FlagRecord;
-use crate::state::{Capabilities, Precondition, Stored, Version, Watch};
+use crate::state::{Capabilities, HistoryPage, HistoryQuery, Stored, Version, Watch, WriteOptions};
 use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore};
 
 /// Two connections to one place, as one store: the suite then proves that each reads, and watches, what the other wrote.
@@ -62,12 +62,12 @@ impl<A: FeatureFlagStore, B: FeatureFlagStore> FeatureFlagStore for TwoConnectio
         self.reader().get(name).await
     }
 
-    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
-        self.writer().put(record, when).await
+    async fn put(&self, record: &FlagRecord, options: WriteOptions) -> Result<Version> {
+        self.writer().put(record, options).await
     }
 
-    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
-        self.writer().delete(name, when).await
+    async fn delete(&self, name: &str, options: WriteOptions) -> Result<Version> {
+        self.writer().delete(name, options).await
     }
 
     async fn list(&self) -> Result<Vec<Stored>> {
@@ -86,8 +86,12 @@ impl<A: FeatureFlagStore, B: FeatureFlagStore> FeatureFlagStore for TwoConnectio
         self.writer().capabilities()
     }
 
-    async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
-        self.writer().put_all(records, when).await
+    async fn put_all(&self, records: &[FlagRecord], options: WriteOptions) -> Vec<Result<Version>> {
+        self.writer().put_all(records, options).await
+    }
+
+    async fn history(&self, query: &HistoryQuery) -> Result<HistoryPage> {
+        self.reader().history(query).await
     }
 
     fn stream(&self) -> FlagStream<'_> {

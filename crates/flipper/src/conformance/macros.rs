@@ -110,7 +110,7 @@ macro_rules! reopened_conformance_tests {
 #[macro_export]
 macro_rules! __reopened_behaviors {
     ($($how:tt)*) => {
-        $crate::__behaviors! { [$($how)*] reopen_keeps_flags reopen_keeps_versions }
+        $crate::__behaviors! { [$($how)*] reopen_keeps_flags reopen_keeps_versions reopen_keeps_history }
     };
 }
 
@@ -127,7 +127,9 @@ macro_rules! __store_behaviors {
             list_empty list_ordered list_agrees_with_get list_is_authoritative list_is_complete list_many
             watch_begins_with_reset watch_put watch_delete watch_no_gap watch_no_gap_at_start watch_removes_nothing_else
             watch_last_state watch_is_independent watch_never_ends
-            get_cached_asks_the_store put_all_each put_all_results stream_agrees_with_list stream_is_complete close_twice }
+            get_cached_asks_the_store put_all_each put_all_results stream_agrees_with_list stream_is_complete
+            history_each_write history_cause history_put_all history_of_one history_pages history_since history_replays
+            history_unsupported close_twice }
     };
 }
 

@@ -39,6 +39,7 @@ mod connections;
 mod corrupt;
 mod delete;
 mod get;
+mod history;
 mod list;
 mod local;
 mod macros;
@@ -59,6 +60,10 @@ pub use self::delete::{
     delete_touches_one, delete_unchanged,
 };
 pub use self::get::{get_after_put, get_cached_asks_the_store, get_foreign_name, get_is_authoritative, get_missing};
+pub use self::history::{
+    history_cause, history_each_write, history_of_one, history_pages, history_put_all, history_replays, history_since,
+    history_unsupported,
+};
 pub use self::list::{list_agrees_with_get, list_empty, list_is_authoritative, list_many, list_ordered};
 pub use self::local::{
     close_is_stale, close_keeps_flags, close_refuses_writes, ready_again, status_is_live, table_agrees_with_list,
@@ -73,7 +78,7 @@ pub use self::put_all::{put_all_each, put_all_results};
 pub use self::race::{
     delete_dropped, delete_is_atomic, get_is_whole, list_is_complete, put_dropped, put_is_atomic, put_no_lost_update,
 };
-pub use self::reopen::{Reopen, reopen_keeps_flags, reopen_keeps_versions};
+pub use self::reopen::{Reopen, reopen_keeps_flags, reopen_keeps_history, reopen_keeps_versions};
 pub use self::run::{
     Plant, TEST_LIMIT, TestStore, failures, local_failures, prove, prove_local, run, run_corrupt, run_local,
     run_local_corrupt, run_reopened,

@@ -249,7 +249,7 @@ pub async fn put_unicode_and_long_names(store: Arc<dyn FeatureFlagStore>) {
         let number = i64::try_from(number).unwrap_or(i64::MAX);
         let record = with_data(&FlagRecord::new(name, number), "name", name.as_str());
         // `Absent`: no name may be taken for another.
-        match store.0.put(&record, Precondition::Absent).await {
+        match store.0.put(&record, Precondition::Absent.into()).await {
             Ok(version) => written.push((record, version)),
             refusal if name.contains('\\') => {
                 assert_kind(refusal, ErrorKind::InvalidName, format_args!("`put` under the name {name:?}"));

@@ -143,7 +143,7 @@ pub async fn put_dropped(store: Arc<dyn FeatureFlagStore>) {
         let dropped = with_data(&record, "dropped", "x".repeat(1_000 + round));
         // From no poll up to enough for the put to complete.
         let polls = round % 12;
-        if let Some(put) = polled(polls, store.0.put(&dropped, Precondition::Unchanged(last.1.clone()))).await {
+        if let Some(put) = polled(polls, store.0.put(&dropped, Precondition::Unchanged(last.1.clone()).into())).await {
             let version = put.unwrap_or_else(|error| panic!("`put` of {:?} failed: {error:?}", record.name()));
             store.expect(&dropped, &version).await;
         }
@@ -207,7 +207,8 @@ pub async fn delete_dropped(store: Arc<dyn FeatureFlagStore>) {
         let written = with_data(&record, "round", round);
         let version = store.put(&written, Precondition::Any).await;
         let polls = usize::try_from(round % 12).unwrap_or(0);
-        let dropped = polled(polls, store.0.delete(record.name(), Precondition::Unchanged(version.clone()))).await;
+        let dropped =
+            polled(polls, store.0.delete(record.name(), Precondition::Unchanged(version.clone()).into())).await;
         match dropped {
             Some(Ok(_)) => store.expect_missing(record.name()).await,
             Some(Err(error)) => panic!("`delete` of {:?} failed: {error:?}", record.name()),

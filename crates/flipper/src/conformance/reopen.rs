@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::subject::{Subject, flag, with_data};
-use crate::state::Precondition;
+use crate::state::{HistoryQuery, Precondition};
 use crate::store::FeatureFlagStore;
 
 type Opening = Pin<Box<dyn Future<Output = Arc<dyn FeatureFlagStore>>>>;
@@ -69,4 +69,22 @@ pub async fn reopen_keeps_versions(store: Arc<dyn FeatureFlagStore>, reopen: Reo
     store.put(&with_data(&other, "n", 1), Precondition::Absent).await;
     store.put_conflicts(&with_data(&other, "n", 2), Precondition::Unchanged(gone)).await;
     store.put(&with_data(&record, "n", 3), Precondition::Unchanged(current)).await;
+}
+
+/// See [`FeatureFlagStore::history`].
+pub async fn reopen_keeps_history(store: Arc<dyn FeatureFlagStore>, reopen: Reopen) {
+    let store = Subject(store);
+    if !store.0.capabilities().history {
+        return;
+    }
+    let record = flag("WRITTEN");
+    store.put(&record, Precondition::Absent).await;
+    store.delete(record.name(), Precondition::Any).await;
+    let before = store.history(&HistoryQuery::of(record.name())).await.entries;
+    assert_eq!(before.len(), 2, "`history` of {:?} must have its creation and its deletion", record.name());
+    drop(store);
+    let store = reopen.store().await;
+    assert_eq!(store.history(&HistoryQuery::of(record.name())).await.entries, before);
+    store.put(&record, Precondition::Absent).await;
+    assert_eq!(store.history(&HistoryQuery::of(record.name())).await.entries[1..], before);
 }

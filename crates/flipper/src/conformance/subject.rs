@@ -19,7 +19,7 @@ use crate::background;
 use crate::error::{ErrorKind, Result};
 use crate::json::Object;
 use crate::record::FlagRecord;
-use crate::state::{Precondition, Stored, Version, Watch, WatchEvent};
+use crate::state::{Entry, HistoryPage, HistoryQuery, Precondition, Stored, Version, Watch, WatchEvent};
 use crate::store::FeatureFlagStore;
 
 /// The limit of one call, and of the time until a watch emits a change.
@@ -79,7 +79,7 @@ impl<S: FeatureFlagStore + ?Sized> Subject<S> {
     }
 
     pub(super) async fn try_put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
-        self.answer("put", record.name(), self.0.put(record, when)).await
+        self.answer("put", record.name(), self.0.put(record, when.into())).await
     }
 
     pub(super) async fn put_conflicts(&self, record: &FlagRecord, when: Precondition) {
@@ -93,7 +93,7 @@ impl<S: FeatureFlagStore + ?Sized> Subject<S> {
     }
 
     pub(super) async fn try_delete(&self, name: &str, when: Precondition) -> Result<Version> {
-        self.answer("delete", name, self.0.delete(name, when)).await
+        self.answer("delete", name, self.0.delete(name, when.into())).await
     }
 
     pub(super) async fn delete_conflicts(&self, name: &str, when: Precondition) {
@@ -120,9 +120,33 @@ impl<S: FeatureFlagStore + ?Sized> Subject<S> {
 
     pub(super) async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
         // Unlimited: it is as many calls as flags.
-        let results = self.0.put_all(records, when).await;
+        let results = self.0.put_all(records, when.into()).await;
         assert_eq!(results.len(), records.len(), "`put_all` must return one result for each flag");
         results
+    }
+
+    pub(super) async fn history(&self, query: &HistoryQuery) -> HistoryPage {
+        let page = within(format!("`history` of {}", self.0), self.0.history(query)).await;
+        let page = page.unwrap_or_else(|error| panic!("`history` failed: {error:?}"));
+        let many = page.entries.len();
+        assert!(many <= query.limit, "`history` returned {many} entries, more than the limit {}", query.limit);
+        page
+    }
+
+    /// All entries of a flag, the newest first.
+    pub(super) async fn history_of(&self, name: &str) -> Vec<Entry> {
+        self.all_pages(HistoryQuery::of(name)).await
+    }
+
+    pub(super) async fn all_pages(&self, mut query: HistoryQuery) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        loop {
+            let page = self.history(&query).await;
+            entries.extend(page.entries);
+            let Some(next) = page.next else { return entries };
+            assert_ne!(query.before.as_ref(), Some(&next), "the page after {next} is the same page again");
+            query.before = Some(next);
+        }
     }
 
     pub(super) async fn follow(&self) -> Follow<'_, S> {

@@ -3,6 +3,7 @@
 mod answers;
 mod doubt;
 mod follower;
+pub mod history;
 mod state;
 pub mod wire;
 

@@ -15,6 +15,8 @@ pub struct Capabilities {
     pub ordered_versions: bool,
     /// The Python library `flipper-client` may use the same flags. A write then warns of what it cannot load or would drop.
     pub shared_with_python: bool,
+    /// Every write is in [`history`](crate::FeatureFlagStore::history).
+    pub history: bool,
 }
 
 impl Capabilities {
@@ -29,6 +31,13 @@ impl Capabilities {
     #[must_use]
     pub const fn with_ordered_versions(mut self) -> Self {
         self.ordered_versions = true;
+        self
+    }
+
+    /// Writes are in a history.
+    #[must_use]
+    pub const fn with_history(mut self) -> Self {
+        self.history = true;
         self
     }
 

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::record::FlagRecord;
-use crate::state::{Capabilities, Precondition, Stored, Version, Watch};
+use crate::state::{Capabilities, HistoryPage, HistoryQuery, Stored, Version, Watch, WriteOptions};
 
 macro_rules! forward_store {
     ($($pointer:ident),+) => {$(
@@ -19,11 +19,11 @@ macro_rules! forward_store {
             async fn get(&self, name: &str) -> Result<Option<Stored>> {
                 (**self).get(name).await
             }
-            async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
-                (**self).put(record, when).await
+            async fn put(&self, record: &FlagRecord, options: WriteOptions) -> Result<Version> {
+                (**self).put(record, options).await
             }
-            async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
-                (**self).delete(name, when).await
+            async fn delete(&self, name: &str, options: WriteOptions) -> Result<Version> {
+                (**self).delete(name, options).await
             }
             async fn list(&self) -> Result<Vec<Stored>> {
                 (**self).list().await
@@ -37,8 +37,11 @@ macro_rules! forward_store {
             fn capabilities(&self) -> Capabilities {
                 (**self).capabilities()
             }
-            async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
-                (**self).put_all(records, when).await
+            async fn put_all(&self, records: &[FlagRecord], options: WriteOptions) -> Vec<Result<Version>> {
+                (**self).put_all(records, options).await
+            }
+            async fn history(&self, query: &HistoryQuery) -> Result<HistoryPage> {
+                (**self).history(query).await
             }
             fn stream(&self) -> FlagStream<'_> {
                 (**self).stream()

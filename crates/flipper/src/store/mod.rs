@@ -26,13 +26,14 @@ pub(crate) use self::many::{give_up, whole};
 pub use self::polling::watch_by_polling;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 pub(crate) use self::polling::{differences, versions};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 pub use crate::identity::Identity;
 pub use crate::inspection::{Check, Finding};
 use crate::record::{self, FlagRecord};
 pub use crate::state::{
-    Capabilities, Corrupt, Health, Precondition, Status, Stored, Updates, Version, Watch, WatchEvent,
+    Capabilities, Corrupt, Health, Precondition, Status, Stored, Updates, Version, Watch, WatchEvent, WriteOptions,
 };
+use crate::state::{HistoryPage, HistoryQuery};
 pub use crate::table::FlagTable;
 
 /// How often the default [`FeatureFlagStore::watch`] lists.
@@ -45,6 +46,7 @@ const POLL_EVERY: Duration = Duration::from_secs(1);
 /// |---|---|
 /// | [`watch`](Self::watch) | changes are emitted when they happen, not once a second |
 /// | [`capabilities`](Self::capabilities) | what sets this store apart |
+/// | [`history`](Self::history) | who changed what, when and why |
 /// | [`stream`](Self::stream), [`put_all`](Self::put_all) | many flags with little memory, or in few round trips |
 /// | [`identity`](Self::identity), [`inspect`](Self::inspect) | what operators read |
 /// | [`get_cached`](Self::get_cached), [`local`](Self::local) | for wrappers: a copy, or all flags in memory |
@@ -75,7 +77,7 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     /// `Unavailable` or `Unauthorized`. An unreadable value is no error of the call: it is in [`Stored::record`].
     async fn get(&self, name: &str) -> Result<Option<Stored>>;
 
-    /// Writes the whole flag if `when` holds, and returns its new version.
+    /// Writes the whole flag if [`options.when`](WriteOptions::when) holds, and returns its new version.
     ///
     /// # Behavior
     ///
@@ -105,9 +107,9 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     ///
     /// `Conflict`, `InvalidName`, `InvalidInput` for a record over the store's limits, `Unauthorized`, `Unavailable`. After the last the
     /// outcome is unknown: read the flag again.
-    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version>;
+    async fn put(&self, record: &FlagRecord, options: WriteOptions) -> Result<Version>;
 
-    /// Deletes the flag if `when` holds, and returns the version of its absence, for ordered stores.
+    /// Deletes the flag if [`options.when`](WriteOptions::when) holds, and returns the version of its absence, for ordered stores.
     ///
     /// # Behavior
     ///
@@ -126,7 +128,7 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     /// # Errors
     ///
     /// As [`put`](Self::put).
-    async fn delete(&self, name: &str, when: Precondition) -> Result<Version>;
+    async fn delete(&self, name: &str, options: WriteOptions) -> Result<Version>;
 
     /// All flags, ordered by name (by bytes).
     ///
@@ -181,7 +183,7 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
         Capabilities::default()
     }
 
-    /// Puts many flags under one precondition, one result each. Once one is `Unavailable`, the rest may be left alone with the same error:
+    /// Puts many flags with the same options, one result each. Once one is `Unavailable`, the rest may be left alone with the same error:
     /// to wait for each could take hours. The default is a loop.
     ///
     /// # Behavior
@@ -192,10 +194,10 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     /// # Errors
     ///
     /// Each as [`put`](Self::put).
-    async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
+    async fn put_all(&self, records: &[FlagRecord], options: WriteOptions) -> Vec<Result<Version>> {
         let mut results = Vec::with_capacity(records.len());
         for record in records {
-            results.push(self.put(record, when.clone()).await);
+            results.push(self.put(record, options.clone()).await);
             if give_up(&mut results, records) {
                 break;
             }
@@ -216,6 +218,31 @@ pub trait FeatureFlagStore: Debug + Display + Send + Sync + 'static {
     /// As [`list`](Self::list), as items.
     fn stream(&self) -> FlagStream<'_> {
         whole(self)
+    }
+
+    /// Entries of the store's history, the newest first. A write and its entry are one step: neither is there without the other.
+    ///
+    /// # Behavior
+    ///
+    /// - `history_each_write`: a put and a delete are an entry each, with the flag before and after; a write that was refused or found
+    ///   nothing to delete is no entry.
+    /// - `history_cause`: an entry has the verb and the cause that were given, to the byte. Without them it has no cause, and the verb is
+    ///   that of [`Entry::new`](crate::history::Entry::new).
+    /// - `history_put_all`: each flag that a `put_all` writes is an entry of its own.
+    /// - `history_of_one`: with a name it has the entries of that flag alone, also from before the flag was deleted.
+    /// - `history_pages`: pages of any length have each entry once.
+    /// - `history_since`: with a time it leaves out the entries whose time is before.
+    /// - `history_replays`: of concurrent writers each write is there once, in the order in which they were applied.
+    /// - `history_unsupported`: it is `Unsupported` if [`capabilities`](Self::capabilities) has no history.
+    /// - `reopen_keeps_history`: a store that outlives the process has its history when it is opened again.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` without a history, which is the default; `InvalidInput` for an entry's id that is not this store's, and those of
+    /// [`get`](Self::get).
+    async fn history(&self, query: &HistoryQuery) -> Result<HistoryPage> {
+        let _ = query;
+        Err(no_history().with_store(self))
     }
 
     /// This store, if it holds its flags in this process: a client checks these, and puts a
@@ -271,4 +298,8 @@ pub fn validate_name(name: &str) -> Result<()> {
 /// `InvalidName`, with what is wrong and where.
 pub fn validate_new_name(name: &str) -> Result<()> {
     record::validate_new_name(name)
+}
+
+pub(crate) fn no_history() -> Error {
+    Error::new(ErrorKind::Unsupported).with_message("store keeps no history")
 }

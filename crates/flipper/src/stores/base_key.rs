@@ -51,13 +51,26 @@ pub(super) fn taken(name: &str) -> Error {
         .with_flag(name)
 }
 
-/// Of the changes' hints. It must not begin with the base key: the Python library takes all such keys for flags, and fails on one that is not.
+/// Of the changes' hints.
 #[cfg(any(feature = "consul", feature = "s3"))]
 pub(super) fn hint_key(base: &str) -> String {
+    beside(base, "changed")
+}
+
+/// Of the history. It begins with no base key further up, which other programs may have.
+#[cfg(any(feature = "consul", feature = "redis"))]
+pub(super) fn history_key(base: &str) -> String {
+    let mark = if base.starts_with('.') { '_' } else { '.' };
+    format!("{mark}{base}.history")
+}
+
+/// It must not begin with the base key: the Python library takes all such keys for flags, and fails on one that is not.
+#[cfg(any(feature = "consul", feature = "s3"))]
+fn beside(base: &str, what: &str) -> String {
     let (folder, last) = base.rsplit_once('/').map_or(("", base), |(folder, last)| (folder, last));
     let slash = if folder.is_empty() { "" } else { "/" };
     let mark = if last.starts_with('.') { '_' } else { '.' };
-    format!("{folder}{slash}{mark}{last}.changed")
+    format!("{folder}{slash}{mark}{last}.{what}")
 }
 
 #[cfg(test)]
@@ -66,13 +79,13 @@ mod tests {
 
     #[cfg(any(feature = "consul", feature = "s3"))]
     #[test]
-    fn a_hint_never_begins_with_its_base_key() {
+    fn what_is_beside_a_base_key_never_begins_with_it() {
         for base in ["features", "a/b", ".", "...", ".changed", "_", "_x", ".x.changed", "a/.b"] {
-            let hint = hint_key(base);
+            let hint = beside(base, "changed");
             assert!(!hint.starts_with(base) && !hint.starts_with(&format!("{base}/")), "{hint} of {base}");
         }
-        assert_eq!(hint_key("features"), ".features.changed");
-        assert_eq!(hint_key("shop/features"), "shop/.features.changed");
+        assert_eq!(beside("features", "changed"), ".features.changed");
+        assert_eq!(beside("shop/features", "changed"), "shop/.features.changed");
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub const STORE_KINDS: &[StoreKind] = &[CONSUL, HTTP, MEMORY, POSTGRES, REDIS, R
 pub(super) const CONSUL: StoreKind = StoreKind {
     schemes: &["consul"],
     form: "consul://HOST[:PORT][/BASE/KEY]",
-    parameters: &["base_key", "consistency", "dc", "ns", "partition", "tls", "wait"],
+    parameters: &["base_key", "consistency", "dc", "history", "ns", "partition", "tls", "wait"],
     secret_parameters: &[],
     feature: "consul",
 };
@@ -101,7 +101,17 @@ pub(super) const REDIS: StoreKind = StoreKind {
         "unix",
     ],
     form: "redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE][?base_key=KEY] (rediss: with TLS)",
-    parameters: &["base_key", "ca", "cert", "db", "key", "protocol", "sentinel_password", "sentinel_username"],
+    parameters: &[
+        "base_key",
+        "ca",
+        "cert",
+        "db",
+        "history",
+        "key",
+        "protocol",
+        "sentinel_password",
+        "sentinel_username",
+    ],
     secret_parameters: &["sentinel_password", "sentinel_username"],
     feature: "redis",
 };

@@ -13,6 +13,7 @@
 //! # }
 //! ```
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -22,11 +23,17 @@ use async_trait::async_trait;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Mutex;
 use crate::record::{FlagRecord, validate_name};
-use crate::state::{Capabilities, Health, Precondition, Status, Stored, Updates, Version, Watch};
-use crate::store::{FeatureFlagStore, LocalFeatureFlagStore};
+use crate::state::{
+    Capabilities, Entry, EntryId, FlagState, Health, HistoryLimits, HistoryPage, HistoryQuery, Precondition, Status,
+    Stored, Updates, Version, Watch, WriteOptions,
+};
+use crate::store::{FeatureFlagStore, LocalFeatureFlagStore, no_history};
 use crate::table::FlagTable;
 
-/// Keeps flags in this process's memory. Clones share the flags.
+/// How many entries a history in memory has by default.
+const ENTRIES: u32 = 1000;
+
+/// Keeps flags in this process's memory. Clones share the flags, and a history of the last 1,000 writes.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryFeatureFlagStore {
     shared: Arc<Shared>,
@@ -39,10 +46,39 @@ struct Shared {
     writes: Mutex<Writes>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Writes {
     last: u64,
     closed: Option<SystemTime>,
+    history: VecDeque<Written>,
+    /// `None` keeps none.
+    limits: Option<HistoryLimits>,
+}
+
+impl Default for Writes {
+    fn default() -> Self {
+        let limits = HistoryLimits::default().entries(ENTRIES);
+        Self { last: 0, closed: None, history: VecDeque::new(), limits: Some(limits) }
+    }
+}
+
+/// An entry that costs the write little: its texts are made when it is read.
+#[derive(Debug)]
+struct Written {
+    number: u64,
+    name: Arc<str>,
+    at: SystemTime,
+    options: WriteOptions,
+    before: FlagState,
+    after: FlagState,
+}
+
+impl Written {
+    fn entry(&self) -> Entry {
+        let id = EntryId::new(self.number.to_string());
+        Entry::of(self.options.verb, id, &*self.name, self.at, self.before.clone(), self.after.clone())
+            .with_cause(self.options.cause.clone())
+    }
 }
 
 impl MemoryFeatureFlagStore {
@@ -66,25 +102,79 @@ impl MemoryFeatureFlagStore {
     /// assert!(features.status().corrupt.contains_key("BROKEN"));
     /// ```
     pub fn put_text(&self, name: &str, text: impl AsRef<[u8]>) {
-        let _ = self.write(name, &Precondition::Any, |table, version| {
-            table.apply(Stored::from_json(name, version, text.as_ref()));
-        });
+        let record = Stored::from_json(name, Version::ordered(0), text.as_ref()).record;
+        let _ = self.write(name, Precondition::Any.into(), Some(record));
     }
 
-    fn write(&self, name: &str, when: &Precondition, write: impl FnOnce(&FlagTable, Version)) -> Result<Version> {
+    /// How much history is kept; by default 1,000 entries, of 90 days. For all clones.
+    #[must_use]
+    pub fn history_limits(self, limits: HistoryLimits) -> Self {
+        self.shared.writes.lock().limits = Some(limits);
+        self
+    }
+
+    /// Keeps no history. For all clones.
+    #[must_use]
+    pub fn without_history(self) -> Self {
+        let mut writes = self.shared.writes.lock();
+        (writes.limits, writes.history) = (None, VecDeque::new());
+        drop(writes);
+        self
+    }
+
+    /// `after`: `None` deletes the flag.
+    fn write(&self, name: &str, options: WriteOptions, after: FlagState) -> Result<Version> {
         let table = &self.shared.table;
         let mut writes = self.shared.writes.lock();
         if writes.closed.is_some() {
             return Err(Error::unavailable("store is closed").with_transient(false).with_store(self).with_flag(name));
         }
-        let current = table.get(name).map(|stored| stored.version);
-        if !when.holds(current.as_ref()) {
+        let current = table.get(name);
+        if !options.when.holds(current.as_ref().map(|stored| &stored.version)) {
             return Err(Error::new(ErrorKind::Conflict).with_store(self).with_flag(name));
         }
         writes.last += 1;
         let version = Version::ordered(writes.last);
-        write(table, version.clone());
+        let before = current.map(|stored| stored.record);
+        if let Some(record) = after.clone() {
+            table.apply(Stored { name: name.to_owned(), version: version.clone(), record });
+        } else if table.slot(name).is_some() {
+            // A name that was never there needs no tombstone.
+            table.remove(name, version.clone());
+        }
+        if before.is_some() || after.is_some() {
+            writes.add(name, options, before, after);
+        }
         Ok(version)
+    }
+}
+
+impl Writes {
+    fn add(&mut self, name: &str, options: WriteOptions, before: FlagState, after: FlagState) {
+        let Some(limits) = self.limits else { return };
+        let at = SystemTime::now();
+        self.history.push_back(Written { number: self.last, name: name.into(), at, options, before, after });
+        let kept = usize::try_from(limits.kept_entries()).unwrap_or(usize::MAX);
+        // A clock that was set back makes no entry old.
+        let is_over = |entry: &Written| at.duration_since(entry.at).is_ok_and(|age| age > limits.kept_age());
+        while self.history.len() > kept || self.history.front().is_some_and(is_over) {
+            self.history.pop_front();
+        }
+    }
+
+    fn page(&self, query: &HistoryQuery) -> Result<HistoryPage> {
+        if self.limits.is_none() {
+            return Err(no_history());
+        }
+        let before = match &query.before {
+            Some(id) => id.as_str().parse().map_err(|_| Error::invalid_input(format!("{id:?} is no entry's id")))?,
+            None => u64::MAX,
+        };
+        let older = self.history.partition_point(|entry| entry.number < before);
+        let mut entries = self.history.range(..older).rev().filter(|entry| query.takes(&entry.name, entry.at));
+        let page: Vec<_> = entries.by_ref().take(query.limit).map(Written::entry).collect();
+        let next = entries.next().and(page.last()).map(|last| last.id.clone());
+        Ok(HistoryPage::new(page, next))
     }
 }
 
@@ -100,21 +190,13 @@ impl FeatureFlagStore for MemoryFeatureFlagStore {
         Ok(self.shared.table.get(name))
     }
 
-    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
-        let name = record.name();
-        validate_name(name)?;
-        self.write(name, &when, |table, version| {
-            table.apply(Stored { name: name.to_owned(), version, record: Ok(Arc::new(record.clone())) });
-        })
+    async fn put(&self, record: &FlagRecord, options: WriteOptions) -> Result<Version> {
+        validate_name(record.name())?;
+        self.write(record.name(), options, Some(Ok(Arc::new(record.clone()))))
     }
 
-    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
-        self.write(name, &when, |table, version| {
-            // A name that was never there needs no tombstone.
-            if table.slot(name).is_some() {
-                table.remove(name, version);
-            }
-        })
+    async fn delete(&self, name: &str, options: WriteOptions) -> Result<Version> {
+        self.write(name, options, None)
     }
 
     async fn list(&self) -> Result<Vec<Stored>> {
@@ -126,7 +208,12 @@ impl FeatureFlagStore for MemoryFeatureFlagStore {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default().with_push().with_ordered_versions()
+        let capabilities = Capabilities::default().with_push().with_ordered_versions();
+        if self.shared.writes.lock().limits.is_some() { capabilities.with_history() } else { capabilities }
+    }
+
+    async fn history(&self, query: &HistoryQuery) -> Result<HistoryPage> {
+        self.shared.writes.lock().page(query).map_err(|error| error.with_store(self))
     }
 
     fn local(&self) -> Option<Arc<dyn LocalFeatureFlagStore>> {

@@ -13,7 +13,9 @@ use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::lock::Mutex;
 use crate::record::FlagRecord;
-use crate::state::{Capabilities, Health, Precondition, Status, Stored, Version, Watch, WatchEvent};
+use crate::state::{
+    Capabilities, Health, HistoryPage, HistoryQuery, Status, Stored, Version, Watch, WatchEvent, WriteOptions,
+};
 use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore};
 use crate::stores::MemoryFeatureFlagStore;
 use crate::table::FlagTable;
@@ -191,14 +193,14 @@ impl<S: FeatureFlagStore> FeatureFlagStore for FailingStore<S> {
         self.end(losses, self.store.get(name).await)?
     }
 
-    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+    async fn put(&self, record: &FlagRecord, options: WriteOptions) -> Result<Version> {
         let losses = self.begin().await?;
-        self.end_write(losses, self.store.put(record, when).await)?
+        self.end_write(losses, self.store.put(record, options).await)?
     }
 
-    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
+    async fn delete(&self, name: &str, options: WriteOptions) -> Result<Version> {
         let losses = self.begin().await?;
-        self.end_write(losses, self.store.delete(name, when).await)?
+        self.end_write(losses, self.store.delete(name, options).await)?
     }
 
     async fn list(&self) -> Result<Vec<Stored>> {
@@ -231,7 +233,7 @@ impl<S: FeatureFlagStore> FeatureFlagStore for FailingStore<S> {
         self.store.capabilities()
     }
 
-    async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
+    async fn put_all(&self, records: &[FlagRecord], options: WriteOptions) -> Vec<Result<Version>> {
         if records.is_empty() {
             return Vec::new();
         }
@@ -239,8 +241,13 @@ impl<S: FeatureFlagStore> FeatureFlagStore for FailingStore<S> {
             Ok(losses) => losses,
             Err(error) => return records.iter().map(|_| Err(error.copy())).collect(),
         };
-        let results = self.store.put_all(records, when).await;
+        let results = self.store.put_all(records, options).await;
         results.into_iter().map(|result| self.end_write(losses, result).and_then(|result| result)).collect()
+    }
+
+    async fn history(&self, query: &HistoryQuery) -> Result<HistoryPage> {
+        let losses = self.begin().await?;
+        self.end(losses, self.store.history(query).await)?
     }
 
     fn stream(&self) -> FlagStream<'_> {

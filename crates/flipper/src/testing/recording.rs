@@ -8,7 +8,9 @@ use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::lock::Mutex;
 use crate::record::FlagRecord;
-use crate::state::{Capabilities, Precondition, Status, Stored, Version, Watch};
+use crate::state::{
+    Capabilities, HistoryPage, HistoryQuery, Precondition, Status, Stored, Version, Watch, WriteOptions,
+};
 use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore};
 use crate::stores::MemoryFeatureFlagStore;
 use crate::table::FlagTable;
@@ -75,6 +77,11 @@ pub enum Call {
     List,
     /// [`FeatureFlagStore::stream`].
     Stream,
+    /// [`FeatureFlagStore::history`].
+    History {
+        /// Which entries.
+        query: HistoryQuery,
+    },
     /// [`FeatureFlagStore::watch`].
     Watch,
     /// [`LocalFeatureFlagStore::ready`].
@@ -104,6 +111,7 @@ impl fmt::Display for Call {
             Self::Delete { name, .. } => write!(f, "delete {name}"),
             Self::List => f.write_str("list"),
             Self::Stream => f.write_str("stream"),
+            Self::History { .. } => f.write_str("history"),
             Self::Watch => f.write_str("watch"),
             Self::Ready => f.write_str("ready"),
             Self::Close => f.write_str("close"),
@@ -165,14 +173,14 @@ impl<S: FeatureFlagStore> FeatureFlagStore for RecordingStore<S> {
         self.store.get(name).await
     }
 
-    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
-        self.record(Call::Put { record: Arc::new(record.clone()), when: when.clone() });
-        self.store.put(record, when).await
+    async fn put(&self, record: &FlagRecord, options: WriteOptions) -> Result<Version> {
+        self.record(Call::Put { record: Arc::new(record.clone()), when: options.when.clone() });
+        self.store.put(record, options).await
     }
 
-    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
-        self.record(Call::Delete { name: name.to_owned(), when: when.clone() });
-        self.store.delete(name, when).await
+    async fn delete(&self, name: &str, options: WriteOptions) -> Result<Version> {
+        self.record(Call::Delete { name: name.to_owned(), when: options.when.clone() });
+        self.store.delete(name, options).await
     }
 
     async fn list(&self) -> Result<Vec<Stored>> {
@@ -194,9 +202,14 @@ impl<S: FeatureFlagStore> FeatureFlagStore for RecordingStore<S> {
         self.store.capabilities()
     }
 
-    async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
-        self.record(Call::PutAll { records: records.to_vec(), when: when.clone() });
-        self.store.put_all(records, when).await
+    async fn put_all(&self, records: &[FlagRecord], options: WriteOptions) -> Vec<Result<Version>> {
+        self.record(Call::PutAll { records: records.to_vec(), when: options.when.clone() });
+        self.store.put_all(records, options).await
+    }
+
+    async fn history(&self, query: &HistoryQuery) -> Result<HistoryPage> {
+        self.record(Call::History { query: query.clone() });
+        self.store.history(query).await
     }
 
     fn stream(&self) -> FlagStream<'_> {

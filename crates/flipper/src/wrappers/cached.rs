@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::record::FlagRecord;
-use crate::state::{Capabilities, Precondition, Stored, Version, Watch, WatchEvent};
+use crate::state::{Capabilities, HistoryPage, HistoryQuery, Stored, Version, Watch, WatchEvent, WriteOptions};
 use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore};
 
 const EXPIRATION: Duration = Duration::from_secs(15 * 60);
@@ -261,14 +261,14 @@ impl<S: FeatureFlagStore> FeatureFlagStore for CachedFeatureFlagStore<S> {
         self.store.get(name).await
     }
 
-    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+    async fn put(&self, record: &FlagRecord, options: WriteOptions) -> Result<Version> {
         let _void = self.void(record.name());
-        self.store.put(record, when).await
+        self.store.put(record, options).await
     }
 
-    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
+    async fn delete(&self, name: &str, options: WriteOptions) -> Result<Version> {
         let _void = self.void(name);
-        self.store.delete(name, when).await
+        self.store.delete(name, options).await
     }
 
     async fn list(&self) -> Result<Vec<Stored>> {
@@ -314,9 +314,13 @@ impl<S: FeatureFlagStore> FeatureFlagStore for CachedFeatureFlagStore<S> {
         self.store.capabilities()
     }
 
-    async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
+    async fn put_all(&self, records: &[FlagRecord], options: WriteOptions) -> Vec<Result<Version>> {
         let _void: Vec<_> = records.iter().map(|record| self.void(record.name())).collect();
-        self.store.put_all(records, when).await
+        self.store.put_all(records, options).await
+    }
+
+    async fn history(&self, query: &HistoryQuery) -> Result<HistoryPage> {
+        self.store.history(query).await
     }
 
     fn stream(&self) -> FlagStream<'_> {

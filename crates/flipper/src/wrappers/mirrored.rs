@@ -29,7 +29,7 @@ use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::pause::Pause;
 use crate::record::{FlagRecord, validate_name};
-use crate::state::{Capabilities, Precondition, Status, Stored, Version, Watch};
+use crate::state::{Capabilities, HistoryPage, HistoryQuery, Status, Stored, Version, Watch, WriteOptions};
 use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore};
 use crate::table::FlagTable;
 
@@ -165,26 +165,26 @@ impl<S: FeatureFlagStore> FeatureFlagStore for MirroredFeatureFlagStore<S> {
         Ok(found)
     }
 
-    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+    async fn put(&self, record: &FlagRecord, options: WriteOptions) -> Result<Version> {
         let (inner, name) = (&self.inner, record.name());
         // An invalid name needs no turn.
         validate_name(name)?;
         let _turn = inner.shared.turn(name).await;
         self.refuse_if_closed()?;
         let write = inner.shared.start_write(name);
-        let written = inner.store.put(record, when).await;
+        let written = inner.store.put(record, options).await;
         if end(write, Some(record), &written) {
             inner.read_back(name).await?;
         }
         written
     }
 
-    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
+    async fn delete(&self, name: &str, options: WriteOptions) -> Result<Version> {
         let inner = &self.inner;
         let _turn = inner.shared.turn(name).await;
         self.refuse_if_closed()?;
         let write = inner.shared.start_write(name);
-        let deleted = inner.store.delete(name, when).await;
+        let deleted = inner.store.delete(name, options).await;
         if end(write, None, &deleted) {
             inner.read_back(name).await?;
         }
@@ -208,7 +208,7 @@ impl<S: FeatureFlagStore> FeatureFlagStore for MirroredFeatureFlagStore<S> {
         self.inner.store.capabilities()
     }
 
-    async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
+    async fn put_all(&self, records: &[FlagRecord], options: WriteOptions) -> Vec<Result<Version>> {
         let shared = &self.inner.shared;
         // In the same order everywhere, so that two such calls cannot deadlock.
         let names: BTreeSet<_> =
@@ -221,7 +221,7 @@ impl<S: FeatureFlagStore> FeatureFlagStore for MirroredFeatureFlagStore<S> {
             return records.iter().map(|record| Err(error.copy().with_flag(record.name()))).collect();
         }
         let writes: Vec<_> = records.iter().map(|record| shared.start_write(record.name())).collect();
-        let mut written = self.inner.store.put_all(records, when).await;
+        let mut written = self.inner.store.put_all(records, options).await;
         for ((write, record), written) in writes.into_iter().zip(records).zip(&mut written) {
             if end(write, Some(record), written)
                 && let Err(error) = self.inner.read_back(record.name()).await
@@ -230,6 +230,10 @@ impl<S: FeatureFlagStore> FeatureFlagStore for MirroredFeatureFlagStore<S> {
             }
         }
         written
+    }
+
+    async fn history(&self, query: &HistoryQuery) -> Result<HistoryPage> {
+        self.inner.store.history(query).await
     }
 
     fn stream(&self) -> FlagStream<'_> {

@@ -22,7 +22,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::record::FlagRecord;
-use crate::state::{Capabilities, Health, Precondition, Status, Stored, Version, Watch};
+use crate::state::{Capabilities, Health, HistoryPage, HistoryQuery, Status, Stored, Version, Watch, WriteOptions};
 use crate::store::{FeatureFlagStore, FlagStream, LocalFeatureFlagStore};
 use crate::table::FlagTable;
 
@@ -180,14 +180,14 @@ impl<P: FeatureFlagStore, S: FeatureFlagStore> FeatureFlagStore for ReplicatedFe
         self.inner.mirror.get(name).await
     }
 
-    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+    async fn put(&self, record: &FlagRecord, options: WriteOptions) -> Result<Version> {
         self.refuse_if_closed()?;
-        self.written(std::iter::once(record.name()), self.inner.mirror.put(record, when)).await
+        self.written(std::iter::once(record.name()), self.inner.mirror.put(record, options)).await
     }
 
-    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
+    async fn delete(&self, name: &str, options: WriteOptions) -> Result<Version> {
         self.refuse_if_closed()?;
-        self.written(std::iter::once(name), self.inner.mirror.delete(name, when)).await
+        self.written(std::iter::once(name), self.inner.mirror.delete(name, options)).await
     }
 
     async fn list(&self) -> Result<Vec<Stored>> {
@@ -217,11 +217,15 @@ impl<P: FeatureFlagStore, S: FeatureFlagStore> FeatureFlagStore for ReplicatedFe
         self.inner.mirror.capabilities()
     }
 
-    async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
+    async fn put_all(&self, records: &[FlagRecord], options: WriteOptions) -> Vec<Result<Version>> {
         if let Err(error) = self.refuse_if_closed() {
             return records.iter().map(|record| Err(error.copy().with_flag(record.name()))).collect();
         }
-        self.written(records.iter().map(FlagRecord::name), self.inner.mirror.put_all(records, when)).await
+        self.written(records.iter().map(FlagRecord::name), self.inner.mirror.put_all(records, options)).await
+    }
+
+    async fn history(&self, query: &HistoryQuery) -> Result<HistoryPage> {
+        self.inner.mirror.history(query).await
     }
 
     fn stream(&self) -> FlagStream<'_> {

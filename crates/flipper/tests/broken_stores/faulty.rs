@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use flipper::history::{HistoryPage, HistoryQuery};
 use flipper::store::{
     Capabilities, FlagStream, FlagTable, LocalFeatureFlagStore, Precondition, Stored, Version, Watch, WatchEvent,
-    validate_name, watch_by_polling,
+    WriteOptions, validate_name, watch_by_polling,
 };
 use flipper::{Error, ErrorKind, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Result};
 use futures_util::{Stream, StreamExt, stream};
@@ -55,7 +56,7 @@ impl Faulty {
                 F::NeverSaves => {}
                 F::VersionsStartOver => {
                     for flag in kept.table().list() {
-                        store.right.put(&flag.record.unwrap(), Precondition::Any).await.unwrap();
+                        store.right.put(&flag.record.unwrap(), Precondition::Any.into()).await.unwrap();
                     }
                 }
                 _ => store.right = kept.clone(),
@@ -115,6 +116,12 @@ impl Faulty {
         }
     }
 
+    fn options(&self, given: WriteOptions, when: Precondition) -> WriteOptions {
+        let mut options = if self.fault == F::HistoryForgetsWhy { when.clone().into() } else { given };
+        options.when = when;
+        options
+    }
+
     /// Lets other writers run in the middle of what should be one step.
     async fn give_way(&self) {
         tokio::task::yield_now().await;
@@ -144,11 +151,11 @@ impl FeatureFlagStore for Faulty {
         }
     }
 
-    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+    async fn put(&self, record: &FlagRecord, options: WriteOptions) -> Result<Version> {
         let name = record.name();
         let current = self.current(name);
         let mut record = record.clone();
-        let mut when = self.real_condition(name, when)?;
+        let mut when = self.real_condition(name, options.when.clone())?;
         self.remember();
         match self.fault {
             F::PutAnyCreatesOnly if when == Precondition::Any => when = Precondition::Absent,
@@ -170,14 +177,14 @@ impl FeatureFlagStore for Faulty {
                 when = Precondition::Any;
             }
             F::PutDeletesFirst if current.is_some() => {
-                self.right.delete(name, when).await?;
+                self.right.delete(name, when.into()).await?;
                 self.give_way().await;
                 when = Precondition::Any;
             }
             F::PutIgnoresInvalidNames if validate_name(name).is_err() => return Ok(Version::ordered(1)),
             F::PutTouchesOthers => {
                 for other in self.right.table().list().into_iter().filter(|other| other.name != name) {
-                    self.right.put(&other.record.unwrap(), Precondition::Any).await?;
+                    self.right.put(&other.record.unwrap(), Precondition::Any.into()).await?;
                 }
             }
             F::NamesIgnoreCase => {
@@ -191,7 +198,7 @@ impl FeatureFlagStore for Faulty {
             }
             _ => {}
         }
-        let version = self.right.put(&record, when).await?;
+        let version = self.right.put(&record, self.options(options, when)).await?;
         *self.ages.lock().unwrap().entry(name.to_owned()).or_default() += 1;
         if self.fault == F::PutReturnsAnotherVersion {
             return Ok(Version::ordered(version.as_ordered().unwrap() + 1));
@@ -199,9 +206,9 @@ impl FeatureFlagStore for Faulty {
         Ok(self.current(name).map_or(version, |stored| self.shown(stored).version))
     }
 
-    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
+    async fn delete(&self, name: &str, options: WriteOptions) -> Result<Version> {
         let current = self.current(name);
-        let mut when = self.real_condition(name, when)?;
+        let mut when = self.real_condition(name, options.when.clone())?;
         self.remember();
         match self.fault {
             F::DeleteDoesNothing => return Ok(Version::ordered(0)),
@@ -220,7 +227,7 @@ impl FeatureFlagStore for Faulty {
             }
             F::DeleteHitsLongerNames => {
                 for other in self.right.table().list().into_iter().filter(|other| other.name.starts_with(name)) {
-                    self.right.delete(&other.name, Precondition::Any).await?;
+                    self.right.delete(&other.name, Precondition::Any.into()).await?;
                 }
                 when = Precondition::Any;
             }
@@ -229,7 +236,7 @@ impl FeatureFlagStore for Faulty {
                 let (right, name) = (self.right.clone(), name.to_owned());
                 std::thread::spawn(move || {
                     std::thread::sleep(Duration::from_micros(200));
-                    futures_executor::block_on(right.delete(&name, Precondition::Any))
+                    futures_executor::block_on(right.delete(&name, Precondition::Any.into()))
                 });
                 self.give_way().await;
             }
@@ -238,7 +245,7 @@ impl FeatureFlagStore for Faulty {
         if self.fault != F::DeleteLeavesATombstone {
             self.ages.lock().unwrap().remove(name);
         }
-        self.right.delete(name, when).await
+        self.right.delete(name, self.options(options, when)).await
     }
 
     async fn list(&self) -> Result<Vec<Stored>> {
@@ -306,13 +313,39 @@ impl FeatureFlagStore for Faulty {
         if self.fault == F::GetCachedHasNothing { Ok(None) } else { self.get(name).await }
     }
 
-    async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
+    async fn history(&self, query: &HistoryQuery) -> Result<HistoryPage> {
+        let mut query = query.clone();
+        match self.fault {
+            F::HistoryOfOneHasAll => query.name = None,
+            F::HistoryRepeatsPages => query.before = None,
+            F::HistoryIgnoresSince => query.since = None,
+            _ => {}
+        }
+        let mut page = self.right.history(&query).await?;
+        match self.fault {
+            F::HistoryLosesDeletes => page.entries.retain(|entry| entry.after.is_some()),
+            F::HistoryIsReordered => page.entries.reverse(),
+            _ => {}
+        }
+        Ok(page)
+    }
+
+    async fn put_all(&self, records: &[FlagRecord], options: WriteOptions) -> Vec<Result<Version>> {
         let mut results: Vec<Result<Version>> = Vec::new();
         for record in records {
             if self.fault == F::PutAllStopsAtAnError && results.iter().any(Result::is_err) {
                 results.push(Err(Error::new(ErrorKind::Conflict)));
             } else {
-                results.push(self.put(record, when.clone()).await);
+                results.push(self.put(record, options.clone()).await);
+            }
+            if self.fault == F::HistoryOfAllIsOneEntry {
+                // The others bypass the history.
+                for record in &records[1..] {
+                    let (name, record) = (record.name().to_owned(), Ok(Arc::new(record.clone())));
+                    self.right.table().apply(Stored { name, version: Version::ordered(1), record });
+                    results.push(Ok(Version::ordered(1)));
+                }
+                break;
             }
         }
         match self.fault {
@@ -337,7 +370,9 @@ impl FeatureFlagStore for Faulty {
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.right.capabilities()
+        let mut capabilities = self.right.capabilities();
+        capabilities.history &= self.fault != F::HistoryIsHidden;
+        capabilities
     }
 
     async fn close(&self) -> Result<()> {

@@ -72,6 +72,14 @@ enum Fault {
     PutAllIsReversed,
     StreamHasOnePage,
     StreamHasOneTwice,
+    HistoryLosesDeletes,
+    HistoryForgetsWhy,
+    HistoryOfAllIsOneEntry,
+    HistoryOfOneHasAll,
+    HistoryRepeatsPages,
+    HistoryIgnoresSince,
+    HistoryIsReordered,
+    HistoryIsHidden,
     TableIsAnother,
     TableIsEmpty,
     TableKeepsDeleted,
@@ -167,6 +175,14 @@ faults! { store_suite_finds: run
     put_all_results: PutAllIsReversed,
     stream_agrees_with_list: StreamHasOnePage,
     stream_is_complete: StreamHasOneTwice,
+    history_each_write: HistoryLosesDeletes,
+    history_cause: HistoryForgetsWhy,
+    history_put_all: HistoryOfAllIsOneEntry,
+    history_of_one: HistoryOfOneHasAll,
+    history_pages: HistoryRepeatsPages,
+    history_since: HistoryIgnoresSince,
+    history_replays: HistoryIsReordered,
+    history_unsupported: HistoryIsHidden,
     close_twice: CloseTwiceFails,
 }
 
@@ -187,7 +203,7 @@ faults! { local_suite_finds: run_local
 mod reopened_suite_finds {
     use super::{Fault, Faulty, assert_found, suite};
 
-    pub(super) const FOUND: &[&str] = &["reopen_keeps_flags", "reopen_keeps_versions"];
+    pub(super) const FOUND: &[&str] = &["reopen_keeps_flags", "reopen_keeps_versions", "reopen_keeps_history"];
 
     #[test]
     fn reopen_keeps_flags() {
@@ -195,6 +211,15 @@ mod reopened_suite_finds {
         assert_found("reopen_keeps_flags", fault, || {
             let (make, reopen) = (async move || Faulty::kept(fault), Faulty::reopen(fault));
             suite::run_reopened("reopen_keeps_flags", make, reopen, suite::reopen_keeps_flags);
+        });
+    }
+
+    #[test]
+    fn reopen_keeps_history() {
+        let fault = Fault::NeverSaves;
+        assert_found("reopen_keeps_history", fault, || {
+            let (make, reopen) = (async move || Faulty::kept(fault), Faulty::reopen(fault));
+            suite::run_reopened("reopen_keeps_history", make, reopen, suite::reopen_keeps_history);
         });
     }
 

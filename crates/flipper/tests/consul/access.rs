@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use flipper::history::HistoryQuery;
 use flipper::store::Precondition;
 use flipper::{ConsulClient, ConsulFeatureFlagStore, ErrorKind, FeatureFlagStore};
 use flipper_testkit::consul::{ConsulAgent, ConsulProxy, Fault, MASTER_TOKEN};
@@ -12,7 +13,10 @@ use crate::{Connect as _, Mirror, flag, names, stale, state, wait_for, wait_unti
 
 const TOKEN: &str = "bbbbbbbb-0000-0000-0000-000000000001";
 const READ: &str = r#"key_prefix "features/" { policy = "read" }"#;
-const WRITE: &str = r#"key_prefix "features/" { policy = "write" }"#;
+const WRITE: &str =
+    r#"key_prefix "features/" { policy = "write" } key_prefix ".features.history/" { policy = "write" }"#;
+/// As before there was a history.
+const WRITE_FLAGS: &str = r#"key_prefix "features/" { policy = "write" }"#;
 
 fn guarded(rules: &str) -> Option<ConsulAgent> {
     let agent = ConsulAgent::options().acl().start()?;
@@ -46,9 +50,9 @@ async fn a_token_that_may_only_read() {
     put(&agent, "F", false);
     wait_for(&store, "F", Some(false));
     for refused in [
-        store.put(&flag("F", true), Precondition::Any).await.unwrap_err(),
-        store.put(&flag("G", true), Precondition::Absent).await.unwrap_err(),
-        store.delete("F", Precondition::Any).await.unwrap_err(),
+        store.put(&flag("F", true), Precondition::Any.into()).await.unwrap_err(),
+        store.put(&flag("G", true), Precondition::Absent.into()).await.unwrap_err(),
+        store.delete("F", Precondition::Any.into()).await.unwrap_err(),
         open(&agent, "no-such-token").await.unwrap_err(),
     ] {
         assert_eq!(refused.kind(), ErrorKind::Unauthorized, "{refused:?}");
@@ -103,17 +107,17 @@ async fn narrowed_while_watching() {
 async fn revoked_while_watching() {
     let Some(agent) = guarded(WRITE) else { return };
     let store = open(&agent, TOKEN).await.unwrap();
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     agent.revoke(TOKEN);
     wait_until_refused(&store);
     assert_eq!(state(&store, "F"), Some(true));
-    let error = store.put(&flag("F", false), Precondition::Any).await.unwrap_err();
+    let error = store.put(&flag("F", false), Precondition::Any.into()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthorized);
     put(&agent, "F", false);
     agent.token(TOKEN, "flags");
     wait_until_live(&store);
     wait_for(&store, "F", Some(false));
-    store.put(&flag("F", true), Precondition::Any).await.unwrap();
+    store.put(&flag("F", true), Precondition::Any.into()).await.unwrap();
 }
 
 #[tokio::test]
@@ -126,20 +130,56 @@ async fn without_the_right_to_the_hint() {
     let privileged = open(&agent, MASTER_TOKEN).await.unwrap();
     for round in 0..5 {
         let name = format!("F{round}");
-        writer.put(&flag(&name, true), Precondition::Any).await.unwrap();
+        writer.put(&flag(&name, true), Precondition::Any.into()).await.unwrap();
         wait_for(&reader, &name, Some(true));
         wait_for(&privileged, &name, Some(true));
     }
     assert!(agent.get(".features.changed").is_none());
-    privileged.put(&flag("F9", true), Precondition::Any).await.unwrap();
+    privileged.put(&flag("F9", true), Precondition::Any.into()).await.unwrap();
     assert!(agent.get(".features.changed").is_some());
     wait_for(&reader, "F9", Some(true));
-    let version = writer.put(&flag("F0", false), Precondition::Any).await.unwrap();
-    writer.delete("F0", Precondition::Unchanged(version.clone())).await.unwrap();
+    let version = writer.put(&flag("F0", false), Precondition::Any.into()).await.unwrap();
+    writer.delete("F0", Precondition::Unchanged(version.clone()).into()).await.unwrap();
     wait_for(&reader, "F0", None);
-    let gone = writer.delete("F0", Precondition::Unchanged(version)).await.unwrap_err();
+    let gone = writer.delete("F0", Precondition::Unchanged(version).into()).await.unwrap_err();
     assert_eq!(gone.kind(), ErrorKind::Conflict);
     assert!(flipper::store::LocalFeatureFlagStore::status(&reader).is_live());
+}
+
+#[tokio::test]
+async fn without_the_right_to_the_history() {
+    let Some(agent) = guarded(WRITE_FLAGS) else { return };
+    for many in [false, true] {
+        if many {
+            for number in 0..200 {
+                put(&agent, &format!("F{number}"), false);
+            }
+        }
+        let store = open(&agent, TOKEN).await.unwrap();
+        for refused in [
+            store.put(&flag("NEW", true), Precondition::Absent.into()).await.unwrap_err(),
+            store.put(&flag("NEW", true), Precondition::Any.into()).await.unwrap_err(),
+            store.history(&HistoryQuery::all()).await.unwrap_err(),
+            store.history(&HistoryQuery::of("NEW")).await.unwrap_err(),
+        ] {
+            assert_eq!(refused.kind(), ErrorKind::Unauthorized, "{refused:?}");
+            let text = refused.to_string();
+            assert!(text.contains(r#"`key_prefix ".features.history/"`"#) && text.contains("`?history=off`"), "{text}");
+        }
+        assert!(agent.get("features/NEW").is_none());
+        let checks = store.inspect().await;
+        assert!(checks.iter().any(|check| check.what == "history" && check.text.contains("may not")), "{checks:?}");
+    }
+    let client = ConsulClient::builder().address(agent.address()).token(TOKEN).build().unwrap();
+    let store = ConsulFeatureFlagStore::new(client).without_history();
+    store.put(&flag("NEW", true), Precondition::Absent.into()).await.unwrap();
+    assert_eq!(store.history(&HistoryQuery::all()).await.unwrap_err().kind(), ErrorKind::Unsupported);
+    assert!(!store.capabilities().history);
+    // Who may only read the flags may not read who changed them.
+    agent.policy("flags", WRITE);
+    let store = open(&agent, TOKEN).await.unwrap();
+    store.put(&flag("NEW", false), Precondition::Any.into()).await.unwrap();
+    assert_eq!(store.history(&HistoryQuery::all()).await.unwrap().entries.len(), 1);
 }
 
 /// Consul leaves out what the token may not read; before 1.11 without a sign of it.

@@ -17,19 +17,19 @@ async fn the_leader_is_lost() {
     let there = bare(&address(two)).connect().await.unwrap();
     let client = ConsulClient::builder().address(address(one)).consistency(ConsulConsistency::Stale).build().unwrap();
     let stale = ConsulFeatureFlagStore::new(client).connect().await.unwrap();
-    here.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    here.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     wait_for(&there, "F", Some(true));
     wait_for(&stale, "F", Some(true));
 
     cluster.agent_mut(leader).kill();
-    let failed = here.put(&flag("F", false), Precondition::Any).await;
+    let failed = here.put(&flag("F", false), Precondition::Any.into()).await;
     if let Err(error) = &failed {
         assert!(error.kind() == ErrorKind::Unavailable && error.is_transient(), "{error:?}");
     }
     assert!(state(&there, "F").is_some() && state(&stale, "F").is_some());
     let next = cluster.leader(&[one, two]);
     wait_until("writes are taken", || {
-        futures_executor::block_on(there.put(&flag("G", true), Precondition::Any)).is_ok()
+        futures_executor::block_on(there.put(&flag("G", true), Precondition::Any.into())).is_ok()
     });
     for store in [&here, &there, &stale] {
         wait_until_live(store);
@@ -41,11 +41,13 @@ async fn the_leader_is_lost() {
     let last = if next == one { two } else { one };
     cluster.agent_mut(next).kill();
     let store = if last == one { &here } else { &there };
-    wait_until("writes fail", || match futures_executor::block_on(store.put(&flag("H", true), Precondition::Any)) {
-        Ok(_) => false,
-        Err(error) => {
-            assert!(error.kind() == ErrorKind::Unavailable && error.is_transient(), "{error:?}");
-            true
+    wait_until("writes fail", || {
+        match futures_executor::block_on(store.put(&flag("H", true), Precondition::Any.into())) {
+            Ok(_) => false,
+            Err(error) => {
+                assert!(error.kind() == ErrorKind::Unavailable && error.is_transient(), "{error:?}");
+                true
+            }
         }
     });
     wait_until("it is stale", || !store.status().is_live());
@@ -55,7 +57,7 @@ async fn the_leader_is_lost() {
     cluster.agent_mut(leader).restart();
     wait_until_live(&here);
     wait_until_live(&there);
-    here.put(&flag("LAST", true), Precondition::Any).await.unwrap();
+    here.put(&flag("LAST", true), Precondition::Any.into()).await.unwrap();
     for store in [&here, &there, &stale] {
         wait_for(store, "LAST", Some(true));
         wait_until_live(store);

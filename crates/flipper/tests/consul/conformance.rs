@@ -37,24 +37,29 @@ flipper::store_conformance_tests!(remotely, async || {
     let agent = agent()?;
     Some((remote(&agent, &random_base()), agent))
 });
+flipper::store_conformance_tests!(without_a_history, async || {
+    let agent = agent()?;
+    let client = ConsulClient::builder().address(agent.address()).build().unwrap();
+    let store = ConsulFeatureFlagStore::new(client).base_key(random_base()).unwrap();
+    Some((store.without_history(), agent))
+});
 flipper::store_conformance_tests!(remotely_and_in_memory, async || {
     let (agent, base) = (agent()?, random_base());
     Some((TwoConnections::new(store(&agent, &base).await, remote(&agent, &base)), agent))
 });
 
 static GUARDED: Shared<ConsulAgent> = Shared::new();
-const TOKEN: &str = "aaaaaaaa-0000-0000-0000-000000000001";
 
 flipper::local_store_conformance_tests!(with_hints_forbidden, async || {
-    let agent = GUARDED.get(|| {
-        let agent = ConsulAgent::options().acl().start()?;
-        agent.policy("flags", r#"key_prefix "test-" { policy = "write" }"#);
-        agent.token(TOKEN, "flags");
-        Some(agent)
-    })?;
+    let agent = GUARDED.get(|| ConsulAgent::options().acl().start())?;
     let base = random_base();
+    let rules =
+        format!(r#"key_prefix "{base}" {{ policy = "write" }} key_prefix ".{base}.history/" {{ policy = "write" }}"#);
+    let token = format!("aaaaaaaa-0000-0000-0000-{:012x}", fastrand::u64(..1 << 48));
+    agent.policy(&base, &rules);
+    agent.token(&token, &base);
     make_lists_large(&agent, &base);
-    let client = ConsulClient::builder().address(agent.address()).token(TOKEN).build().unwrap();
+    let client = ConsulClient::builder().address(agent.address()).token(token).build().unwrap();
     Some((ConsulFeatureFlagStore::new(client).base_key(base).unwrap().connect().await.unwrap(), agent))
 });
 

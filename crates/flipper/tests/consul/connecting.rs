@@ -17,7 +17,7 @@ async fn the_key_is_the_base_key_and_the_name() {
     let base = random_base();
     let record = flag("F", true);
     let store = store(&agent, &base).await;
-    let version = store.put(&record, Precondition::Absent).await.unwrap();
+    let version = store.put(&record, Precondition::Absent.into()).await.unwrap();
     assert_eq!(agent.get(&format!("{base}/F")).unwrap(), record.to_json());
     let index = version.as_ordered().unwrap();
     let there = agent.ask("GET", &format!("/v1/kv/{base}/F?pretty"), b"").body;
@@ -60,7 +60,7 @@ async fn tls_with_a_private_authority_and_a_client_certificate() {
         error.to_string().to_lowercase()
     };
     let store = connect(with_certificate(client().ca_file(agent.file("ca.crt")))).await.unwrap();
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     agent.put("features/F", flag("F", false).to_json().as_bytes());
     wait_for(&store, "F", Some(false));
     // A name that is in the certificate for an address that is not, and no verification at all.
@@ -90,7 +90,7 @@ async fn a_unix_socket() {
     let Some(agent) = ConsulAgent::options().socket().start() else { return };
     let address = format!("unix://{}", agent.file("socket").display());
     let store = bare(&address).connect().await.unwrap();
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     agent.delete("features/F");
     wait_for(&store, "F", None);
 }
@@ -110,11 +110,11 @@ async fn namespace_partition_datacenter_and_token() {
     let store = ConsulFeatureFlagStore::new(client.build().unwrap()).connect().await.unwrap();
     let _ = store.get("F").await;
     let entry = r#"{"KV": {"Key": "features/F", "Value": null, "ModifyIndex": 7}}"#;
-    let done = format!(r#"{{"Results": [{entry}], "Errors": null}}"#);
+    let done = format!(r#"{{"Results": [{entry}, {entry}], "Errors": null}}"#);
     let asked = proxy.requests().len();
     proxy.fault(Fault::Answer(200, "X-Consul-Index: 7\r\n".to_owned(), done));
     wait_until("it knows that the connections are broken", || proxy.requests().len() > asked);
-    let version = store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    let version = store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     assert_eq!(version.as_ordered(), Some(7));
     let requests = proxy.requests();
     assert!(requests.len() >= 3);
@@ -130,7 +130,7 @@ async fn namespace_partition_datacenter_and_token() {
     }
     let bodies = proxy.bodies();
     let written = bodies.iter().find(|body| body.contains("\"cas\"")).unwrap();
-    assert_eq!(written.matches(r#""Namespace":"team","Partition":"part""#).count(), 1, "{written}");
+    assert_eq!(written.matches(r#""Namespace":"team","Partition":"part""#).count(), 2, "{written}");
     assert!(!format!("{store:?} {:?}", store.status()).contains("s3cr3t"));
 }
 
@@ -140,7 +140,7 @@ async fn an_existing_datacenter() {
     let client = |name: &str| ConsulClient::builder().address(agent.address()).datacenter(name).build().unwrap();
     let base = random_base();
     let store = ConsulFeatureFlagStore::new(client("dc1")).base_key(&base).unwrap().connect().await.unwrap();
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     let nowhere = ConsulFeatureFlagStore::new(client("dc2")).connect_within(Duration::from_millis(300));
     assert_eq!(nowhere.unwrap_err().kind(), ErrorKind::Unavailable);
 }
@@ -154,9 +154,9 @@ async fn consistency() {
         let proxy = ConsulProxy::start(agent.port(), Fault::None);
         let client = ConsulClient::builder().address(proxy.address()).consistency(consistency).build().unwrap();
         let store = ConsulFeatureFlagStore::new(client).base_key(random_base()).unwrap().connect().await.unwrap();
-        store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+        store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
         assert!(store.get("F").await.unwrap().is_some());
-        store.put(&flag("F", false), Precondition::Any).await.unwrap();
+        store.put(&flag("F", false), Precondition::Any.into()).await.unwrap();
         assert_eq!(state(&store, "F"), Some(false));
         wait_until("it waits", || proxy.requests().iter().any(|head| head.contains("&index=")));
         for head in proxy.requests().iter().filter(|head| head.starts_with("GET")) {
@@ -220,7 +220,7 @@ fn a_static_store_outlives_runtimes() {
     let store = STORE.get_or_init(|| opened);
     for round in 0..5 {
         let enabled = round % 2 == 0;
-        runtime().block_on(store.put(&flag("F", enabled), Precondition::Any)).unwrap();
+        runtime().block_on(store.put(&flag("F", enabled), Precondition::Any.into())).unwrap();
         assert_eq!(state(store, "F"), Some(enabled));
         futures_executor::block_on(async {
             assert_eq!(store.get("F").await.unwrap().unwrap().record.unwrap().is_enabled(), enabled);
@@ -272,7 +272,7 @@ async fn a_snapshot_file_for_a_start_without_an_agent() {
     };
     let first = open();
     first.ready().await.unwrap();
-    first.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    first.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     first.close().await.unwrap();
     agent.kill();
     let second = open();

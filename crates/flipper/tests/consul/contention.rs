@@ -40,7 +40,7 @@ async fn no_merge_of_eight_processes_is_lost() {
     let Some(agent) = agent() else { return };
     let base = random_base();
     let store = store(&agent, &base).await;
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     let writers = (0..PROCESSES).map(|writer| writer.to_string());
     let merges = MERGES.to_string();
     run_together(writers.map(|writer| Child::spawn("merge", &[&agent.address(), &base, &writer, &merges])).collect());

@@ -46,7 +46,7 @@ async fn a_proxy_that_ends_queries_is_no_outage() {
         let remote = following(&proxy, &base).wait(Duration::from_secs(10));
         let writer = store(&agent, &base).await;
         // An empty folder has the index of all keys, which other tests change.
-        writer.put(&flag("F", false), Precondition::Any).await.unwrap();
+        writer.put(&flag("F", false), Precondition::Any.into()).await.unwrap();
         let mut watch = remote.watch();
         let mut resets = 0;
         // After each query that ends early comes a list.
@@ -57,7 +57,7 @@ async fn a_proxy_that_ends_queries_is_no_outage() {
             })
             .await;
         }
-        writer.put(&flag("F", true), Precondition::Any).await.unwrap();
+        writer.put(&flag("F", true), Precondition::Any.into()).await.unwrap();
         next(&mut watch, |event| {
             refuse_lost(&event);
             match event {
@@ -74,7 +74,7 @@ async fn a_proxy_that_ends_queries_is_no_outage() {
 async fn a_proxy_that_refuses_to_wait_causes_no_busy_loop() {
     let Some(agent) = agent() else { return };
     let base = random_base();
-    store(&agent, &base).await.put(&flag("F", false), Precondition::Any).await.unwrap();
+    store(&agent, &base).await.put(&flag("F", false), Precondition::Any.into()).await.unwrap();
     let proxy = ConsulProxy::start(agent.port(), Fault::EndWaits(Duration::from_millis(1), Some(504)));
     let remote = following(&proxy, &base);
     let mut watch = remote.watch();

@@ -14,18 +14,18 @@ use crate::{
 async fn killed_and_restarted_with_its_data() {
     let Some(mut agent) = ConsulAgent::start() else { return };
     let store = bare(&agent.address()).connect().await.unwrap();
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     agent.kill();
     wait_until_stale(&store);
     assert_eq!(state(&store, "F"), Some(true));
-    let error = store.put(&flag("F", false), Precondition::Any).await.unwrap_err();
+    let error = store.put(&flag("F", false), Precondition::Any.into()).await.unwrap_err();
     assert!(error.kind() == ErrorKind::Unavailable && error.is_transient(), "{error:?}");
     agent.restart();
     // Also a write before the watch follows again.
     agent.put("features/F", flag("F", false).to_json().as_bytes());
     wait_until_live(&store);
     wait_for(&store, "F", Some(false));
-    store.put(&flag("F", true), Precondition::Any).await.unwrap();
+    store.put(&flag("F", true), Precondition::Any.into()).await.unwrap();
     assert_eq!(state(&store, "F"), Some(true));
     agent.put("features/G", flag("G", true).to_json().as_bytes());
     wait_for(&store, "G", Some(true));
@@ -38,7 +38,7 @@ async fn many_writes_end_with_the_agent() {
     let client = ConsulClient::builder().address(proxy.address()).build().unwrap();
     let store = ConsulFeatureFlagStore::new(client).base_key(random_base()).unwrap();
     let flags: Vec<_> = (0..1000).map(|number| flag(&format!("F{number}"), true)).collect();
-    let results = store.put_all(&flags, Precondition::Any).await;
+    let results = store.put_all(&flags, Precondition::Any.into()).await;
     assert_eq!(results.len(), flags.len());
     for (result, flag) in results.iter().zip(&flags) {
         let error = result.as_ref().unwrap_err();
@@ -54,21 +54,21 @@ async fn killed_and_restarted_empty() {
     let Some(mut agent) = ConsulAgent::start() else { return };
     let store = bare(&agent.address()).connect().await.unwrap();
     for round in 0..30 {
-        store.put(&flag("F", round % 2 == 0), Precondition::Any).await.unwrap();
+        store.put(&flag("F", round % 2 == 0), Precondition::Any.into()).await.unwrap();
     }
-    let before = store.put(&flag("G", true), Precondition::Any).await.unwrap();
+    let before = store.put(&flag("G", true), Precondition::Any.into()).await.unwrap();
     agent.restart_empty();
     wait_until("the flags are in doubt", || stale(&store).is_some_and(|reason| reason.contains("2 of 2 flags")));
     assert_eq!(state(&store, "F"), Some(false));
     // The index starts over, and a write counts all the same.
-    let after = store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    let after = store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     assert!(after.as_ordered() < before.as_ordered());
     assert_eq!(state(&store, "F"), Some(true));
     agent.put("features/F", flag("F", false).to_json().as_bytes());
     wait_for(&store, "F", Some(false));
     assert_eq!(names(&store.list().await.unwrap()), ["F"]);
     // A version from before the restart matches nothing.
-    let error = store.put(&flag("G", true), Precondition::Unchanged(before)).await.unwrap_err();
+    let error = store.put(&flag("G", true), Precondition::Unchanged(before).into()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     agent.put("features/G", flag("G", true).to_json().as_bytes());
     wait_until_live(&store);
@@ -80,14 +80,14 @@ async fn stopped_and_continued() {
     let timeout = Duration::from_millis(500);
     let client = ConsulClient::builder().address(agent.address()).timeout(timeout).build().unwrap();
     let store = ConsulFeatureFlagStore::new(client).wait(Duration::from_secs(1)).connect().await.unwrap();
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     agent.pause();
     let stopped = Instant::now();
     // Without a write, only the missing answer shows it.
     wait_until_stale(&store);
     assert!(stopped.elapsed() < PATIENCE);
     let began = Instant::now();
-    let error = store.put(&flag("F", false), Precondition::Any).await.unwrap_err();
+    let error = store.put(&flag("F", false), Precondition::Any.into()).await.unwrap_err();
     assert!(error.kind() == ErrorKind::Unavailable && error.is_transient(), "{error:?}");
     assert!(began.elapsed() < PATIENCE);
     assert_eq!(state(&store, "F"), Some(true));
@@ -109,7 +109,7 @@ async fn a_write_that_fails_makes_it_stale() {
     let client = ConsulClient::builder().address(agent.address()).timeout(Duration::from_millis(300)).build().unwrap();
     let store = ConsulFeatureFlagStore::new(client).connect().await.unwrap();
     agent.pause();
-    let failed = store.put(&flag("F", true), Precondition::Any).await;
+    let failed = store.put(&flag("F", true), Precondition::Any.into()).await;
     assert_eq!(failed.unwrap_err().kind(), ErrorKind::Unavailable);
     // Long before the query's wait of a minute is over.
     wait_until_stale(&store);
@@ -191,22 +191,22 @@ async fn a_flag_that_is_too_large() {
         record
     };
     let asked = proxy.requests().iter().filter(|head| head.starts_with("PUT")).count();
-    let error = store.put(&with(512 * 1024), Precondition::Any).await.unwrap_err();
+    let error = store.put(&with(512 * 1024), Precondition::Any.into()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert!(error.to_string().contains("524288"), "{error}");
     assert_eq!(proxy.requests().iter().filter(|head| head.starts_with("PUT")).count(), asked);
     // Fits into a key, but not into a transaction.
     for bytes in [390 * 1024, 511 * 1024] {
         let record = with(bytes);
-        let version = store.put(&record, Precondition::Any).await.unwrap();
+        let version = store.put(&record, Precondition::Any.into()).await.unwrap();
         let found = store.get("F").await.unwrap().unwrap();
         assert_eq!(found.version, version);
         assert_eq!(found.record.unwrap().to_json(), record.to_json());
-        let conflict = store.put(&record, Precondition::Absent).await.unwrap_err();
+        let conflict = store.put(&record, Precondition::Absent.into()).await.unwrap_err();
         assert_eq!(conflict.kind(), ErrorKind::Conflict);
-        let newer = store.put(&flag("F", false), Precondition::Unchanged(version.clone())).await.unwrap();
-        let conflict = store.put(&record, Precondition::Unchanged(version)).await.unwrap_err();
+        let newer = store.put(&flag("F", false), Precondition::Unchanged(version.clone()).into()).await.unwrap();
+        let conflict = store.put(&record, Precondition::Unchanged(version).into()).await.unwrap_err();
         assert_eq!(conflict.kind(), ErrorKind::Conflict);
-        store.delete("F", Precondition::Unchanged(newer)).await.unwrap();
+        store.delete("F", Precondition::Unchanged(newer).into()).await.unwrap();
     }
 }

@@ -101,11 +101,11 @@ async fn an_own_flag_that_is_deleted_at_once_goes_missing() {
         for round in 0..5 {
             proxy.hold("?recurse");
             let name = format!("F{round}");
-            here.put(&flag(&name, true), Precondition::Absent).await.unwrap();
+            here.put(&flag(&name, true), Precondition::Absent.into()).await.unwrap();
             if round % 2 == 0 {
                 agent.delete(&format!("{base}/{name}"));
             } else {
-                there.delete(&name, Precondition::Any).await.unwrap();
+                there.delete(&name, Precondition::Any.into()).await.unwrap();
             }
             proxy.release();
             wait_for(&here, &name, None);
@@ -145,7 +145,7 @@ async fn a_change_among_many_flags_comes_by_the_hint() {
     let proxy = ConsulProxy::start(agent.port(), Fault::None);
     let here = bare(&proxy.address()).base_key(&base).unwrap().connect().await.unwrap();
     let writer = store(&agent, &base).await;
-    writer.put(&flag("F0", true), Precondition::Any).await.unwrap();
+    writer.put(&flag("F0", true), Precondition::Any.into()).await.unwrap();
     wait_for(&here, "F0", Some(true));
     let waits_for_hint = || {
         proxy
@@ -158,9 +158,9 @@ async fn a_change_among_many_flags_comes_by_the_hint() {
     proxy.hold("?recurse");
     for round in 1..20 {
         let name = format!("F{round}");
-        writer.put(&flag(&name, true), Precondition::Any).await.unwrap();
+        writer.put(&flag(&name, true), Precondition::Any.into()).await.unwrap();
         wait_for(&here, &name, Some(true));
-        writer.delete(&name, Precondition::Any).await.unwrap();
+        writer.delete(&name, Precondition::Any.into()).await.unwrap();
         wait_for(&here, &name, None);
     }
     let reads =
@@ -180,14 +180,14 @@ async fn a_hint_lies_beside_the_base_key() {
     let base = random_base();
     make_lists_large(&agent, &format!("{base}/features"));
     let store = store(&agent, &format!("{base}/features")).await;
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     let hint = agent.get(&format!("{base}/.features.changed")).unwrap();
     assert!(hint.ends_with(" F\n"), "{hint:?}");
     // A name that no hint can carry is deleted without one, and affects no other flag.
-    store.delete("a\nb", Precondition::Any).await.unwrap();
-    store.put(&flag("G", true), Precondition::Absent).await.unwrap();
+    store.delete("a\nb", Precondition::Any.into()).await.unwrap();
+    store.put(&flag("G", true), Precondition::Absent.into()).await.unwrap();
     assert!(agent.get(&format!("{base}/.features.changed")).unwrap().contains(" G\n"));
-    store.delete("G", Precondition::Any).await.unwrap();
+    store.delete("G", Precondition::Any.into()).await.unwrap();
     // What the Python library takes for its flags.
     let keys = agent.ask("GET", &format!("/v1/kv/{base}/features/?keys"), b"").body;
     assert_eq!(keys.matches('"').count(), 2, "{keys}");

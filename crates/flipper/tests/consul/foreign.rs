@@ -31,12 +31,12 @@ async fn a_value_that_is_no_flag_is_reported_and_the_others_go_on() {
     let Some(agent) = agent() else { return };
     let base = random_base();
     let store = store(&agent, &base).await;
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     agent.put(&format!("{base}/BROKEN"), b"hello");
     flipper_testkit::wait_until("it is reported", || !store.status().corrupt.is_empty());
     assert!(store.status().corrupt.contains_key("BROKEN"));
     assert!(store.status().is_live());
-    store.put(&flag("F", false), Precondition::Any).await.unwrap();
+    store.put(&flag("F", false), Precondition::Any.into()).await.unwrap();
     assert_eq!(state(&store, "F"), Some(false));
     agent.delete(&format!("{base}/BROKEN"));
     flipper_testkit::wait_until("it is not reported any more", || store.status().corrupt.is_empty());
@@ -48,12 +48,12 @@ async fn names_that_a_path_cannot_hold() {
     let base = random_base();
     let (here, there) = (store(&agent, &base).await, store(&agent, &base).await);
     for name in ["..", ".", "a b", "%2e", "a+b?c#d&e=f", "é*", "\u{10ffff}", "\u{a0}", "\"quoted\\\""] {
-        here.put(&flag(name, true), Precondition::Absent).await.unwrap();
+        here.put(&flag(name, true), Precondition::Absent.into()).await.unwrap();
         wait_for(&there, name, Some(true));
         assert!(there.get(name).await.unwrap().is_some(), "{name}");
-        here.delete(name, Precondition::Any).await.unwrap();
+        here.delete(name, Precondition::Any.into()).await.unwrap();
         wait_for(&there, name, None);
         assert!(there.get(name).await.unwrap().is_none(), "{name}");
     }
-    assert!(here.delete("..", Precondition::Absent).await.is_ok());
+    assert!(here.delete("..", Precondition::Absent.into()).await.is_ok());
 }

@@ -25,7 +25,7 @@ async fn no_more_than_two_requests_in_each_wait() {
         let (base, wait) = (random_base(), Duration::from_millis(500));
         let writer = store(&agent, &base).await;
         for number in 0..flags {
-            writer.put(&flag(&format!("F{number}"), true), Precondition::Any).await.unwrap();
+            writer.put(&flag(&format!("F{number}"), true), Precondition::Any.into()).await.unwrap();
         }
         drop(writer);
         let proxy = ConsulProxy::start(agent.port(), Fault::None);

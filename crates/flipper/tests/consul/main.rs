@@ -11,6 +11,7 @@ mod doubt;
 mod faults;
 mod following;
 mod foreign;
+mod history;
 mod idle;
 mod renewal;
 mod requests;

@@ -13,7 +13,8 @@ use crate::{Connect as _, Mirror, flag, stale, state, wait_for, wait_until_live}
 
 const OLD: &str = "cccccccc-0000-0000-0000-000000000001";
 const NEW: &str = "cccccccc-0000-0000-0000-000000000002";
-const RULES: &str = r#"key_prefix "features/" { policy = "write" }"#;
+const RULES: &str =
+    r#"key_prefix "features/" { policy = "write" } key_prefix ".features.history/" { policy = "write" }"#;
 
 /// Replaces a file as mounted secrets are: by pointing its link at another one.
 fn renew(file: &Path, text: &[u8]) {
@@ -36,12 +37,12 @@ async fn a_token_file_is_read_again() {
     let proxy = ConsulProxy::start(agent.port(), Fault::None);
     let client = ConsulClient::builder().address(proxy.address()).token_file(&file).build().unwrap();
     let store = ConsulFeatureFlagStore::new(client).wait(Duration::from_millis(200)).connect().await.unwrap();
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     // Before the old token ends: no request fails.
     renew(&file, format!("{NEW}\n").as_bytes());
     wait_until("the new token is used", || proxy.requests().last().unwrap().contains(NEW));
     agent.revoke(OLD);
-    store.put(&flag("F", false), Precondition::Any).await.unwrap();
+    store.put(&flag("F", false), Precondition::Any.into()).await.unwrap();
     assert!(stale(&store).is_none());
     agent.revoke(NEW);
     wait_until("it is stale", || stale(&store).is_some());
@@ -49,10 +50,10 @@ async fn a_token_file_is_read_again() {
     agent.token(OLD, "flags");
     renew(&file, OLD.as_bytes());
     wait_until_live(&store);
-    store.put(&flag("F", true), Precondition::Any).await.unwrap();
+    store.put(&flag("F", true), Precondition::Any.into()).await.unwrap();
     // A file that is missing for a moment takes no token away.
     fs::remove_file(&file).unwrap();
-    store.put(&flag("F", false), Precondition::Any).await.unwrap();
+    store.put(&flag("F", false), Precondition::Any.into()).await.unwrap();
     assert_eq!(state(&store, "F"), Some(false));
 }
 

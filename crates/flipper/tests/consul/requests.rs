@@ -16,7 +16,7 @@ async fn behind(agent: &ConsulAgent, base: &str, large: bool) -> (Mirror, Consul
     if large {
         make_lists_large(agent, base);
         // Readers watch the hint key only once it exists.
-        store(agent, base).await.put(&flag("F0", false), Precondition::Any).await.unwrap();
+        store(agent, base).await.put(&flag("F0", false), Precondition::Any.into()).await.unwrap();
     }
     let proxy = ConsulProxy::start(agent.port(), Fault::None);
     let store = bare(&proxy.address()).base_key(base).unwrap().connect().await.unwrap();
@@ -44,17 +44,17 @@ async fn a_write_is_one_request() {
         for round in 0..10 {
             let name = format!("F{round}");
             let (heads, bodies) = asked(&proxy, async {
-                store.put(&flag(&name, true), Precondition::Any).await.unwrap();
+                store.put(&flag(&name, true), Precondition::Any.into()).await.unwrap();
             })
             .await;
             assert_eq!(count(&heads, "PUT "), 1, "{heads:?}");
             let put = bodies.iter().find(|body| !body.is_empty()).unwrap();
             assert_eq!(
                 (put.matches("\"Verb\"").count(), put.contains(&hint)),
-                if large { (2, true) } else { (1, false) }
+                if large { (3, true) } else { (2, false) }
             );
             let (heads, _) = asked(&proxy, async {
-                store.delete(&name, Precondition::Any).await.unwrap();
+                store.delete(&name, Precondition::Any.into()).await.unwrap();
             })
             .await;
             assert_eq!(count(&heads, "PUT "), 1, "{heads:?}");
@@ -73,7 +73,7 @@ async fn a_change_takes_one_request_with_few_flags() {
     let before = proxy.requests().len();
     for round in 0..20 {
         let (name, waiting) = (format!("F{}", round % 10), proxy.requests().len());
-        writer.put(&flag(&name, round < 10), Precondition::Any).await.unwrap();
+        writer.put(&flag(&name, round < 10), Precondition::Any.into()).await.unwrap();
         wait_for(&here, &name, Some(round < 10));
         wait_until("it waits for the next", || proxy.requests().len() > waiting);
     }
@@ -87,11 +87,12 @@ async fn connections_are_kept() {
     let Some(agent) = agent() else { return };
     let (store, proxy) = behind(&agent, &random_base(), false).await;
     for round in 0..20 {
-        store.put(&flag("F0", round % 2 == 0), Precondition::Any).await.unwrap();
+        store.put(&flag("F0", round % 2 == 0), Precondition::Any.into()).await.unwrap();
         store.get("F0").await.unwrap();
         store.list().await.unwrap();
     }
-    assert_eq!(proxy.connected(), 2);
+    // What shortens the history, now and then, overlaps with other requests.
+    assert!((2..=3).contains(&proxy.connected()), "{}", proxy.connected());
 }
 
 #[tokio::test]
@@ -99,7 +100,7 @@ async fn a_connection_that_was_closed_while_idle_is_not_used() {
     let Some(agent) = agent() else { return };
     let (store, proxy) = behind(&agent, &random_base(), false).await;
     for round in 0..20 {
-        store.put(&flag("F0", round % 2 == 0), Precondition::Any).await.unwrap();
+        store.put(&flag("F0", round % 2 == 0), Precondition::Any.into()).await.unwrap();
         let (connected, asked) = (proxy.connected(), proxy.requests().len());
         // Breaks all connections; the one that waits for changes notices first.
         proxy.fault(Fault::None);

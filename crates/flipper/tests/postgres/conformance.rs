@@ -10,6 +10,7 @@ use flipper_testkit::postgres::{Pool, PoolMode, PostgresServer};
 use crate::{random_table, shared, store};
 
 static POOL: Shared<Pool> = Shared::new();
+static POOL_OF_STATEMENTS: Shared<Pool> = Shared::new();
 
 type Held = (PostgresFeatureFlagStore, Arc<PostgresServer>);
 
@@ -24,18 +25,32 @@ async fn fed() -> Option<Held> {
     Some((store, server))
 }
 
+/// With a first call, which shows that there is a history.
+async fn looked(store: PostgresFeatureFlagStore) -> PostgresFeatureFlagStore {
+    flipper::FeatureFlagStore::list(&store).await.unwrap();
+    store
+}
+
 flipper::store_conformance_tests!(with_the_feed, async || fed().await);
 flipper::store_conformance_tests!(by_fingerprint, async || polled());
 flipper::store_conformance_tests!(two_connections, async || {
     let (store, server) = fed().await?;
-    Some((TwoConnections::new(store.clone(), store.create_table(false)), server))
+    let other = looked(store.clone().create_table(false)).await;
+    Some((TwoConnections::new(store, other), server))
 });
 flipper::store_conformance_tests!(half_through_a_pool, async || {
     let (direct, server) = fed().await?;
     let pool = POOL.get(|| Pool::start(&server, PoolMode::Transaction))?;
     let table = direct.to_string();
     let table = table.strip_prefix("Postgres(").unwrap().strip_suffix(')').unwrap();
-    Some((TwoConnections::new(store(&pool.url(), table), direct), (pool, server)))
+    Some((TwoConnections::new(looked(store(&pool.url(), table)).await, direct), (pool, server)))
+});
+flipper::store_conformance_tests!(through_a_pool_of_statements, async || {
+    let (direct, server) = fed().await?;
+    let pool = POOL_OF_STATEMENTS.get(|| Pool::start(&server, PoolMode::Statement))?;
+    let table = direct.to_string();
+    let table = table.strip_prefix("Postgres(").unwrap().strip_suffix(')').unwrap();
+    Some((looked(store(&pool.url(), table)).await, (pool, server)))
 });
 flipper::corrupt_conformance_tests!(
     rows_that_are_no_flags,
@@ -47,9 +62,11 @@ flipper::reopened_conformance_tests!(
     async || {
         let server = shared()?;
         let table = random_table();
-        Some((store(&server.url(), &table), (table, server)))
+        let store = store(&server.url(), &table);
+        store.install_feed(true).await.unwrap();
+        Some((store, (table, server)))
     },
-    async |held: &(String, Arc<PostgresServer>)| store(&held.1.url(), &held.0),
+    async |held: &(String, Arc<PostgresServer>)| looked(store(&held.1.url(), &held.0)).await,
 );
 
 async fn put_row(store: &PostgresFeatureFlagStore, name: &str, value: &[u8]) {

@@ -14,7 +14,7 @@ async fn killed_and_restarted_with_its_data_and_without() {
     let Some(mut server) = PostgresServer::start() else { return };
     let store = store(&server.url(), "feature_flags");
     store.install_feed(true).await.unwrap();
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     let mut follow = Follow::of(&store);
     follow.pushed().await;
     server.restart();
@@ -33,7 +33,7 @@ async fn killed_and_restarted_with_its_data_and_without() {
 impl Follow<'_> {
     /// The way does not change, so nothing says it again: a write shows that it works.
     async fn pushed_again(&mut self, store: &flipper::PostgresFeatureFlagStore) {
-        eventually(async || store.put(&flag("F", false), Precondition::Any).await).await;
+        eventually(async || store.put(&flag("F", false), Precondition::Any.into()).await).await;
         self.until("F", Some(false)).await;
     }
 }
@@ -47,16 +47,16 @@ async fn the_table_is_dropped_and_restored_from_an_older_dump() {
         if fed {
             store.install_feed(true).await.unwrap();
         }
-        store.put(&flag("OLD", true), Precondition::Absent).await.unwrap();
+        store.put(&flag("OLD", true), Precondition::Absent.into()).await.unwrap();
         let dump = server.dump(&["--clean", "--if-exists", "-t", &table]);
-        store.put(&flag("NEW", true), Precondition::Absent).await.unwrap();
+        store.put(&flag("NEW", true), Precondition::Absent.into()).await.unwrap();
         let mut follow = Follow::of(&store);
         follow.until("NEW", Some(true)).await;
         // The dump has the triggers, and our schema is still there.
         server.psql(&dump);
         follow.lost().await;
         while names(&follow.restored().await) != ["OLD"] {}
-        eventually(async || store.put(&flag("OLD", false), Precondition::Any).await).await;
+        eventually(async || store.put(&flag("OLD", false), Precondition::Any.into()).await).await;
         follow.until("OLD", Some(false)).await;
     }
 }
@@ -68,7 +68,7 @@ async fn another_table_of_the_name_without_the_feed() {
     let table = random_table();
     let store = store(&server.url(), &table);
     store.install_feed(true).await.unwrap();
-    store.put(&flag("NEW", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("NEW", true), Precondition::Absent.into()).await.unwrap();
     let mut follow = Follow::of(&store);
     follow.pushed().await;
     let removal = store.feed_removal_script().await.unwrap().replace("COMMIT;", "");
@@ -86,14 +86,14 @@ async fn the_table_is_missing_for_a_while() {
     let Some(server) = shared() else { return };
     let table = random_table();
     let store = store(&server.url(), &table);
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     let mut follow = Follow::of(&store);
     follow.until("F", Some(true)).await;
     server.psql(&format!("ALTER TABLE {table} RENAME TO {table}_away"));
     let error = follow.lost().await;
     assert!(error.chain().contains("missing"), "{error:?}");
     // It was there, so it is not made again: that would hinder a restore.
-    let error = store.put(&flag("F", false), Precondition::Any).await.unwrap_err();
+    let error = store.put(&flag("F", false), Precondition::Any.into()).await.unwrap_err();
     assert!(error.kind() == flipper::ErrorKind::Unavailable && error.nothing_written(), "{error:?}");
     server.psql(&format!("ALTER TABLE {table}_away RENAME TO {table}"));
     assert_eq!(names(&follow.restored().await), ["F"]);
@@ -105,9 +105,9 @@ async fn rows_are_restored_with_their_triggers_disabled() {
     let table = random_table();
     let store = store(&server.url(), &table);
     store.install_feed(true).await.unwrap();
-    store.put(&flag("OLD", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("OLD", true), Precondition::Absent.into()).await.unwrap();
     let dump = server.dump(&["--data-only", "--disable-triggers", "-t", &table]);
-    store.put(&flag("OLD", false), Precondition::Any).await.unwrap();
+    store.put(&flag("OLD", false), Precondition::Any.into()).await.unwrap();
     let mut follow = Follow::of(&store);
     follow.pushed().await;
     server.psql(&format!("TRUNCATE {table}; {dump}"));
@@ -122,7 +122,7 @@ async fn the_clock_goes_back() {
     let store = store(&server.url(), &table);
     store.install_feed(true).await.unwrap();
     for round in 0..5 {
-        store.put(&flag("F", round % 2 == 0), Precondition::Any).await.unwrap();
+        store.put(&flag("F", round % 2 == 0), Precondition::Any.into()).await.unwrap();
     }
     let mut follow = Follow::of(&store);
     follow.pushed().await;
@@ -142,7 +142,7 @@ async fn a_failover_that_loses_acknowledged_writes() {
     let Some(pool) = Pool::start(&primary, PoolMode::Transaction) else { return };
     let store = store(&pool.url(), "feature_flags");
     store.install_feed(true).await.unwrap();
-    store.put(&flag("KEPT", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("KEPT", true), Precondition::Absent.into()).await.unwrap();
     let relay = Relay::start(primary.port());
     let standby = primary.standby_through(relay.port());
     wait_until("the standby has the flag", || standby.psql("SELECT count(*) FROM feature_flags") == "1");
@@ -150,8 +150,8 @@ async fn a_failover_that_loses_acknowledged_writes() {
     follow.until("KEPT", Some(true)).await;
     relay.harm(Harm::Refuse);
     wait_until("the standby is alone", || standby.psql("SELECT count(*) FROM pg_stat_wal_receiver") == "0");
-    let lost = store.put(&flag("LOST", true), Precondition::Absent).await.unwrap();
-    store.put(&flag("KEPT", false), Precondition::Any).await.unwrap();
+    let lost = store.put(&flag("LOST", true), Precondition::Absent.into()).await.unwrap();
+    store.put(&flag("KEPT", false), Precondition::Any.into()).await.unwrap();
     follow.until("KEPT", Some(false)).await;
     standby.promote();
     pool.lead_to(&standby);
@@ -160,13 +160,14 @@ async fn a_failover_that_loses_acknowledged_writes() {
     assert_eq!(names(&flags), ["KEPT"]);
     assert!(flags[0].record.as_ref().unwrap().is_enabled());
     // Its version holds for nothing.
-    let written =
-        eventually(async || match store.put(&flag("LOST", false), Precondition::Unchanged(lost.clone())).await {
+    let written = eventually(async || {
+        match store.put(&flag("LOST", false), Precondition::Unchanged(lost.clone()).into()).await {
             Err(error) if error.kind() == flipper::ErrorKind::Conflict => Ok(()),
             other => Err(other.err().unwrap()),
-        });
+        }
+    });
     written.await;
-    store.put(&flag("KEPT", false), Precondition::Any).await.unwrap();
+    store.put(&flag("KEPT", false), Precondition::Any.into()).await.unwrap();
     follow.until("KEPT", Some(false)).await;
 }
 
@@ -175,7 +176,7 @@ async fn the_primary_of_several_hosts_is_found() {
     let Some(mut primary) = PostgresServer::start() else { return };
     let first = store(&primary.url(), "feature_flags");
     first.install_feed(true).await.unwrap();
-    first.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    first.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     let standby = primary.standby();
     let both = |wanted: &str| {
         format!(
@@ -187,11 +188,11 @@ async fn the_primary_of_several_hosts_is_found() {
     };
     for wanted in ["read-write", "primary"] {
         let store = store(&both(wanted), "feature_flags");
-        store.put(&flag("F", false), Precondition::Any).await.unwrap();
+        store.put(&flag("F", false), Precondition::Any.into()).await.unwrap();
     }
     for wanted in ["standby", "prefer-standby", "read-only"] {
         let store = store(&both(wanted), "feature_flags");
-        let error = store.put(&flag("F", false), Precondition::Any).await.unwrap_err();
+        let error = store.put(&flag("F", false), Precondition::Any.into()).await.unwrap_err();
         assert!(error.nothing_written() && error.chain().contains("standby"), "{error:?}");
     }
     let store = store(&both("read-write"), "feature_flags");
@@ -204,7 +205,7 @@ async fn the_primary_of_several_hosts_is_found() {
     follow.lost().await;
     standby.promote();
     assert_eq!(names(&follow.restored().await), ["F"]);
-    eventually(async || store.put(&flag("F", true), Precondition::Any).await).await;
+    eventually(async || store.put(&flag("F", true), Precondition::Any.into()).await).await;
     follow.until("F", Some(true)).await;
 }
 
@@ -213,18 +214,18 @@ async fn a_standby_is_followed_until_it_is_alone() {
     let Some(mut primary) = PostgresServer::start() else { return };
     let writer = store(&primary.url(), "feature_flags");
     writer.install_feed(true).await.unwrap();
-    writer.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    writer.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     let standby = primary.standby();
     let reader = store(&standby.url(), "feature_flags");
     let mut follow = Follow::of(&reader);
     follow.until("F", Some(true)).await;
-    writer.put(&flag("F", false), Precondition::Any).await.unwrap();
+    writer.put(&flag("F", false), Precondition::Any.into()).await.unwrap();
     follow.until("F", Some(false)).await;
-    let error = reader.put(&flag("F", true), Precondition::Any).await.unwrap_err();
+    let error = reader.put(&flag("F", true), Precondition::Any.into()).await.unwrap_err();
     assert!(error.kind() == flipper::ErrorKind::Unavailable && error.nothing_written(), "{error:?}");
     // Nor is anything sent to a server of another kind than is wanted.
     let picky = store(&format!("{}?target_session_attrs=primary", standby.url()), "feature_flags");
-    let error = picky.put(&flag("F", true), Precondition::Any).await.unwrap_err();
+    let error = picky.put(&flag("F", true), Precondition::Any.into()).await.unwrap_err();
     assert!(error.nothing_written() && error.chain().contains("is a standby"), "{error:?}");
     primary.kill();
     let error = follow.lost().await;
@@ -233,7 +234,7 @@ async fn a_standby_is_followed_until_it_is_alone() {
     assert!(reader.get("F").await.unwrap().is_some());
     standby.promote();
     follow.restored().await;
-    eventually(async || reader.put(&flag("F", true), Precondition::Any).await).await;
+    eventually(async || reader.put(&flag("F", true), Precondition::Any.into()).await).await;
     follow.until("F", Some(true)).await;
 }
 
@@ -242,7 +243,7 @@ async fn a_standby_is_followed_until_it_is_alone() {
 async fn a_user_of_a_standby_whose_primary_falls_silent() {
     let Some(primary) = PostgresServer::options().set("wal_receiver_timeout=5s").start() else { return };
     let owner = store(&primary.url(), "feature_flags");
-    owner.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    owner.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     primary.psql(&format!("CREATE ROLE app LOGIN PASSWORD '{PASSWORD}'; GRANT SELECT ON feature_flags TO app"));
     let relay = Relay::start(primary.port());
     let standby = primary.standby_through(relay.port());

@@ -23,7 +23,7 @@ async fn changes_of_any_writer_are_pushed() {
     let store = fed(&server, &table).await.poll_every(Duration::from_secs(600));
     let mut follow = Follow::of(&store);
     follow.pushed().await;
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     follow.until("F", Some(true)).await;
     server.psql(&format!("UPDATE {table} SET item = {} WHERE name = 'F'", json("F", false)));
     follow.until("F", Some(false)).await;
@@ -43,7 +43,7 @@ async fn a_transaction_raises_the_clock_once() {
     let Some(server) = shared() else { return };
     let table = random_table();
     let store = fed(&server, &table).await;
-    store.put(&flag("KEPT", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("KEPT", true), Precondition::Absent.into()).await.unwrap();
     let clock = server.psql(&format!(
         "SELECT 'flipper.' || replace(p.proname, 'changed', 'clock') FROM pg_trigger t JOIN pg_proc p ON p.oid = tgfoid \
          WHERE tgname = 'flipper_changed' AND tgrelid = '{table}'::regclass"
@@ -62,7 +62,7 @@ async fn a_transaction_raises_the_clock_once() {
     assert_eq!(at(), before + 1);
     // Undone, and so not in the list; the deletion is.
     assert_eq!(store.list().await.unwrap().len(), 3000);
-    store.put(&flag("LAST", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("LAST", true), Precondition::Absent.into()).await.unwrap();
     follow.until("LAST", Some(true)).await;
     assert_eq!(at(), before + 2);
 }
@@ -95,13 +95,13 @@ async fn all_flags_are_truncated() {
         }
         let mut follow = Follow::of(&store);
         for round in 0..3 {
-            store.put(&flag("F", true), Precondition::Any).await.unwrap();
-            store.put(&flag("G", true), Precondition::Any).await.unwrap();
+            store.put(&flag("F", true), Precondition::Any.into()).await.unwrap();
+            store.put(&flag("G", true), Precondition::Any.into()).await.unwrap();
             follow.until("G", Some(true)).await;
             server.psql(&format!("TRUNCATE {table}"));
             follow.until("G", None).await;
             let name = format!("NEW{round}");
-            store.put(&flag(&name, true), Precondition::Any).await.unwrap();
+            store.put(&flag(&name, true), Precondition::Any.into()).await.unwrap();
             follow.until(&name, Some(true)).await;
         }
     }
@@ -116,10 +116,10 @@ async fn without_the_feed_rows_are_compared() {
     follow.polled().await;
     // On, off and on again is a change, though the content is as before.
     for enabled in [true, false, true] {
-        store.put(&flag("F", enabled), Precondition::Any).await.unwrap();
+        store.put(&flag("F", enabled), Precondition::Any.into()).await.unwrap();
         follow.until("F", Some(enabled)).await;
     }
-    store.delete("F", Precondition::Any).await.unwrap();
+    store.delete("F", Precondition::Any.into()).await.unwrap();
     follow.until("F", None).await;
 }
 
@@ -134,7 +134,7 @@ async fn the_feed_comes_and_goes_under_a_follower() {
     let mut write = async |follow: &mut Follow<'_>| {
         round += 1;
         let name = format!("F{round}");
-        store.put(&flag(&name, true), Precondition::Absent).await.unwrap();
+        store.put(&flag(&name, true), Precondition::Absent.into()).await.unwrap();
         follow.until(&name, Some(true)).await;
     };
     write(&mut follow).await;
@@ -189,8 +189,8 @@ async fn the_names_of_deleted_flags_are_kept_until_the_next_installation() {
     let store = fed(&server, &table).await;
     let mut follow = Follow::of(&store);
     follow.pushed().await;
-    store.put(&flag("OLD", true), Precondition::Absent).await.unwrap();
-    store.delete("OLD", Precondition::Any).await.unwrap();
+    store.put(&flag("OLD", true), Precondition::Absent.into()).await.unwrap();
+    store.delete("OLD", Precondition::Any.into()).await.unwrap();
     follow.until("OLD", None).await;
     let changes = server.psql(&format!(
         "SELECT 'flipper.' || replace(p.proname, 'changed', 'changes') FROM pg_trigger t JOIN pg_proc p ON p.oid = tgfoid \
@@ -199,7 +199,7 @@ async fn the_names_of_deleted_flags_are_kept_until_the_next_installation() {
     assert_eq!(server.psql(&format!("SELECT name FROM {changes}")), "OLD");
     store.install_feed(true).await.unwrap();
     assert_eq!(server.psql(&format!("SELECT count(*) FROM {changes}")), "0");
-    store.put(&flag("NEW", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("NEW", true), Precondition::Absent.into()).await.unwrap();
     follow.until("NEW", Some(true)).await;
 }
 
@@ -222,7 +222,7 @@ async fn a_trigger_is_disabled_while_all_flags_are_read() {
     server.psql("ALTER TABLE feature_flags DISABLE TRIGGER flipper_changed");
     relay.harm(Harm::None);
     follow.polled().await;
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     follow.until("F", Some(true)).await;
 }
 
@@ -237,7 +237,7 @@ async fn notifications_that_arrive_later_are_used() {
     let reader = crate::store(&server.url_of("app"), "feature_flags");
     let mut follow = Follow::of(&reader);
     follow.polled().await;
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     follow.until("F", Some(true)).await;
     server.psql("GRANT EXECUTE ON FUNCTION pg_notify TO PUBLIC");
     follow.pushed().await;
@@ -265,7 +265,7 @@ async fn a_mirror_says_how_changes_arrive() {
     mirror.ready().await.unwrap();
     wait_until("changes are pushed", || mirror.status().updates == Updates::Push);
     assert!(mirror.status().is_live());
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     wait_until("the mirror has the flag", || mirror.table().get("F").is_some());
     store.remove_feed().await.unwrap();
     wait_until("rows are compared", || matches!(mirror.status().updates, Updates::Poll { .. }));
@@ -277,7 +277,7 @@ async fn a_mirror_says_how_changes_arrive() {
 async fn stopped_until_it_is_noticed() {
     let Some(server) = PostgresServer::start() else { return };
     let patient = fed(&server, "feature_flags").await;
-    patient.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    patient.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     let store = patient.clone().timeout(Duration::from_secs(5));
     let mut follow = Follow::of(&store);
     follow.pushed().await;
@@ -287,7 +287,7 @@ async fn stopped_until_it_is_noticed() {
     follow.lost().await;
     server.resume();
     assert_eq!(names(&follow.restored().await), ["F"]);
-    crate::eventually(async || patient.put(&flag("F", false), Precondition::Any).await).await;
+    crate::eventually(async || patient.put(&flag("F", false), Precondition::Any.into()).await).await;
     follow.until("F", Some(false)).await;
 }
 

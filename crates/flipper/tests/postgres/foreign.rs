@@ -71,12 +71,12 @@ async fn python_writes_between_our_read_and_our_write() {
     let Some(server) = shared() else { return };
     let table = random_table();
     let store = store(&server.url(), &table);
-    let version = store.put(&flag("F", false), Precondition::Absent).await.unwrap();
+    let version = store.put(&flag("F", false), Precondition::Absent.into()).await.unwrap();
     let Some(mut python) = Python::start("postgres", server.port(), &table) else { return };
     python.ask(&json!(["enable", "F"]));
-    let error = store.put(&flag("F", false), Precondition::Unchanged(version.clone())).await.unwrap_err();
+    let error = store.put(&flag("F", false), Precondition::Unchanged(version.clone()).into()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
-    let error = store.delete("F", Precondition::Unchanged(version)).await.unwrap_err();
+    let error = store.delete("F", Precondition::Unchanged(version).into()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     assert_eq!(python.ask(&json!(["is_enabled", "F", {}])), json!(true));
 }
@@ -97,16 +97,16 @@ async fn rows_that_are_no_flags() {
         "INSERT INTO {table} VALUES ('NULL', NULL), ('EMPTY', ''), ('NOISE', '\\xfffe00'), ('', '{{}}'), \
          ('SURROGATE', '{surrogate}')"
     ));
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     follow.until("F", Some(true)).await;
     let flags = store.list().await.unwrap();
     let readable: Vec<_> = flags.iter().filter(|flag| flag.record.is_ok()).map(|flag| flag.name.as_str()).collect();
     assert_eq!((flags.len(), readable), (6, vec!["F", "SURROGATE"]));
-    store.put(&flag("NOISE", true), Precondition::Any).await.unwrap();
+    store.put(&flag("NOISE", true), Precondition::Any.into()).await.unwrap();
     follow.until("NOISE", Some(true)).await;
     let version = store.get("NULL").await.unwrap().unwrap().version;
-    store.put(&flag("NULL", true), Precondition::Unchanged(version)).await.unwrap();
+    store.put(&flag("NULL", true), Precondition::Unchanged(version).into()).await.unwrap();
     follow.until("NULL", Some(true)).await;
-    store.delete("EMPTY", Precondition::Any).await.unwrap();
+    store.delete("EMPTY", Precondition::Any.into()).await.unwrap();
     follow.until("EMPTY", None).await;
 }

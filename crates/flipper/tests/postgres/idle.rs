@@ -30,7 +30,7 @@ async fn asks_once_a_second(is_fed: bool) {
         store.install_feed(true).await.unwrap();
     }
     let flags: Vec<_> = (0..FLAGS).map(|number| flag(&format!("F{number:05}"), true)).collect();
-    let written = store.put_all(&flags, flipper::store::Precondition::Absent).await;
+    let written = store.put_all(&flags, flipper::store::Precondition::Absent.into()).await;
     assert!(written.iter().all(Result::is_ok));
     let mirror = MirroredFeatureFlagStore::new(store);
     mirror.ready().await.unwrap();

@@ -10,6 +10,7 @@ mod feed;
 #[path = "../support/follow.rs"]
 mod follow;
 mod foreign;
+mod history;
 mod idle;
 mod inspect;
 mod pool;

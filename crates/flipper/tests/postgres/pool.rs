@@ -14,7 +14,7 @@ async fn notifications_through_a_pool_of_sessions() {
     store.install_feed(true).await.unwrap();
     let mut follow = Follow::of(&store);
     follow.pushed().await;
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     follow.until("F", Some(true)).await;
 }
 
@@ -39,7 +39,7 @@ async fn is_asked(mode: PoolMode) {
     follow.polled().await;
     for round in 0..20 {
         let name = format!("F{round}");
-        store.put(&flag(&name, true), Precondition::Absent).await.unwrap();
+        store.put(&flag(&name, true), Precondition::Absent.into()).await.unwrap();
         loop {
             use flipper::store::{Updates, WatchEvent};
             match follow.next().await {

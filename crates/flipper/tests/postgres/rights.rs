@@ -1,10 +1,11 @@
 //! Users who may do less.
 
+use flipper::history::HistoryQuery;
 use flipper::store::Precondition;
 use flipper::{ErrorKind, FeatureFlagStore};
 use flipper_testkit::postgres::{PASSWORD, PostgresServer};
 
-use crate::{Follow, flag, random_table, shared, store};
+use crate::{Follow, flag, json, random_table, shared, store};
 
 /// A role of its own, with these rights on the table.
 fn role(server: &PostgresServer, table: &str, rights: &str) -> String {
@@ -18,25 +19,25 @@ async fn who_may_read_may_follow() {
     let Some(server) = shared() else { return };
     let table = random_table();
     let owner = store(&server.url(), &table);
-    owner.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    owner.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     let reader = store(&role(&server, &table, "SELECT"), &table);
     let mut follow = Follow::of(&reader);
     follow.until("F", Some(true)).await;
-    owner.put(&flag("F", false), Precondition::Any).await.unwrap();
+    owner.put(&flag("F", false), Precondition::Any.into()).await.unwrap();
     follow.until("F", Some(false)).await;
     // The installation gives the reader what it needs.
     owner.install_feed(true).await.unwrap();
     follow.pushed().await;
-    owner.put(&flag("F", true), Precondition::Any).await.unwrap();
+    owner.put(&flag("F", true), Precondition::Any.into()).await.unwrap();
     follow.until("F", Some(true)).await;
-    let error = reader.put(&flag("F", false), Precondition::Any).await.unwrap_err();
+    let error = reader.put(&flag("F", false), Precondition::Any.into()).await.unwrap_err();
     assert!(error.kind() == ErrorKind::Unauthorized && error.nothing_written(), "{error:?}");
-    assert_eq!(reader.delete("F", Precondition::Any).await.unwrap_err().kind(), ErrorKind::Unauthorized);
+    assert_eq!(reader.delete("F", Precondition::Any.into()).await.unwrap_err().kind(), ErrorKind::Unauthorized);
     // One who came after it compares rows.
     let later = store(&role(&server, &table, "SELECT"), &table);
     let mut follow = Follow::of(&later);
     follow.polled().await;
-    owner.put(&flag("F", false), Precondition::Any).await.unwrap();
+    owner.put(&flag("F", false), Precondition::Any.into()).await.unwrap();
     follow.until("F", Some(false)).await;
 }
 
@@ -49,9 +50,9 @@ async fn a_writer_needs_no_right_on_the_feed() {
     let writer = store(&role(&server, &table, "SELECT, INSERT, UPDATE, DELETE"), &table);
     let mut follow = Follow::of(&owner);
     follow.pushed().await;
-    writer.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    writer.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     follow.until("F", Some(true)).await;
-    writer.delete("F", Precondition::Any).await.unwrap();
+    writer.delete("F", Precondition::Any.into()).await.unwrap();
     follow.until("F", None).await;
 }
 
@@ -95,7 +96,7 @@ async fn a_right_that_is_taken_away_for_a_while() {
     let Some(server) = shared() else { return };
     let table = random_table();
     let owner = store(&server.url(), &table);
-    owner.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    owner.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     let url = role(&server, &table, "SELECT");
     let user = url.split("//").nth(1).unwrap().split(':').next().unwrap();
     let reader = store(&url, &table);
@@ -103,7 +104,7 @@ async fn a_right_that_is_taken_away_for_a_while() {
     follow.until("F", Some(true)).await;
     server.psql(&format!("REVOKE SELECT ON {table} FROM {user}"));
     assert_eq!(follow.lost().await.kind(), ErrorKind::Unauthorized);
-    owner.put(&flag("F", false), Precondition::Any).await.unwrap();
+    owner.put(&flag("F", false), Precondition::Any.into()).await.unwrap();
     server.psql(&format!("GRANT SELECT ON {table} TO {user}"));
     let flags = follow.restored().await;
     assert!(!flags[0].record.as_ref().unwrap().is_enabled());
@@ -131,4 +132,43 @@ async fn a_feed_that_others_have_prepared_is_not_trusted() {
     // The owner of the flags may have installed it.
     server.psql(&format!("ALTER TABLE flipper.{clock} OWNER TO app; ALTER TABLE feature_flags OWNER TO app"));
     store.install_feed(true).await.unwrap();
+}
+
+/// A writer of flags has a type of its own, in the schema that PostgreSQL looks into first, whose check would run in our functions.
+#[tokio::test]
+async fn a_writer_gains_no_right_by_a_type_of_its_own() {
+    let Some(server) = shared() else { return };
+    let table = random_table();
+    let owner = store(&server.url(), &table);
+    owner.install_feed(true).await.unwrap();
+    let url = role(&server, &table, "SELECT, INSERT, UPDATE, DELETE, TRUNCATE");
+    let (writer, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    writer
+        .batch_execute(
+            "CREATE TEMP TABLE ran_as (who pg_catalog.text);
+             CREATE FUNCTION pg_temp.note() RETURNS boolean LANGUAGE plpgsql AS
+             'BEGIN INSERT INTO pg_temp.ran_as VALUES (current_user); RETURN true; END';
+             CREATE DOMAIN pg_temp.text AS pg_catalog.text CHECK (pg_temp.note())",
+        )
+        .await
+        .unwrap();
+    let insert = format!("INSERT INTO {table} SELECT 'F', {}", json("F", true));
+    for write in [insert, format!("UPDATE {table} SET item = item"), format!("TRUNCATE {table}")] {
+        writer.batch_execute(&write).await.unwrap();
+    }
+    let ran = writer.query("SELECT who FROM pg_temp.ran_as WHERE who <> session_user", &[]).await.unwrap();
+    assert!(ran.is_empty(), "as {}", ran[0].get::<_, String>(0));
+    assert_eq!(owner.history(&HistoryQuery::all()).await.unwrap().entries.len(), 3);
+
+    // What an older version has installed is found.
+    let is_found = async || owner.feed_status().await.unwrap().into_iter().any(|check| check.what == "functions");
+    assert!(!is_found().await);
+    let function = server.psql(&format!(
+        "SELECT tgfoid::regprocedure FROM pg_trigger WHERE tgname = 'flipper_changed' AND tgrelid = '{table}'::regclass"
+    ));
+    server.psql(&format!("ALTER FUNCTION {function} SET search_path = ''"));
+    assert!(is_found().await);
+    owner.install_feed(true).await.unwrap();
+    assert!(!is_found().await);
 }

@@ -12,7 +12,7 @@ async fn a_table_that_we_make_takes_long_names() {
     let table = random_table();
     let store = store(&server.url(), &table);
     let long = "N".repeat(200);
-    store.put(&flag(&long, true), Precondition::Absent).await.unwrap();
+    store.put(&flag(&long, true), Precondition::Absent.into()).await.unwrap();
     assert!(store.get(&long).await.unwrap().is_some());
     assert!(server.psql(&format!("SELECT item FROM {table}")).starts_with("\\x7b22666561"));
 }
@@ -24,16 +24,16 @@ async fn a_table_of_python_takes_forty_characters() {
     server.psql(&format!("CREATE TABLE {table} (name varchar(40) PRIMARY KEY, item bytea NOT NULL)"));
     let store = store(&server.url(), &table);
     let fits = "é".repeat(40);
-    store.put(&flag(&fits, true), Precondition::Absent).await.unwrap();
+    store.put(&flag(&fits, true), Precondition::Absent.into()).await.unwrap();
     for name in ["é".repeat(41), format!("{}  ", "x".repeat(40))] {
-        let error = store.put(&flag(&name, true), Precondition::Any).await.unwrap_err();
+        let error = store.put(&flag(&name, true), Precondition::Any.into()).await.unwrap_err();
         assert!(error.kind() == ErrorKind::InvalidName && error.nothing_written(), "{error:?}");
         let one = std::slice::from_ref(&flag(&name, true)).to_vec();
-        let all = store.put_all(&[one[0].clone(), flag("G", true)], Precondition::Any).await;
+        let all = store.put_all(&[one[0].clone(), flag("G", true)], Precondition::Any.into()).await;
         assert_eq!(all[0].as_ref().unwrap_err().kind(), ErrorKind::InvalidName);
         assert!(all[1].is_ok());
     }
-    store.put(&flag("spaces  ", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("spaces  ", true), Precondition::Absent.into()).await.unwrap();
     assert_eq!(store.list().await.unwrap().len(), 3);
 }
 
@@ -44,7 +44,7 @@ async fn names_of_table_and_columns_are_ours_to_choose() {
     server.psql(&format!("CREATE SCHEMA {schema}"));
     let store = store(&server.url(), table).schema(&schema).columns("the name", "Item");
     store.install_feed(true).await.unwrap();
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     assert_eq!(store.list().await.unwrap().len(), 1);
     let count = server.psql(&format!("SELECT count(\"the name\") FROM {schema}.\"my \"\"flags\"\".old\""));
     assert_eq!(count, "1");
@@ -67,16 +67,16 @@ async fn a_row_that_another_transaction_holds() {
     let Some(server) = shared() else { return };
     let table = random_table();
     let store = store(&server.url(), &table).timeout(Duration::from_secs(8));
-    let version = store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    let version = store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     let holder = tokio_postgres_session(&server).await;
     holder.batch_execute(&format!("BEGIN; SELECT FROM {table} WHERE name = 'F' FOR UPDATE")).await.unwrap();
-    let error = store.put(&flag("F", false), Precondition::Unchanged(version.clone())).await.unwrap_err();
+    let error = store.put(&flag("F", false), Precondition::Unchanged(version.clone()).into()).await.unwrap_err();
     assert!(error.kind() == ErrorKind::Unavailable && error.nothing_written(), "{error:?}");
     // Others do not wait for it.
-    store.put(&flag("G", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("G", true), Precondition::Absent.into()).await.unwrap();
     assert!(store.get("F").await.unwrap().is_some());
     holder.batch_execute("ROLLBACK").await.unwrap();
-    store.put(&flag("F", false), Precondition::Unchanged(version)).await.unwrap();
+    store.put(&flag("F", false), Precondition::Unchanged(version).into()).await.unwrap();
 }
 
 #[tokio::test]
@@ -86,9 +86,9 @@ async fn a_rule_of_the_table_refuses_a_flag() {
     let store = store(&server.url(), &table);
     store.list().await.unwrap();
     server.psql(&format!("ALTER TABLE {table} ADD CHECK (name <> 'NO')"));
-    let error = store.put(&flag("NO", true), Precondition::Any).await.unwrap_err();
+    let error = store.put(&flag("NO", true), Precondition::Any.into()).await.unwrap_err();
     assert!(error.kind() == ErrorKind::InvalidInput && error.nothing_written(), "{error:?}");
-    store.put(&flag("YES", true), Precondition::Any).await.unwrap();
+    store.put(&flag("YES", true), Precondition::Any.into()).await.unwrap();
 }
 
 /// Its answer waits for a standby that is away.
@@ -96,11 +96,11 @@ async fn a_rule_of_the_table_refuses_a_flag() {
 async fn a_commit_whose_answer_never_comes_is_unknown() {
     let Some(server) = PostgresServer::start() else { return };
     let store = store(&server.url(), "feature_flags").timeout(Duration::from_secs(8));
-    let version = store.put(&flag("F", false), Precondition::Absent).await.unwrap();
+    let version = store.put(&flag("F", false), Precondition::Absent.into()).await.unwrap();
     server.psql("ALTER SYSTEM SET synchronous_standby_names = 'away'");
     server.psql("SELECT pg_reload_conf()");
     flipper_testkit::wait_until("the setting is read", || server.psql("SHOW synchronous_standby_names") == "away");
-    let error = store.put(&flag("F", true), Precondition::Unchanged(version)).await.unwrap_err();
+    let error = store.put(&flag("F", true), Precondition::Unchanged(version).into()).await.unwrap_err();
     assert!(error.kind() == ErrorKind::Unavailable && !error.nothing_written(), "{error:?}");
     server.psql("ALTER SYSTEM RESET synchronous_standby_names");
     server.psql("SELECT pg_reload_conf()");
@@ -113,16 +113,16 @@ async fn a_commit_whose_answer_never_comes_is_unknown() {
 async fn killed_and_restarted() {
     let Some(mut server) = PostgresServer::start() else { return };
     let store = store(&server.url(), "feature_flags");
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     server.kill();
     let error = store.get("F").await.unwrap_err();
     assert!(error.kind() == ErrorKind::Unavailable && error.is_transient(), "{error:?}");
-    let error = store.put(&flag("F", false), Precondition::Any).await.unwrap_err();
+    let error = store.put(&flag("F", false), Precondition::Any.into()).await.unwrap_err();
     // It could not even be sent.
     assert!(error.kind() == ErrorKind::Unavailable && error.nothing_written(), "{error:?}");
     server.restart();
     assert!(eventually(async || store.get("F").await).await.unwrap().record.unwrap().is_enabled());
-    store.put(&flag("F", false), Precondition::Any).await.unwrap();
+    store.put(&flag("F", false), Precondition::Any.into()).await.unwrap();
 }
 
 #[tokio::test]
@@ -130,7 +130,7 @@ async fn idle_sessions_that_the_server_ends() {
     let Some(server) = PostgresServer::options().set("idle_session_timeout=1000").start() else { return };
     let store = store(&server.url(), "feature_flags");
     for round in 0..8 {
-        store.put(&flag("F", round % 2 == 0), Precondition::Any).await.unwrap();
+        store.put(&flag("F", round % 2 == 0), Precondition::Any.into()).await.unwrap();
         // About when the server ends the session; any moment must do.
         tokio::time::sleep(Duration::from_millis(980 + 5 * round)).await;
     }
@@ -138,7 +138,7 @@ async fn idle_sessions_that_the_server_ends() {
     follow.reset().await;
     // More than twice that time, without a doubt.
     tokio::time::sleep(Duration::from_secs(3)).await;
-    store.put(&FlagRecord::new("LAST", 0), Precondition::Any).await.unwrap();
+    store.put(&FlagRecord::new("LAST", 0), Precondition::Any.into()).await.unwrap();
     follow.until("LAST", Some(false)).await;
 }
 
@@ -146,7 +146,7 @@ async fn idle_sessions_that_the_server_ends() {
 async fn all_backends_are_ended() {
     let Some(server) = PostgresServer::start() else { return };
     let store = store(&server.url(), "feature_flags");
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     for _ in 0..5 {
         server.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'flipper'");
         // A read is repeated.

@@ -15,7 +15,7 @@ async fn every_primary_is_read_and_followed() {
     let Some(cluster) = RedisCluster::start() else { return };
     let store = store(&cluster, ProtocolVersion::RESP3);
     for number in 0..300 {
-        store.put(&flag(&format!("F{number:03}"), false), Precondition::Absent).await.unwrap();
+        store.put(&flag(&format!("F{number:03}"), false), Precondition::Absent.into()).await.unwrap();
     }
     for node in cluster.nodes() {
         assert_ne!(node.command(&["DBSIZE"]), flipper_testkit::redis::Reply::Number(0));
@@ -26,7 +26,7 @@ async fn every_primary_is_read_and_followed() {
     assert_eq!(follow.following().await, Updates::Push);
     for number in 0..30 {
         let name = format!("F{number:03}");
-        store.put(&flag(&name, true), Precondition::Any).await.unwrap();
+        store.put(&flag(&name, true), Precondition::Any.into()).await.unwrap();
         follow.until(&name, Some(true)).await;
     }
     cluster.nodes()[1].command(&["FLUSHALL"]);
@@ -38,7 +38,7 @@ async fn every_primary_is_read_and_followed() {
 async fn a_moved_slot_is_followed() {
     let Some(cluster) = RedisCluster::start() else { return };
     let store = store(&cluster, ProtocolVersion::RESP3);
-    store.put(&flag("F", false), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", false), Precondition::Absent.into()).await.unwrap();
     let mut follow = Follow::of(&store);
     follow.reset().await;
     let key = "features/F";
@@ -47,12 +47,12 @@ async fn a_moved_slot_is_followed() {
     };
     let at = cluster.nodes().iter().position(|node| node.port() == cluster.node_of(key).port()).unwrap();
     cluster.move_slot(u16::try_from(slot).unwrap(), at, (at + 1) % 3);
-    store.put(&flag("F", true), Precondition::Any).await.unwrap();
+    store.put(&flag("F", true), Precondition::Any.into()).await.unwrap();
     follow.until("F", Some(true)).await;
     // The watch notices the move, and starts over.
     follow.lost().await;
     assert_eq!(follow.reset().await.0.len(), 1);
-    store.put(&flag("F", false), Precondition::Any).await.unwrap();
+    store.put(&flag("F", false), Precondition::Any.into()).await.unwrap();
     follow.until("F", Some(false)).await;
 }
 
@@ -61,7 +61,7 @@ async fn a_node_that_comes_back_is_followed() {
     let Some(mut cluster) = RedisCluster::start() else { return };
     let store = store(&cluster, ProtocolVersion::RESP3);
     for number in 0..30 {
-        store.put(&flag(&format!("F{number}"), false), Precondition::Absent).await.unwrap();
+        store.put(&flag(&format!("F{number}"), false), Precondition::Absent.into()).await.unwrap();
     }
     let mut follow = Follow::of(&store);
     follow.reset().await;
@@ -71,7 +71,7 @@ async fn a_node_that_comes_back_is_followed() {
     assert_eq!(follow.reset().await.0.len(), 30);
     for number in 0..30 {
         let name = format!("F{number}");
-        while store.put(&flag(&name, true), Precondition::Any).await.is_err() {}
+        while store.put(&flag(&name, true), Precondition::Any.into()).await.is_err() {}
         follow.until(&name, Some(true)).await;
     }
 }
@@ -82,7 +82,7 @@ async fn without_resp3_it_is_polled() {
     let store = store(&cluster, ProtocolVersion::RESP2);
     let mut follow = Follow::of(&store);
     assert!(matches!(follow.following().await, Updates::Poll { .. }));
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     follow.until("F", Some(true)).await;
 }
 
@@ -92,7 +92,7 @@ async fn one_node_stands_for_the_whole() {
     let whole = RedisFeatureFlagStore::from_url(&format!("redis-cluster://127.0.0.1:{}", cluster.nodes()[0].port()));
     let whole = whole.unwrap();
     for number in 0..60 {
-        whole.put(&flag(&format!("F{number:02}"), false), Precondition::Absent).await.unwrap();
+        whole.put(&flag(&format!("F{number:02}"), false), Precondition::Absent.into()).await.unwrap();
     }
     for url in cluster.urls() {
         let given = [RedisFeatureFlagStore::from_url(&url).unwrap(), redis::Client::open(&*url).unwrap().into_store()];
@@ -104,7 +104,7 @@ async fn one_node_stands_for_the_whole() {
             for number in 0..60 {
                 let name = format!("F{number:02}");
                 assert!(store.get(&name).await.unwrap().is_some());
-                store.put(&flag(&name, number % 2 == 0), Precondition::Any).await.unwrap();
+                store.put(&flag(&name, number % 2 == 0), Precondition::Any.into()).await.unwrap();
             }
             follow.until("F58", Some(true)).await;
         }
@@ -139,7 +139,7 @@ async fn no_flag_vanishes_while_its_slot_moves() {
         cluster.urls().iter().map(|url| RedisFeatureFlagStore::from_url(url).unwrap().base_key(base)).collect();
     let names: Vec<_> = (0..200).map(|number| format!("F{number:03}")).collect();
     for name in &names {
-        stores[0].put(&flag(name, false), Precondition::Absent).await.unwrap();
+        stores[0].put(&flag(name, false), Precondition::Absent.into()).await.unwrap();
     }
     let done = std::sync::atomic::AtomicBool::new(false);
     let moves = async {
@@ -153,12 +153,12 @@ async fn no_flag_vanishes_while_its_slot_moves() {
         let writer = RedisFeatureFlagStore::from_url(&cluster.urls()[2]).unwrap().base_key(base);
         while !done.load(std::sync::atomic::Ordering::SeqCst) {
             for name in &names {
-                while writer.put(&flag(name, round % 2 == 0), Precondition::Any).await.is_err() {}
+                while writer.put(&flag(name, round % 2 == 0), Precondition::Any.into()).await.is_err() {}
             }
             round += 1;
         }
         for name in &names {
-            while writer.put(&flag(name, true), Precondition::Any).await.is_err() {}
+            while writer.put(&flag(name, true), Precondition::Any.into()).await.is_err() {}
         }
     };
     let followers = stores.iter().map(|store| async {

@@ -14,10 +14,10 @@ async fn the_key_is_the_base_key_and_the_name() {
     let Some(server) = RedisServer::start() else { return };
     let record = flag("é*", true);
     let store = RedisFeatureFlagStore::from_url(&server.url()).unwrap();
-    store.put(&record, Precondition::Absent).await.unwrap();
+    store.put(&record, Precondition::Absent.into()).await.unwrap();
     assert_eq!(server.command(&["GET", "features/é*"]).text(), record.to_json());
     let store = RedisFeatureFlagStore::from_url(&format!("{}?base_key=a%2Fb", server.url())).unwrap();
-    store.put(&record, Precondition::Absent).await.unwrap();
+    store.put(&record, Precondition::Absent.into()).await.unwrap();
     assert_eq!(server.command(&["GET", "a/b/é*"]).text(), record.to_json());
     assert_eq!(server.command(&["TTL", "a/b/é*"]), Reply::Number(-1));
 }
@@ -29,7 +29,7 @@ async fn a_database_by_its_number() {
     let [first, second] = ["", "/7"].map(|database| {
         RedisFeatureFlagStore::from_url(&format!("{}{database}", server.url())).unwrap().base_key(&base)
     });
-    second.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    second.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     assert!(first.get("F").await.unwrap().is_none());
     assert_eq!(names(&second.list().await.unwrap()), ["F"]);
     let mut follow = Follow::of(&second);
@@ -44,10 +44,10 @@ async fn tls() {
     let (url, ca) = server.tls();
     let certificates = TlsCertificates { client_tls: None, root_cert: Some(ca.as_bytes().to_vec()) };
     let store = RedisFeatureFlagStore::new(Client::build_with_tls(&*url, certificates).unwrap());
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     let mut follow = Follow::of(&store);
     assert_eq!(names(&follow.reset().await.0), ["F"]);
-    store.put(&flag("F", false), Precondition::Any).await.unwrap();
+    store.put(&flag("F", false), Precondition::Any.into()).await.unwrap();
     follow.until("F", Some(false)).await;
     let error = RedisFeatureFlagStore::from_url(&url).unwrap().get("F").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
@@ -58,7 +58,8 @@ async fn a_user_with_as_little_as_needed() {
     let base = random_base();
     let rights = "+get +mget +set +del +type +eval +evalsha +scan +ping +client|tracking";
     let options = RedisServer::options()
-        .config(format!("user flags on >s3cr3t ~{base}/* {rights}"))
+        .config(format!("user flags on >s3cr3t ~{base}/* ~.{base}.history {rights} +xadd +xdel +xrange +xrevrange"))
+        .config(format!("user alone on >s3cr3t ~{base}/* {rights}"))
         .config(format!("user reader on >s3cr3t %R~{base}/* +@all"))
         .config("user default on nopass ~* &* +@all");
     let Some(server) = options.start() else { return };
@@ -67,20 +68,30 @@ async fn a_user_with_as_little_as_needed() {
         RedisFeatureFlagStore::from_url(&url).unwrap()
     };
     let store = open("flags:s3cr3t");
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     assert_eq!(names(&store.list().await.unwrap()), ["F"]);
     let mut follow = Follow::of(&store);
     follow.reset().await;
-    store.delete("F", Precondition::Any).await.unwrap();
+    store.delete("F", Precondition::Any.into()).await.unwrap();
     follow.until("F", None).await;
+
+    let entries = store.history(&flipper::history::HistoryQuery::of("F")).await.unwrap().entries;
+    assert_eq!(entries.iter().map(|entry| &*entry.verb).collect::<Vec<_>>(), ["destroy", "create"]);
+
+    // With rights on the flags alone a write would leave no entry.
+    let alone = open("alone:s3cr3t");
+    let error = alone.put(&flag("G", true), Precondition::Any.into()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error:?}");
+    assert!(alone.get("G").await.unwrap().is_none());
+    alone.without_history().put(&flag("G", true), Precondition::Any.into()).await.unwrap();
 
     let reader = open("reader:s3cr3t");
     assert!(reader.get("F").await.unwrap().is_none());
     let refused = [
-        reader.put(&flag("F", true), Precondition::Any).await.unwrap_err(),
+        reader.put(&flag("F", true), Precondition::Any.into()).await.unwrap_err(),
         open("flags:wr0ng").get("F").await.unwrap_err(),
         open("flags:wr0ng").list().await.unwrap_err(),
-        open("missing:s3cr3t").put(&flag("F", true), Precondition::Any).await.unwrap_err(),
+        open("missing:s3cr3t").put(&flag("F", true), Precondition::Any.into()).await.unwrap_err(),
         open("flags:s3cr3t").base_key("elsewhere").get("F").await.unwrap_err(),
         Follow::of(&open("flags:wr0ng")).lost().await,
     ];
@@ -98,7 +109,7 @@ async fn without_a_password_where_one_is_needed() {
     let error = store(&server.url()).get("F").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error:?}");
     let url = format!("redis://:s3cr3t@127.0.0.1:{}", server.port());
-    store(&url).put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store(&url).put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
 }
 
 #[test]
@@ -110,7 +121,7 @@ fn a_static_store_outlives_runtimes() {
     for round in 0..5 {
         let enabled = round % 2 == 0;
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-            store.put(&flag("F", enabled), Precondition::Any).await.unwrap();
+            store.put(&flag("F", enabled), Precondition::Any.into()).await.unwrap();
         });
         futures_executor::block_on(async {
             assert_eq!(store.get("F").await.unwrap().unwrap().record.unwrap().is_enabled(), enabled);

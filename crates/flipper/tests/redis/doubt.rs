@@ -74,7 +74,7 @@ async fn a_server_that_comes_back_empty() {
     for user in ["default", "notified", "polled", "blind"] {
         let Some(mut server) = server() else { return };
         let store = open(&server, user);
-        store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+        store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
         let mut follow = Follow::of(&store);
         let before = serving(&mut follow).await;
         assert_eq!(names(&follow.reset().await.0), ["F"]);
@@ -92,8 +92,8 @@ async fn flushed_and_swapped_while_connected() {
     let Some(server) = server() else { return };
     let store = open(&server, "default");
     let other = RedisFeatureFlagStore::from_url(&format!("{}/1", server.url())).unwrap();
-    other.put(&flag("OTHER", true), Precondition::Absent).await.unwrap();
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    other.put(&flag("OTHER", true), Precondition::Absent.into()).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     let mut follow = Follow::of(&store);
     assert_eq!(undoubted(&mut follow).await, ["F"]);
     // Redis does not push it; the next sign of life shows it.
@@ -148,7 +148,11 @@ async fn each_sign_of_life_confirms() {
 async fn a_replica_whose_primary_comes_back_empty() {
     let Some(mut primary) = RedisServer::start() else { return };
     let replica = RedisServer::options().config(format!("replicaof 127.0.0.1 {}", primary.port())).start().unwrap();
-    RedisFeatureFlagStore::from_url(&primary.url()).unwrap().put(&flag("F", true), Precondition::Absent).await.unwrap();
+    RedisFeatureFlagStore::from_url(&primary.url())
+        .unwrap()
+        .put(&flag("F", true), Precondition::Absent.into())
+        .await
+        .unwrap();
     let store = RedisFeatureFlagStore::from_url(&replica.url()).unwrap();
     eventually("the replica has it", async || store.list().await.is_ok_and(|flags| flags.len() == 1)).await;
     let mut follow = Follow::of(&store);
@@ -161,7 +165,11 @@ async fn a_replica_whose_primary_comes_back_empty() {
 
     // Between two signs of life only the replication history shows it.
     let other = RedisServer::start().unwrap();
-    RedisFeatureFlagStore::from_url(&other.url()).unwrap().put(&flag("G", true), Precondition::Absent).await.unwrap();
+    RedisFeatureFlagStore::from_url(&other.url())
+        .unwrap()
+        .put(&flag("G", true), Precondition::Absent.into())
+        .await
+        .unwrap();
     replica.command(&["REPLICAOF", "127.0.0.1", &other.port().to_string()]);
     let (_, _, flags) = doubted(&mut follow).await;
     assert_eq!(flags, ["G"]);
@@ -173,7 +181,7 @@ async fn a_replica_that_is_promoted() {
     let replica = RedisServer::options().config(format!("replicaof 127.0.0.1 {}", primary.port())).start().unwrap();
     RedisFeatureFlagStore::from_url(&primary.url())
         .unwrap()
-        .put(&flag("F", false), Precondition::Absent)
+        .put(&flag("F", false), Precondition::Absent.into())
         .await
         .unwrap();
     assert_eq!(primary.command(&["WAIT", "1", "10000"]), Reply::Number(1));
@@ -181,7 +189,7 @@ async fn a_replica_that_is_promoted() {
     let mut follow = Follow::of(&store);
     assert_eq!(undoubted(&mut follow).await, ["F"]);
     replica.command(&["REPLICAOF", "NO", "ONE"]);
-    store.put(&flag("F", true), Precondition::Any).await.unwrap();
+    store.put(&flag("F", true), Precondition::Any.into()).await.unwrap();
     // Its data stay: no doubt within two signs of life.
     let (promoted, mut confirmed) = (Instant::now(), 0);
     while confirmed < 2 {
@@ -202,14 +210,14 @@ async fn a_failover_by_hand_loses_no_flag() {
     let url = format!("redis-sentinel://{hosts}/{}", set.service());
     let store = RedisFeatureFlagStore::from_url(&url).unwrap();
     let writer = RedisFeatureFlagStore::from_url(&url).unwrap();
-    store.put(&flag("F", false), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", false), Precondition::Absent.into()).await.unwrap();
     let mut follow = Follow::of(&store);
     assert_eq!(names(&follow.reset().await.0), ["F"]);
     flipper_testkit::wait_until("the Sentinels agree", || {
         set.sentinels()[0].command(&["SENTINEL", "FAILOVER", set.service()]) == Reply::Text("OK".to_owned())
     });
     set.wait_for_failover();
-    let last = async { while writer.put(&flag("F", true), Precondition::Any).await.is_err() {} };
+    let last = async { while writer.put(&flag("F", true), Precondition::Any.into()).await.is_err() {} };
     let seen = async {
         loop {
             let found = match follow.next().await {
@@ -235,7 +243,7 @@ async fn restarts_with_all_data_change_nothing() {
     let Some(mut server) = server() else { return };
     let stores = ["default", "notified", "polled"].map(|user| open(&server, user));
     let flags: Vec<_> = (0..300).map(|number| flag(&format!("F{number:03}"), number % 2 == 0)).collect();
-    for result in stores[0].put_all(&flags, Precondition::Absent).await {
+    for result in stores[0].put_all(&flags, Precondition::Absent.into()).await {
         result.unwrap();
     }
     let mut follows: Vec<_> = stores.iter().map(|store| Follow::of(store)).collect();
@@ -256,7 +264,7 @@ async fn restarts_with_all_data_change_nothing() {
 async fn clients_that_are_held_up() {
     let Some(server) = server() else { return };
     let store = open(&server, "default").silence(Duration::from_secs(2)).timeout(Duration::from_secs(1));
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     let mut follow = Follow::of(&store);
     follow.reset().await;
     server.command(&["CLIENT", "PAUSE", "4000", "ALL"]);

@@ -12,13 +12,13 @@ async fn other_types_are_no_flags_and_stay() {
     let store = RedisFeatureFlagStore::from_url(&server.url()).unwrap();
     server.command(&["HSET", "features/HASH", "a", "b"]);
     server.command(&["RPUSH", "features/LIST", "a"]);
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     assert_eq!(names(&store.list().await.unwrap()), ["F"]);
     assert!(store.get("HASH").await.unwrap().is_none());
     for when in [Precondition::Any, Precondition::Absent] {
-        let error = store.put(&flag("HASH", true), when.clone()).await.unwrap_err();
+        let error = store.put(&flag("HASH", true), when.clone().into()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{error:?}");
-        store.delete("HASH", when).await.unwrap();
+        store.delete("HASH", when.into()).await.unwrap();
     }
     assert_eq!(server.command(&["HGET", "features/HASH", "a"]).text(), "b");
 
@@ -36,7 +36,7 @@ async fn values_that_are_no_flags_are_corrupt() {
     server.command(&["SET", "features/TEXT", "not JSON"]);
     server.command(&["SET", "features/EMPTY", ""]);
     server.command(&["SET", "features/NUMBER", "7"]);
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     let listed = store.list().await.unwrap();
     assert_eq!(names(&listed), ["EMPTY", "F", "NUMBER", "TEXT"]);
     for found in &listed {
@@ -55,7 +55,7 @@ async fn base_keys_do_not_see_each_other() {
     let open = |base: &str| RedisFeatureFlagStore::from_url(&server.url()).unwrap().base_key(base);
     let bases = ["a", "a/b", "a*", "[ab]", "a?", r"a\", "é", ""];
     for (index, base) in bases.iter().enumerate() {
-        open(base).put(&flag(&format!("F{index}"), true), Precondition::Absent).await.unwrap();
+        open(base).put(&flag(&format!("F{index}"), true), Precondition::Absent.into()).await.unwrap();
     }
     for (index, base) in bases.iter().enumerate() {
         let store = open(base);
@@ -76,7 +76,7 @@ async fn many_flags_among_more_other_keys() {
     for number in 0..3000 {
         records.push(flag(&format!("F{number:04}"), true));
     }
-    for result in store.put_all(&records, Precondition::Any).await {
+    for result in store.put_all(&records, Precondition::Any.into()).await {
         result.unwrap();
     }
     server.command(&["SET", &format!("{base}/deeper/F"), "x"]);

@@ -20,7 +20,11 @@ fn server() -> Option<RedisServer> {
 async fn a_user_without_a_password_is_that_user() {
     let Some(server) = server() else { return };
     let address = server.url().replace("redis://", "");
-    RedisFeatureFlagStore::from_url(&server.url()).unwrap().put(&flag("F", true), Precondition::Any).await.unwrap();
+    RedisFeatureFlagStore::from_url(&server.url())
+        .unwrap()
+        .put(&flag("F", true), Precondition::Any.into())
+        .await
+        .unwrap();
     for store in [
         RedisFeatureFlagStore::from_url(&format!("redis://viewer@{address}")).unwrap(),
         RedisFeatureFlagStore::from_url(&format!("redis://viewer:@{address}?protocol=resp2")).unwrap(),
@@ -30,7 +34,7 @@ async fn a_user_without_a_password_is_that_user() {
         assert!(server.command(&["CLIENT", "LIST"]).text().contains("user=viewer"));
         let mut follow = Follow::of(&store);
         assert_eq!(names(&follow.reset().await.0), ["F"]);
-        let error = store.put(&flag("F", false), Precondition::Any).await.unwrap_err();
+        let error = store.put(&flag("F", false), Precondition::Any.into()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error:?}");
         assert!(error.nothing_written());
     }
@@ -54,7 +58,7 @@ async fn a_cluster_client_that_would_drop_its_user_is_refused() {
     for url in [format!("redis-cluster://viewer@{hosts}"), urls[0].clone()] {
         let store = RedisFeatureFlagStore::from_url(&url).unwrap();
         assert!(store.get("F").await.unwrap().is_none());
-        let error = store.put(&flag("F", true), Precondition::Any).await.unwrap_err();
+        let error = store.put(&flag("F", true), Precondition::Any.into()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unauthorized, "{url}: {error:?}");
     }
 }
@@ -65,7 +69,7 @@ async fn passwords_of_any_characters() {
     let address = server.url().replace("redis://", "");
     let store =
         RedisFeatureFlagStore::from_url(&format!("redis://guarded:s3cr3t%2F%40%3A%25%23%3F@{address}/2")).unwrap();
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     let wrong = RedisFeatureFlagStore::from_url(&format!("redis://guarded:wr0ng@{address}")).unwrap();
     let error = wrong.get("F").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error:?}");
@@ -82,9 +86,9 @@ async fn sentinels_by_url() {
         RedisFeatureFlagStore::from_url(&format!("redis-sentinel://{user}{hosts}/{}/1", set.service())).unwrap()
     };
     let store = open("");
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     assert_eq!(names(&open("viewer@").list().await.unwrap()), ["F"]);
-    let error = open("viewer@").put(&flag("F", false), Precondition::Any).await.unwrap_err();
+    let error = open("viewer@").put(&flag("F", false), Precondition::Any.into()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error:?}");
     // A Sentinel in the place of a server.
     let error = RedisFeatureFlagStore::from_url(&set.urls()[0]).unwrap().list().await.unwrap_err();
@@ -99,7 +103,7 @@ async fn sockets_and_certificates_by_url() {
     let Some(server) = options.config("tls-auth-clients yes").start() else { return };
     let shown = socket.display().to_string().replace(' ', "%20");
     let store = RedisFeatureFlagStore::from_url(&format!("redis+unix://{shown}?db=3&base_key=a")).unwrap();
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     let mut follow = Follow::of(&store);
     assert_eq!(names(&follow.reset().await.0), ["F"]);
 

@@ -9,6 +9,7 @@ mod connect;
 mod contention;
 mod doubt;
 mod foreign;
+mod history;
 mod inspect;
 mod login;
 mod refusals;

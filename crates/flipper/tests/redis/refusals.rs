@@ -14,14 +14,14 @@ fn text(error: &Error) -> String {
 }
 
 async fn refused(store: &RedisFeatureFlagStore) -> Error {
-    store.put(&flag("F", false), Precondition::Any).await.unwrap_err()
+    store.put(&flag("F", false), Precondition::Any.into()).await.unwrap_err()
 }
 
 #[tokio::test]
 async fn writes_that_the_server_does_not_take() {
     let Some(server) = RedisServer::start() else { return };
     let store = RedisFeatureFlagStore::from_url(&server.url()).unwrap();
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     for (set, unset, said) in [
         (["maxmemory", "1"], ["maxmemory", "0"], "out of memory"),
         (["min-replicas-to-write", "1"], ["min-replicas-to-write", "0"], "too few replicas"),
@@ -44,7 +44,7 @@ async fn a_server_that_cannot_save() {
     };
     std::fs::create_dir(std::path::Path::new(dir[1].text()).join("dump.rdb")).unwrap();
     let store = RedisFeatureFlagStore::from_url(&server.url()).unwrap();
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     server.command(&["BGSAVE"]);
     flipper_testkit::wait_until("it could not save", || {
         server.command(&["INFO", "persistence"]).text().contains("rdb_last_bgsave_status:err")
@@ -66,7 +66,7 @@ async fn a_server_that_is_busy() {
     });
     // The first write may come before the script.
     let is_busy = async || {
-        let written = store.put(&flag("F", false), Precondition::Any).await;
+        let written = store.put(&flag("F", false), Precondition::Any.into()).await;
         written.is_err_and(|error| error.to_string().contains("busy"))
     };
     eventually("the server says that it is busy", is_busy).await;
@@ -135,7 +135,7 @@ async fn a_server_that_closes_after_an_error() {
     let store = RedisFeatureFlagStore::from_url(&url).unwrap();
     for _ in 0..10 {
         server.command(&["SCRIPT", "FLUSH"]);
-        store.put(&flag("F", true), Precondition::Any).await.unwrap();
+        store.put(&flag("F", true), Precondition::Any.into()).await.unwrap();
     }
 }
 

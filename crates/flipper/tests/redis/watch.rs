@@ -41,16 +41,16 @@ async fn flushes_and_expiry_are_seen() {
         let mut follow = Follow::of(&store);
         follow.reset().await;
         for flush in ["FLUSHDB", "FLUSHALL"] {
-            store.put(&flag("F", true), Precondition::Any).await.unwrap();
+            store.put(&flag("F", true), Precondition::Any.into()).await.unwrap();
             follow.until("F", Some(true)).await;
             server.command(&[flush]);
             follow.until("F", None).await;
         }
-        store.put(&flag("F", true), Precondition::Any).await.unwrap();
+        store.put(&flag("F", true), Precondition::Any.into()).await.unwrap();
         follow.until("F", Some(true)).await;
         server.command(&["PEXPIRE", &key, "100"]);
         follow.until("F", None).await;
-        store.put(&flag("F", true), Precondition::Any).await.unwrap();
+        store.put(&flag("F", true), Precondition::Any.into()).await.unwrap();
         server.command(&["RENAME", &key, &format!("{key}2")]);
         follow.until("F2", Some(true)).await;
     }
@@ -67,7 +67,7 @@ async fn reads_are_no_older_than_said() {
     assert!(follow.reset().await.1.unwrap() >= before);
     for round in 0..100 {
         let written = Instant::now();
-        writer.put(&flag("F", round % 2 == 0), Precondition::Any).await.unwrap();
+        writer.put(&flag("F", round % 2 == 0), Precondition::Any.into()).await.unwrap();
         let read_at = follow.until("F", Some(round % 2 == 0)).await.unwrap();
         assert!(read_at >= written && read_at <= Instant::now());
     }
@@ -81,9 +81,9 @@ async fn a_slow_reader_gets_the_last_state() {
     let mut follow = Follow::of(&store);
     follow.reset().await;
     for round in 0..2000 {
-        writer.put(&flag(&format!("F{}", round % 100), round % 2 == 0), Precondition::Any).await.unwrap();
+        writer.put(&flag(&format!("F{}", round % 100), round % 2 == 0), Precondition::Any.into()).await.unwrap();
     }
-    writer.put(&flag("F0", false), Precondition::Any).await.unwrap();
+    writer.put(&flag("F0", false), Precondition::Any.into()).await.unwrap();
     follow.until("F0", Some(false)).await;
 }
 

@@ -40,9 +40,9 @@ async fn a_pending_write_of_the_object_is_waited_for() {
     let Some(server) = seaweedfs() else { return };
     let (bucket, proxy) = (server.bucket(), S3Proxy::start(server.port()));
     let store = store(proxy.port(), &bucket);
-    let version = store.put(&flag("F", false), Precondition::Absent).await.unwrap();
+    let version = store.put(&flag("F", false), Precondition::Absent.into()).await.unwrap();
     proxy.refuse("PUT ", 409, "ConditionalRequestConflict", 2);
-    store.put(&flag("F", true), Precondition::Unchanged(version)).await.unwrap();
+    store.put(&flag("F", true), Precondition::Unchanged(version).into()).await.unwrap();
     assert!(store.get("F").await.unwrap().unwrap().record.unwrap().is_enabled());
 }
 
@@ -51,11 +51,11 @@ async fn a_missing_flag_is_a_conflict_by_either_status() {
     for server in [seaweedfs(), moto()] {
         let Some(server) = server else { return };
         let store = store(server.port(), &server.bucket());
-        let version = store.put(&flag("F", false), Precondition::Absent).await.unwrap();
-        store.delete("F", Precondition::Any).await.unwrap();
+        let version = store.put(&flag("F", false), Precondition::Absent.into()).await.unwrap();
+        store.delete("F", Precondition::Any.into()).await.unwrap();
         for ended in [
-            store.put(&flag("F", true), Precondition::Unchanged(version.clone())).await,
-            store.delete("F", Precondition::Unchanged(version)).await,
+            store.put(&flag("F", true), Precondition::Unchanged(version.clone()).into()).await,
+            store.delete("F", Precondition::Unchanged(version).into()).await,
         ] {
             assert_eq!(ended.unwrap_err().kind(), ErrorKind::Conflict);
         }
@@ -68,9 +68,9 @@ async fn a_missing_flag_is_a_conflict_by_either_status() {
 async fn a_flag_that_is_changed_back_is_unchanged() {
     let Some(server) = seaweedfs() else { return };
     let store = store(server.port(), &server.bucket());
-    let on = store.put(&flag("F", true), Precondition::Absent).await.unwrap();
-    let off = store.put(&flag("F", false), Precondition::Unchanged(on.clone())).await.unwrap();
+    let on = store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
+    let off = store.put(&flag("F", false), Precondition::Unchanged(on.clone()).into()).await.unwrap();
     assert_ne!(on, off);
-    assert_eq!(store.put(&flag("F", true), Precondition::Unchanged(off)).await.unwrap(), on);
-    store.put(&flag("F", false), Precondition::Unchanged(on)).await.unwrap();
+    assert_eq!(store.put(&flag("F", true), Precondition::Unchanged(off).into()).await.unwrap(), on);
+    store.put(&flag("F", false), Precondition::Unchanged(on).into()).await.unwrap();
 }

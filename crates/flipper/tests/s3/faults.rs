@@ -20,7 +20,7 @@ async fn a_server_that_is_killed_stopped_and_started_again() {
     let bucket = server.bucket();
     let store = store(server.port(), &bucket);
     let quick = store.clone().timeout(Duration::from_secs(1));
-    store.put(&flag("A", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("A", true), Precondition::Absent.into()).await.unwrap();
     let features = FeatureFlagClient::new(store.clone());
     features.ready().await.unwrap();
     let mut follow = Follow::of(&quick);
@@ -28,7 +28,7 @@ async fn a_server_that_is_killed_stopped_and_started_again() {
 
     server.kill();
     assert_eq!(follow.lost().await.kind(), ErrorKind::Unavailable);
-    let error = quick.put(&flag("B", true), Precondition::Any).await.unwrap_err();
+    let error = quick.put(&flag("B", true), Precondition::Any.into()).await.unwrap_err();
     assert_eq!((error.kind(), error.is_transient(), error.nothing_written()), (ErrorKind::Unavailable, true, true));
     assert!(features.is_enabled("A"), "the last known flags are kept");
     server.restart(&bucket);
@@ -36,11 +36,11 @@ async fn a_server_that_is_killed_stopped_and_started_again() {
 
     server.pause();
     assert_eq!(follow.lost().await.to_string(), format!("store did not answer in time: S3({bucket})"));
-    let error = quick.put(&flag("B", true), Precondition::Any).await.unwrap_err();
+    let error = quick.put(&flag("B", true), Precondition::Any.into()).await.unwrap_err();
     assert_eq!((error.kind(), error.nothing_written()), (ErrorKind::Unavailable, false), "the write may still be done");
     server.resume();
     restored(&mut follow).await;
-    store.put(&flag("C", true), Precondition::Any).await.unwrap();
+    store.put(&flag("C", true), Precondition::Any.into()).await.unwrap();
     assert!(follow.change("C").await.0.is_some());
     wait_until("the client has the new flag", || features.is_enabled("C"));
 }
@@ -50,7 +50,7 @@ async fn a_bucket_that_is_gone_is_an_outage() {
     let Some(server) = seaweedfs() else { return };
     let bucket = server.bucket();
     let store = store(server.port(), &bucket);
-    store.put(&flag("A", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("A", true), Precondition::Absent.into()).await.unwrap();
     let features = FeatureFlagClient::new(store.clone());
     features.ready().await.unwrap();
     let mut follow = Follow::of(&store);
@@ -71,9 +71,9 @@ async fn a_bucket_that_is_gone_is_an_outage() {
     for error in [
         store.get("A").await.unwrap_err(),
         store.list().await.unwrap_err(),
-        store.put(&flag("B", true), Precondition::Any).await.unwrap_err(),
-        store.put(&flag("B", true), Precondition::Absent).await.unwrap_err(),
-        store.delete("A", Precondition::Any).await.unwrap_err(),
+        store.put(&flag("B", true), Precondition::Any.into()).await.unwrap_err(),
+        store.put(&flag("B", true), Precondition::Absent.into()).await.unwrap_err(),
+        store.delete("A", Precondition::Any.into()).await.unwrap_err(),
     ] {
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
         assert!(error.to_string().starts_with("the bucket does not exist"), "{error}");
@@ -92,14 +92,14 @@ async fn credentials_that_the_server_refuses() {
         S3FeatureFlagStore::new(client).unwrap().timeout(Duration::from_secs(20))
     };
     let writer = connect(KEY, SECRET);
-    let version = writer.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    let version = writer.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
 
     let reader = connect(READER, SECRET);
     assert!(reader.get("F").await.unwrap().is_some());
     for error in [
-        reader.put(&flag("F", false), Precondition::Unchanged(version.clone())).await.unwrap_err(),
-        reader.put(&flag("G", false), Precondition::Any).await.unwrap_err(),
-        reader.delete("F", Precondition::Unchanged(version)).await.unwrap_err(),
+        reader.put(&flag("F", false), Precondition::Unchanged(version.clone()).into()).await.unwrap_err(),
+        reader.put(&flag("G", false), Precondition::Any.into()).await.unwrap_err(),
+        reader.delete("F", Precondition::Unchanged(version).into()).await.unwrap_err(),
     ] {
         assert_eq!((error.kind(), error.nothing_written()), (ErrorKind::Unauthorized, true), "{error:?}");
     }
@@ -129,7 +129,7 @@ async fn each_refusal_is_named() {
     ] {
         proxy.refuse("HTTP/1.1", status, code, usize::MAX);
         for error in [
-            store.put(&flag("F", true), Precondition::Any).await.unwrap_err(),
+            store.put(&flag("F", true), Precondition::Any.into()).await.unwrap_err(),
             store.get("F").await.unwrap_err(),
             store.list().await.unwrap_err(),
         ] {
@@ -140,14 +140,18 @@ async fn each_refusal_is_named() {
         proxy.obey();
     }
     proxy.refuse("HTTP/1.1", 503, "SlowDown", usize::MAX);
-    let error =
-        store.clone().timeout(Duration::from_secs(3)).put(&flag("F", true), Precondition::Any).await.unwrap_err();
+    let error = store
+        .clone()
+        .timeout(Duration::from_secs(3))
+        .put(&flag("F", true), Precondition::Any.into())
+        .await
+        .unwrap_err();
     assert_eq!((error.kind(), error.nothing_written()), (ErrorKind::Unavailable, true), "{error:?}");
     assert!(error.to_string().starts_with("the server is asked more often than it allows"), "{error}");
     proxy.obey();
     // The server may have done it before it failed.
     proxy.refuse("PUT ", 500, "InternalError", 1);
-    let error = store.put(&flag("F", true), Precondition::Any).await.unwrap_err();
+    let error = store.put(&flag("F", true), Precondition::Any.into()).await.unwrap_err();
     assert_eq!((error.kind(), error.nothing_written()), (ErrorKind::Unavailable, false));
     // What is no S3 server.
     proxy.refuse("HTTP/1.1", 404, "", usize::MAX);
@@ -155,7 +159,7 @@ async fn each_refusal_is_named() {
         store.list().await.unwrap_err(),
         // A flag that is there.
         store.get("F").await.unwrap_err(),
-        store.put(&flag("F", true), Precondition::Absent).await.unwrap_err(),
+        store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap_err(),
     ] {
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
         assert!(error.to_string().contains("not from a server with S3's interface"), "{error}");
@@ -168,7 +172,7 @@ async fn a_throttled_request_is_sent_again() {
     let (bucket, proxy) = (server.bucket(), S3Proxy::start(server.port()));
     let store = store(proxy.port(), &bucket);
     proxy.refuse("PUT ", 503, "SlowDown", 2);
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     proxy.refuse("GET ", 503, "SlowDown", 2);
     assert_eq!(store.list().await.unwrap().len(), 1);
     proxy.refuse("GET ", 500, "InternalError", 2);
@@ -177,7 +181,7 @@ async fn a_throttled_request_is_sent_again() {
     let mut follow = Follow::of(&store);
     follow.reset().await;
     proxy.refuse("GET ", 503, "SlowDown", 3);
-    store.put(&flag("F", false), Precondition::Any).await.unwrap();
+    store.put(&flag("F", false), Precondition::Any.into()).await.unwrap();
     loop {
         match follow.next().await {
             WatchEvent::Changed { .. } => break,
@@ -193,7 +197,7 @@ async fn a_list_that_breaks_off_is_none() {
     let (bucket, proxy) = (server.bucket(), S3Proxy::start(server.port()));
     let store = store(proxy.port(), &bucket);
     let flags: Vec<_> = (0..1001).map(|number| flag(&format!("F{number:04}"), true)).collect();
-    assert!(store.put_all(&flags, Precondition::Any).await.iter().all(Result::is_ok));
+    assert!(store.put_all(&flags, Precondition::Any.into()).await.iter().all(Result::is_ok));
     let mut follow = Follow::of(&store);
     assert_eq!(follow.reset().await.len(), flags.len());
     // The first page alone would delete a flag.
@@ -213,7 +217,7 @@ async fn a_list_that_breaks_off_is_none() {
 #[tokio::test]
 async fn no_server_at_all() {
     let store = store(free_port(), "flags").timeout(Duration::from_secs(5));
-    let error = store.put(&flag("F", true), Precondition::Absent).await.unwrap_err();
+    let error = store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap_err();
     assert_eq!((error.kind(), error.nothing_written()), (ErrorKind::Unavailable, true), "{error:?}");
     assert!(error.chain().contains("refused"), "{}", error.chain());
 }

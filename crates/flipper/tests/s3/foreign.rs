@@ -46,7 +46,7 @@ async fn rust_reads_what_python_writes() {
     // Byte for byte what Python writes, with its content type.
     let stored = server.ask("GET", &format!("/{bucket}/F"), b"");
     assert_eq!(record.to_json(), stored.body);
-    store.put(&flag("OURS", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("OURS", true), Precondition::Absent.into()).await.unwrap();
     let ours = server.ask("GET", &format!("/{bucket}/OURS"), b"");
     let kind =
         |head: &str| head.lines().find(|line| line.to_lowercase().starts_with("content-type")).map(str::to_owned);

@@ -13,7 +13,7 @@ async fn a_bucket_that_is_well() {
     let Some(server) = seaweedfs() else { return };
     let (bucket, proxy) = (server.bucket(), S3Proxy::start(server.port()));
     let store = store(proxy.port(), &bucket).prefix("features").unwrap();
-    store.put(&flag("F", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     let before = proxy.count("PUT /");
     let checks = store.inspect().await;
     for what in ["reachable", "transport", "identity", "rights", "clock", "push", "flags"] {

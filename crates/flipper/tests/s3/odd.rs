@@ -43,13 +43,13 @@ async fn odd_objects_hide_no_flag() {
     let mut follow = Follow::of(&store);
     assert_eq!(follow.reset().await.len(), listed.len());
     let version = store.get("large").await.unwrap().unwrap().version;
-    store.put(&flag("large", true), Precondition::Unchanged(version)).await.unwrap();
+    store.put(&flag("large", true), Precondition::Unchanged(version).into()).await.unwrap();
     assert!(follow.change("large").await.0.unwrap().record.is_ok());
     // What belongs to another base key stays as it is.
     assert!(store.get("other/base/key").await.unwrap().is_none());
-    let error = store.put(&flag("other/base/key", true), Precondition::Any).await.unwrap_err();
+    let error = store.put(&flag("other/base/key", true), Precondition::Any.into()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidName);
-    store.delete("other/base/key", Precondition::Any).await.unwrap();
+    store.delete("other/base/key", Precondition::Any.into()).await.unwrap();
     assert_eq!(server.ask("GET", &format!("/{bucket}/other/base/key"), b"").status, 200);
 }
 
@@ -58,12 +58,12 @@ async fn names_that_servers_read_as_others_are_refused() {
     let Some(server) = seaweedfs() else { return };
     let bucket = server.bucket();
     let store = store(server.port(), &bucket);
-    store.put(&flag("a/b", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("a/b", true), Precondition::Absent.into()).await.unwrap();
     for name in ["a//b", "/a/b", "a/b/", "a/./b", "x/../a/b", r"a\b", ".", "", "a\nb", &"x".repeat(1025)] {
         assert!(store.get(name).await.unwrap().is_none(), "{name:?}");
-        let error = store.put(&flag(name, false), Precondition::Any).await.unwrap_err();
+        let error = store.put(&flag(name, false), Precondition::Any.into()).await.unwrap_err();
         assert_eq!((error.kind(), error.nothing_written()), (ErrorKind::InvalidName, true), "{name:?}");
-        store.delete(name, Precondition::Any).await.unwrap();
+        store.delete(name, Precondition::Any.into()).await.unwrap();
     }
     assert!(store.get("a/b").await.unwrap().unwrap().record.unwrap().is_enabled());
 }
@@ -74,7 +74,7 @@ async fn a_flag_over_the_limit_is_refused() {
     let store = store(server.port(), &server.bucket());
     let mut record = flag("F", true);
     record.set_client_data([("pad", "x".repeat(1 << 20))].into_iter().collect());
-    let error = store.put(&record, Precondition::Any).await.unwrap_err();
+    let error = store.put(&record, Precondition::Any.into()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert!(store.list().await.unwrap().is_empty());
 }
@@ -85,14 +85,14 @@ async fn an_object_that_turns_odd_is_one_corrupt_flag() {
     let bucket = server.bucket();
     let store = store(server.port(), &bucket);
     for name in ["A", "B"] {
-        store.put(&flag(name, true), Precondition::Absent).await.unwrap();
+        store.put(&flag(name, true), Precondition::Absent.into()).await.unwrap();
     }
     let mut follow = Follow::of(&store);
     follow.reset().await;
     put(server, &bucket, "A", "x-amz-storage-class: GLACIER\r\n", b"{}");
     let (odd, _) = follow.change("A").await;
     assert!(odd.unwrap().record.is_err());
-    store.put(&flag("B", false), Precondition::Any).await.unwrap();
+    store.put(&flag("B", false), Precondition::Any.into()).await.unwrap();
     loop {
         match follow.next().await {
             WatchEvent::Changed { flag, .. } if flag.name == "B" => break,
@@ -108,7 +108,7 @@ async fn an_object_that_may_not_be_read_is_one_corrupt_flag_and_all_of_them_an_e
     let (bucket, proxy) = (server.bucket(), S3Proxy::start(server.port()));
     let store = store(proxy.port(), &bucket);
     for name in ["A", "B"] {
-        store.put(&flag(name, true), Precondition::Absent).await.unwrap();
+        store.put(&flag(name, true), Precondition::Absent.into()).await.unwrap();
     }
     let mut follow = Follow::of(&store);
     follow.reset().await;
@@ -116,10 +116,10 @@ async fn an_object_that_may_not_be_read_is_one_corrupt_flag_and_all_of_them_an_e
     let listed = store.list().await.unwrap();
     assert_eq!(names(&listed), ["A", "B"]);
     assert!(listed[0].record.as_ref().unwrap_err().reason().contains("AccessDenied") && listed[1].record.is_ok());
-    store.put(&flag("A", false), Precondition::Any).await.unwrap();
+    store.put(&flag("A", false), Precondition::Any.into()).await.unwrap();
     assert!(follow.change("A").await.0.unwrap().record.is_err());
     proxy.refuse(&format!("GET /{bucket}/B"), 403, "AccessDenied", usize::MAX);
     assert_eq!(store.list().await.unwrap_err().kind(), ErrorKind::Unauthorized);
-    store.put(&flag("B", false), Precondition::Any).await.unwrap();
+    store.put(&flag("B", false), Precondition::Any.into()).await.unwrap();
     assert_eq!(follow.lost().await.kind(), ErrorKind::Unauthorized);
 }

@@ -31,14 +31,14 @@ async fn a_period_is_a_request_for_each_thousand_flags_and_one_for_each_change()
     let bucket = server.bucket();
     let flags: Vec<_> = (0..FLAGS).map(|number| flag(&format!("F{number:04}"), false)).collect();
     let writer = store(server.port(), &bucket);
-    assert!(writer.put_all(&flags, Precondition::Any).await.iter().all(Result::is_ok));
+    assert!(writer.put_all(&flags, Precondition::Any.into()).await.iter().all(Result::is_ok));
 
     let proxy = S3Proxy::start(server.port());
     let reader = store(proxy.port(), &bucket).poll_every(Duration::from_millis(500));
     let mut follow = Follow::of(&reader);
     assert_eq!(follow.reset().await.len(), FLAGS);
     let gets = proxy.count(&format!("GET /{bucket}/F"));
-    writer.put(&flag("F0007", true), Precondition::Any).await.unwrap();
+    writer.put(&flag("F0007", true), Precondition::Any.into()).await.unwrap();
     let mut periods = 0;
     let before = proxy.count("list-type=2");
     let mut is_seen = false;
@@ -64,16 +64,16 @@ async fn a_write_under_a_prefix_is_hinted() {
     let (bucket, prefix) = (server.bucket(), random("shop/features"));
     let connect = || store(server.port(), &bucket).prefix(&prefix).unwrap().poll_every(Duration::from_secs(3600));
     let (writer, reader) = (connect(), connect());
-    writer.put(&flag("A", false), Precondition::Absent).await.unwrap();
+    writer.put(&flag("A", false), Precondition::Absent.into()).await.unwrap();
     let mut follow = Follow::of(&reader);
     assert_eq!(names(&follow.reset().await), ["A"]);
     // None of these is in a list before an hour has passed.
-    let version = writer.put(&flag("A", true), Precondition::Any).await.unwrap();
+    let version = writer.put(&flag("A", true), Precondition::Any.into()).await.unwrap();
     assert_eq!(follow.change("A").await.0.unwrap().version, version);
-    writer.delete("A", Precondition::Any).await.unwrap();
+    writer.delete("A", Precondition::Any.into()).await.unwrap();
     assert!(follow.change("A").await.0.is_none());
     let many: Vec<_> = (0..40).map(|number| flag(&format!("F{number}"), true)).collect();
-    assert!(writer.put_all(&many, Precondition::Absent).await.iter().all(Result::is_ok));
+    assert!(writer.put_all(&many, Precondition::Absent.into()).await.iter().all(Result::is_ok));
     assert!(follow.change(many[0].name()).await.0.is_some());
     // The hints are beside the prefix.
     assert_eq!(reader.list().await.unwrap().len(), many.len());
@@ -97,7 +97,7 @@ async fn writes_of_many_flags_bring_few_lists_forward() {
     let looks = || proxy.count(&format!("GET /{bucket}/.features.changed"));
     for round in 0..ROUNDS {
         let many: Vec<_> = (0..20).map(|number| flag(&format!("F{round}-{number}"), true)).collect();
-        assert!(writer.put_all(&many, Precondition::Absent).await.iter().all(Result::is_ok));
+        assert!(writer.put_all(&many, Precondition::Absent.into()).await.iter().all(Result::is_ok));
         let seen = looks();
         wait_until("the hint is read", || looks() > seen);
     }
@@ -112,8 +112,8 @@ async fn a_writer_who_may_not_write_hints_still_writes() {
     let (bucket, proxy) = (server.bucket(), S3Proxy::start(server.port()));
     proxy.refuse("changed", 403, "AccessDenied", usize::MAX);
     let store = store(proxy.port(), &bucket).prefix("features").unwrap();
-    store.put(&flag("A", true), Precondition::Absent).await.unwrap();
-    store.put(&flag("B", true), Precondition::Absent).await.unwrap();
+    store.put(&flag("A", true), Precondition::Absent.into()).await.unwrap();
+    store.put(&flag("B", true), Precondition::Absent.into()).await.unwrap();
     assert_eq!(proxy.count(&format!("PUT /{bucket}/.features.changed")), 1, "it is not tried again");
     assert_eq!(names(&store.list().await.unwrap()), ["A", "B"]);
 }

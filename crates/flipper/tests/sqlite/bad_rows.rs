@@ -102,7 +102,7 @@ fn a_table_without_constraints_is_read_all_the_same() {
     assert_eq!(is_enabled(&store, "X"), Some(true));
     assert!(block_on(store.get("N")).unwrap().unwrap().record.is_err());
     // A write needs the unique name; its error names that.
-    let error = block_on(store.put(&record("X", false), Precondition::Any)).unwrap_err();
+    let error = block_on(store.put(&record("X", false), Precondition::Any.into())).unwrap_err();
     assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Unavailable, false), "{error}");
     assert_eq!(is_enabled(&store, "X"), Some(true));
 }

@@ -51,7 +51,8 @@ pub(crate) fn nanoseconds() -> u128 {
 }
 
 fn merge(role: &Role, own: &str, times: u32) {
-    let features = FeatureFlagClient::new(open(&role.arguments[0]));
+    // Sixteen processes on a busy machine have no bound.
+    let features = FeatureFlagClient::builder().write_timeout(Duration::from_secs(60)).build(open(&role.arguments[0]));
     role.say("open");
     role.hear();
     for number in 0..times {
@@ -121,7 +122,7 @@ fn write_until_killed(role: &Role, store: &Mirror, name: &str) {
         count += 1;
         let mut record = record(name, true);
         record.set_client_data([("count", i64::from(count))].into_iter().collect());
-        when = Precondition::Unchanged(block_on(store.put(&record, when)).unwrap());
+        when = Precondition::Unchanged(block_on(store.put(&record, when.into())).unwrap());
         role.say(&count.to_string());
     }
 }

@@ -104,7 +104,7 @@ fn a_locked_database_is_unavailable_for_now() {
     let shell = folder.shell();
     shell.execute_batch("BEGIN IMMEDIATE").unwrap();
     let name = record("X", false);
-    let waiting = std::thread::spawn(move || block_on(patient.put(&name, Precondition::Any)));
+    let waiting = std::thread::spawn(move || block_on(patient.put(&name, Precondition::Any.into())));
     assert!(put(&store, "Y", true).is_err(), "still locked");
     shell.execute_batch("COMMIT").unwrap();
     waiting.join().unwrap().unwrap();
@@ -140,7 +140,7 @@ fn a_full_disk_loses_nothing_and_writes_resume() {
         let name = format!("FLAG_{}", acknowledged.len());
         let mut flag = record(&name, true);
         flag.set_client_data([("filler", "x".repeat(10_000).as_str())].into_iter().collect());
-        match block_on(store.put(&flag, Precondition::Any)) {
+        match block_on(store.put(&flag, Precondition::Any.into())) {
             Ok(_) => acknowledged.push(flag),
             Err(error) => break error,
         }
@@ -159,7 +159,7 @@ fn a_full_disk_loses_nothing_and_writes_resume() {
 
     fs::remove_file(&ballast).unwrap();
     let more = record("MORE", true);
-    block_on(store.put(&more, Precondition::Any)).unwrap();
+    block_on(store.put(&more, Precondition::Any.into())).unwrap();
     acknowledged.push(more);
     block_on(store.close()).unwrap();
     assert_intact(&database);

@@ -78,7 +78,7 @@ fn a_write_right_after_a_replacement_goes_to_the_new_file() {
     let new = folder.folder.path().join("new.db");
     made_elsewhere(&new, &[("X", true)]);
     fs::rename(&new, &folder.database).unwrap();
-    let error = block_on(store.put(&record("X", false), Precondition::Unchanged(old))).unwrap_err();
+    let error = block_on(store.put(&record("X", false), Precondition::Unchanged(old).into())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
     put(&store, "X", false).unwrap();
     block_on(store.close()).unwrap();
@@ -360,7 +360,7 @@ fn follows(live: &Path, repoint: impl Fn(usize), files: &[std::path::PathBuf; 2]
         // At once: no write into the other file is acknowledged.
         match round {
             1 | 2 => drop(put(&store, &name, true).unwrap()),
-            3 => drop(block_on(file.put(&record(&name, true), Precondition::Any)).unwrap()),
+            3 => drop(block_on(file.put(&record(&name, true), Precondition::Any.into())).unwrap()),
             _ => wait_until("it is taken in", || is_enabled(&store, ["ONE", "TWO"][round % 2]).is_some()),
         }
         let expected = open(&files[round % 2]);
@@ -486,15 +486,15 @@ fn old_deletions_are_dropped_and_still_reach_every_follower() {
     let file = bare(&folder.database);
     for round in 0..12 {
         let records: Vec<_> = (0..1000).map(|number| record(&format!("F_{round}_{number}"), true)).collect();
-        for result in block_on(file.put_all(&records, Precondition::Absent)) {
+        for result in block_on(file.put_all(&records, Precondition::Absent.into())) {
             result.unwrap();
         }
         for record in &records[..500] {
-            block_on(file.delete(record.name(), Precondition::Any)).unwrap();
+            block_on(file.delete(record.name(), Precondition::Any.into())).unwrap();
         }
         folder.shell().execute_batch("DELETE FROM flags WHERE name LIKE 'F_%'").unwrap();
     }
-    block_on(file.delete("LAST", Precondition::Any)).unwrap();
+    block_on(file.delete("LAST", Precondition::Any.into())).unwrap();
     assert_eq!(block_on(store.list()).unwrap().len(), 1);
     let rows: i64 = folder.shell().query_row("SELECT count(*) FROM versions", [], |row| row.get(0)).unwrap();
     assert!(rows < 6000, "{rows} rows are left of 12,000 deletions");

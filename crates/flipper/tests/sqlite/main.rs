@@ -79,7 +79,7 @@ fn record(name: &str, enabled: bool) -> FlagRecord {
 }
 
 fn put(store: &impl FeatureFlagStore, name: &str, enabled: bool) -> flipper::Result<Version> {
-    block_on(store.put(&record(name, enabled), Precondition::Any))
+    block_on(store.put(&record(name, enabled), Precondition::Any.into()))
 }
 
 fn is_enabled(store: &Mirror, name: &str) -> Option<bool> {

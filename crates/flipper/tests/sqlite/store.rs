@@ -33,7 +33,7 @@ fn works_without_a_runtime_and_shows_writes_at_once() {
         let stored = store.table().get("X").unwrap();
         assert_eq!((stored.version, stored.record.unwrap().is_enabled()), (version, enabled));
     }
-    let version = block_on(store.delete("X", Precondition::Any)).unwrap();
+    let version = block_on(store.delete("X", Precondition::Any.into())).unwrap();
     assert!(version.as_ordered().is_some());
     assert!(store.table().get("X").is_none());
     assert!(block_on(store.get("X")).unwrap().is_none());
@@ -43,8 +43,8 @@ fn works_without_a_runtime_and_shows_writes_at_once() {
 fn preconditions_hold_or_conflict() {
     let folder = Folder::new();
     let store = folder.open();
-    let put_if = |when| block_on(store.put(&record("X", true), when));
-    let delete_if = |when| block_on(store.delete("X", when));
+    let put_if = |when: Precondition| block_on(store.put(&record("X", true), when.into()));
+    let delete_if = |when: Precondition| block_on(store.delete("X", when.into()));
     let conflicts = |result: flipper::Result<Version>| {
         let error = result.unwrap_err();
         assert_eq!((error.kind(), error.flag()), (ErrorKind::Conflict, Some("X")), "{error}");
@@ -77,7 +77,7 @@ fn versions_are_never_used_again() {
     for _ in 0..5 {
         let store = folder.open();
         newer(put(&store, "X", true).unwrap());
-        newer(block_on(store.delete("X", Precondition::Any)).unwrap());
+        newer(block_on(store.delete("X", Precondition::Any.into())).unwrap());
         drop(store);
         let shell = folder.shell();
         shell.execute("INSERT INTO flags VALUES ('X', ?1)", [record("X", true).to_json()]).unwrap();
@@ -123,7 +123,7 @@ fn edits_by_hand_are_seen_whatever_the_statement() {
     // An edit by hand makes earlier versions invalid.
     let before = block_on(store.get("X")).unwrap().unwrap().version;
     shell.execute("UPDATE flags SET record = record", []).unwrap();
-    let error = block_on(store.put(&record("X", false), Precondition::Unchanged(before))).unwrap_err();
+    let error = block_on(store.put(&record("X", false), Precondition::Unchanged(before).into())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
 }
 
@@ -136,7 +136,7 @@ fn two_stores_and_a_connection_of_one_process_agree() {
         let version = put(&one, &name, true).unwrap();
         let stored = block_on(other.get(&name)).unwrap().unwrap();
         assert_eq!(stored.version, version, "get is authoritative");
-        block_on(other.put(&record(&name, false), Precondition::Unchanged(version))).unwrap();
+        block_on(other.put(&record(&name, false), Precondition::Unchanged(version).into())).unwrap();
         assert!(!block_on(one.get(&name)).unwrap().unwrap().record.unwrap().is_enabled());
     }
     folder.shell().execute("DELETE FROM flags WHERE name = 'FLAG_7'", []).unwrap();
@@ -171,7 +171,7 @@ fn names_and_records_of_any_text_are_kept() {
     let big = "x".repeat(200 * 1024);
     let mut large = record("LARGE", true);
     large.set_client_data([("big", big.as_str())].into_iter().collect());
-    block_on(store.put(&large, Precondition::Any)).unwrap();
+    block_on(store.put(&large, Precondition::Any.into())).unwrap();
     block_on(store.close()).unwrap();
 
     let store = folder.open();
@@ -226,8 +226,8 @@ fn a_dropped_write_leaves_memory_and_file_agreeing() {
         let name = format!("FLAG_{}", number % 7);
         let record = record(&name, number % 2 == 0);
         let mut write: std::pin::Pin<Box<dyn Future<Output = _> + Send>> = match number % 5 {
-            0 => store.delete(&name, Precondition::Any),
-            _ => store.put(&record, Precondition::Any),
+            0 => store.delete(&name, Precondition::Any.into()),
+            _ => store.put(&record, Precondition::Any.into()),
         };
         let polled = write.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         drop(polled);
@@ -254,7 +254,7 @@ fn close_ends_the_work_and_keeps_the_flags() {
 
     for error in [
         put(&clone, "X", false).unwrap_err(),
-        block_on(clone.delete("X", Precondition::Any)).unwrap_err(),
+        block_on(clone.delete("X", Precondition::Any.into())).unwrap_err(),
         block_on(clone.get("X")).unwrap_err(),
         block_on(clone.list()).unwrap_err(),
     ] {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use async_trait::async_trait;
-use flipper::store::{Precondition, Stored, Version, Watch, WatchEvent, validate_name};
+use flipper::store::{Precondition, Stored, Version, Watch, WatchEvent, WriteOptions, validate_name};
 use flipper::{Error, ErrorKind, FeatureFlagStore, FlagRecord, Result};
 pub(crate) use flipper_testkit::wait_until;
 use futures_util::stream;
@@ -227,13 +227,13 @@ impl FeatureFlagStore for Scripted {
         Ok(found)
     }
 
-    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+    async fn put(&self, record: &FlagRecord, options: WriteOptions) -> Result<Version> {
         validate_name(record.name())?;
-        self.write_slowly(record.name(), Some(record.clone()), when).await
+        self.write_slowly(record.name(), Some(record.clone()), options.when).await
     }
 
-    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
-        self.write_slowly(name, None, when).await
+    async fn delete(&self, name: &str, options: WriteOptions) -> Result<Version> {
+        self.write_slowly(name, None, options.when).await
     }
 
     async fn list(&self) -> Result<Vec<Stored>> {

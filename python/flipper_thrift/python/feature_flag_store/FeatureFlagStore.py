@@ -162,6 +162,21 @@ class Iface(object):
     def Describe(self):
         pass
 
+    def History(self, feature_name, since_ns, before, limit):
+        """
+        Entries of one flag, or of all, older than the one with the id `before`, whose time is not before since_ns. The server may send
+        fewer than the limit, of at most 1,000. UNSUPPORTED if the store has no history. An empty text, or the 0
+        that clients in C++ and Go send for none, counts as absent.
+
+        Parameters:
+         - feature_name
+         - since_ns
+         - before
+         - limit
+
+        """
+        pass
+
 
 class Client(Iface):
     def __init__(self, iprot, oprot=None):
@@ -679,6 +694,50 @@ class Client(Iface):
             raise result.error
         raise TApplicationException(TApplicationException.MISSING_RESULT, "Describe failed: unknown result")
 
+    def History(self, feature_name, since_ns, before, limit):
+        """
+        Entries of one flag, or of all, older than the one with the id `before`, whose time is not before since_ns. The server may send
+        fewer than the limit, of at most 1,000. UNSUPPORTED if the store has no history. An empty text, or the 0
+        that clients in C++ and Go send for none, counts as absent.
+
+        Parameters:
+         - feature_name
+         - since_ns
+         - before
+         - limit
+
+        """
+        self.send_History(feature_name, since_ns, before, limit)
+        return self.recv_History()
+
+    def send_History(self, feature_name, since_ns, before, limit):
+        self._oprot.writeMessageBegin('History', TMessageType.CALL, self._seqid)
+        args = History_args()
+        args.feature_name = feature_name
+        args.since_ns = since_ns
+        args.before = before
+        args.limit = limit
+        args.write(self._oprot)
+        self._oprot.writeMessageEnd()
+        self._oprot.trans.flush()
+
+    def recv_History(self):
+        iprot = self._iprot
+        (fname, mtype, rseqid) = iprot.readMessageBegin()
+        if mtype == TMessageType.EXCEPTION:
+            x = TApplicationException()
+            x.read(iprot)
+            iprot.readMessageEnd()
+            raise x
+        result = History_result()
+        result.read(iprot)
+        iprot.readMessageEnd()
+        if result.success is not None:
+            return result.success
+        if result.error is not None:
+            raise result.error
+        raise TApplicationException(TApplicationException.MISSING_RESULT, "History failed: unknown result")
+
 
 class Processor(Iface, TProcessor):
     def __init__(self, handler):
@@ -698,6 +757,7 @@ class Processor(Iface, TProcessor):
         self._processMap["ReadKnownFlag"] = Processor.process_ReadKnownFlag
         self._processMap["ReadKnownFlags"] = Processor.process_ReadKnownFlags
         self._processMap["Describe"] = Processor.process_Describe
+        self._processMap["History"] = Processor.process_History
         self._on_message_begin = None
 
     def on_message_begin(self, func):
@@ -1080,6 +1140,32 @@ class Processor(Iface, TProcessor):
             msg_type = TMessageType.EXCEPTION
             result = TApplicationException(TApplicationException.INTERNAL_ERROR, 'Internal error')
         oprot.writeMessageBegin("Describe", msg_type, seqid)
+        result.write(oprot)
+        oprot.writeMessageEnd()
+        oprot.trans.flush()
+
+    def process_History(self, seqid, iprot, oprot):
+        args = History_args()
+        args.read(iprot)
+        iprot.readMessageEnd()
+        result = History_result()
+        try:
+            result.success = self._handler.History(args.feature_name, args.since_ns, args.before, args.limit)
+            msg_type = TMessageType.REPLY
+        except TTransport.TTransportException:
+            raise
+        except FlipperException as error:
+            msg_type = TMessageType.REPLY
+            result.error = error
+        except TApplicationException as ex:
+            logging.exception('TApplication exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = ex
+        except Exception:
+            logging.exception('Unexpected exception in handler')
+            msg_type = TMessageType.EXCEPTION
+            result = TApplicationException(TApplicationException.INTERNAL_ERROR, 'Internal error')
+        oprot.writeMessageBegin("History", msg_type, seqid)
         result.write(oprot)
         oprot.writeMessageEnd()
         oprot.trans.flush()
@@ -1742,11 +1828,11 @@ class List_result(object):
             if fid == 0:
                 if ftype == TType.LIST:
                     self.success = []
-                    (_etype40, _size37) = iprot.readListBegin()
-                    for _i41 in range(_size37):
-                        _elem42 = FeatureFlagStoreItem()
-                        _elem42.read(iprot)
-                        self.success.append(_elem42)
+                    (_etype47, _size44) = iprot.readListBegin()
+                    for _i48 in range(_size44):
+                        _elem49 = FeatureFlagStoreItem()
+                        _elem49.read(iprot)
+                        self.success.append(_elem49)
                     iprot.readListEnd()
                 else:
                     iprot.skip(ftype)
@@ -1768,8 +1854,8 @@ class List_result(object):
         if self.success is not None:
             oprot.writeFieldBegin('success', TType.LIST, 0)
             oprot.writeListBegin(TType.STRUCT, len(self.success))
-            for iter43 in self.success:
-                iter43.write(oprot)
+            for iter50 in self.success:
+                iter50.write(oprot)
             oprot.writeListEnd()
             oprot.writeFieldEnd()
         if self.error is not None:
@@ -3062,6 +3148,178 @@ class Describe_result(object):
 all_structs.append(Describe_result)
 Describe_result.thrift_spec = (
     (0, TType.STRUCT, 'success', [ServerDescription, None], None, ),  # 0
+    (1, TType.STRUCT, 'error', [FlipperException, None], None, ),  # 1
+)
+
+
+class History_args(object):
+    """
+    Attributes:
+     - feature_name
+     - since_ns
+     - before
+     - limit
+
+    """
+
+
+    def __init__(self, feature_name=None, since_ns=None, before=None, limit=None,):
+        self.feature_name = feature_name
+        self.since_ns = since_ns
+        self.before = before
+        self.limit = limit
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.STRING:
+                    self.feature_name = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.I64:
+                    self.since_ns = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.STRING:
+                    self.before = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.I64:
+                    self.limit = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('History_args')
+        if self.feature_name is not None:
+            oprot.writeFieldBegin('feature_name', TType.STRING, 1)
+            oprot.writeString(self.feature_name.encode('utf-8') if sys.version_info[0] == 2 else self.feature_name)
+            oprot.writeFieldEnd()
+        if self.since_ns is not None:
+            oprot.writeFieldBegin('since_ns', TType.I64, 2)
+            oprot.writeI64(self.since_ns)
+            oprot.writeFieldEnd()
+        if self.before is not None:
+            oprot.writeFieldBegin('before', TType.STRING, 3)
+            oprot.writeString(self.before.encode('utf-8') if sys.version_info[0] == 2 else self.before)
+            oprot.writeFieldEnd()
+        if self.limit is not None:
+            oprot.writeFieldBegin('limit', TType.I64, 4)
+            oprot.writeI64(self.limit)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(History_args)
+History_args.thrift_spec = (
+    None,  # 0
+    (1, TType.STRING, 'feature_name', 'UTF8', None, ),  # 1
+    (2, TType.I64, 'since_ns', None, None, ),  # 2
+    (3, TType.STRING, 'before', 'UTF8', None, ),  # 3
+    (4, TType.I64, 'limit', None, None, ),  # 4
+)
+
+
+class History_result(object):
+    """
+    Attributes:
+     - success
+     - error
+
+    """
+
+
+    def __init__(self, success=None, error=None,):
+        self.success = success
+        self.error = error
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 0:
+                if ftype == TType.STRUCT:
+                    self.success = HistoryPage()
+                    self.success.read(iprot)
+                else:
+                    iprot.skip(ftype)
+            elif fid == 1:
+                if ftype == TType.STRUCT:
+                    self.error = FlipperException.read(iprot)
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('History_result')
+        if self.success is not None:
+            oprot.writeFieldBegin('success', TType.STRUCT, 0)
+            self.success.write(oprot)
+            oprot.writeFieldEnd()
+        if self.error is not None:
+            oprot.writeFieldBegin('error', TType.STRUCT, 1)
+            self.error.write(oprot)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+all_structs.append(History_result)
+History_result.thrift_spec = (
+    (0, TType.STRUCT, 'success', [HistoryPage, None], None, ),  # 0
     (1, TType.STRUCT, 'error', [FlipperException, None], None, ),  # 1
 )
 fix_spec(all_structs)

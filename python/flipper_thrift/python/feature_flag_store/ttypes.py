@@ -737,20 +737,114 @@ class FlagPage(object):
         return not (self == other)
 
 
+class WriteCause(object):
+    """
+    Of a write, for the store's history.
+
+    Attributes:
+     - verb: What the write does, such as `enable`. Without it, or if the server does not know it, the history has what the write did.
+     - actor: Who: 1 to 255 bytes without control characters. The name of the client's certificate counts instead, if it has one.
+     - reason: Why: 1 byte to 4 KiB.
+     - source: From where, such as `command` or `program`: 1 to 64 bytes without control characters.
+
+    """
+
+
+    def __init__(self, verb=None, actor=None, reason=None, source=None,):
+        self.verb = verb
+        self.actor = actor
+        self.reason = reason
+        self.source = source
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.STRING:
+                    self.verb = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.STRING:
+                    self.actor = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.STRING:
+                    self.reason = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.STRING:
+                    self.source = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('WriteCause')
+        if self.verb is not None:
+            oprot.writeFieldBegin('verb', TType.STRING, 1)
+            oprot.writeString(self.verb.encode('utf-8') if sys.version_info[0] == 2 else self.verb)
+            oprot.writeFieldEnd()
+        if self.actor is not None:
+            oprot.writeFieldBegin('actor', TType.STRING, 2)
+            oprot.writeString(self.actor.encode('utf-8') if sys.version_info[0] == 2 else self.actor)
+            oprot.writeFieldEnd()
+        if self.reason is not None:
+            oprot.writeFieldBegin('reason', TType.STRING, 3)
+            oprot.writeString(self.reason.encode('utf-8') if sys.version_info[0] == 2 else self.reason)
+            oprot.writeFieldEnd()
+        if self.source is not None:
+            oprot.writeFieldBegin('source', TType.STRING, 4)
+            oprot.writeString(self.source.encode('utf-8') if sys.version_info[0] == 2 else self.source)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
 class WritePrecondition(object):
     """
-    A write happens only if this holds; if nothing is set, always.
+    A write happens only if this holds; if neither of the first two is set, always.
 
     Attributes:
      - absent: The flag is missing.
      - unchanged: The flag exists and has this version.
+     - cause: No condition: who writes, and why. Servers without a history skip it.
 
     """
 
 
-    def __init__(self, absent=None, unchanged=None,):
+    def __init__(self, absent=None, unchanged=None, cause=None,):
         self.absent = absent
         self.unchanged = unchanged
+        self.cause = cause
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -772,6 +866,12 @@ class WritePrecondition(object):
                     self.unchanged.read(iprot)
                 else:
                     iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.STRUCT:
+                    self.cause = WriteCause()
+                    self.cause.read(iprot)
+                else:
+                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -789,6 +889,10 @@ class WritePrecondition(object):
         if self.unchanged is not None:
             oprot.writeFieldBegin('unchanged', TType.STRUCT, 2)
             self.unchanged.write(oprot)
+            oprot.writeFieldEnd()
+        if self.cause is not None:
+            oprot.writeFieldBegin('cause', TType.STRUCT, 3)
+            self.cause.write(oprot)
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -820,11 +924,12 @@ class WatchResult(object):
      - waited_us: The time from the arrival of the call to this response.
      - confirmed_ms_ago: All changes of the store up to this long before this response have been reported.
      - store: The store behind the server, without secrets.
+     - history: Whether that store has a history.
 
     """
 
 
-    def __init__(self, cursor=None, reset=None, changes=None, lost=None, server=None, waited_us=None, confirmed_ms_ago=None, store=None,):
+    def __init__(self, cursor=None, reset=None, changes=None, lost=None, server=None, waited_us=None, confirmed_ms_ago=None, store=None, history=None,):
         self.cursor = cursor
         self.reset = reset
         self.changes = changes
@@ -833,6 +938,7 @@ class WatchResult(object):
         self.waited_us = waited_us
         self.confirmed_ms_ago = confirmed_ms_ago
         self.store = store
+        self.history = history
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -889,6 +995,11 @@ class WatchResult(object):
                     self.store = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
                 else:
                     iprot.skip(ftype)
+            elif fid == 9:
+                if ftype == TType.BOOL:
+                    self.history = iprot.readBool()
+                else:
+                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -934,6 +1045,10 @@ class WatchResult(object):
             oprot.writeFieldBegin('store', TType.STRING, 8)
             oprot.writeString(self.store.encode('utf-8') if sys.version_info[0] == 2 else self.store)
             oprot.writeFieldEnd()
+        if self.history is not None:
+            oprot.writeFieldBegin('history', TType.BOOL, 9)
+            oprot.writeBool(self.history)
+            oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
 
@@ -963,17 +1078,19 @@ class ServerDescription(object):
      - confirmed_ms_ago
      - version: The version of the server's program.
      - clock_ms: The server's clock, Unix time in milliseconds.
+     - history: As in WatchResult.
 
     """
 
 
-    def __init__(self, server=None, store=None, lost=None, confirmed_ms_ago=None, version=None, clock_ms=None,):
+    def __init__(self, server=None, store=None, lost=None, confirmed_ms_ago=None, version=None, clock_ms=None, history=None,):
         self.server = server
         self.store = store
         self.lost = lost
         self.confirmed_ms_ago = confirmed_ms_ago
         self.version = version
         self.clock_ms = clock_ms
+        self.history = history
 
     def read(self, iprot):
         if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
@@ -1014,6 +1131,11 @@ class ServerDescription(object):
                     self.clock_ms = iprot.readI64()
                 else:
                     iprot.skip(ftype)
+            elif fid == 7:
+                if ftype == TType.BOOL:
+                    self.history = iprot.readBool()
+                else:
+                    iprot.skip(ftype)
             else:
                 iprot.skip(ftype)
             iprot.readFieldEnd()
@@ -1047,6 +1169,236 @@ class ServerDescription(object):
         if self.clock_ms is not None:
             oprot.writeFieldBegin('clock_ms', TType.I64, 6)
             oprot.writeI64(self.clock_ms)
+            oprot.writeFieldEnd()
+        if self.history is not None:
+            oprot.writeFieldBegin('history', TType.BOOL, 7)
+            oprot.writeBool(self.history)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
+class HistoryEntry(object):
+    """
+    One write of one flag.
+
+    Attributes:
+     - id
+     - feature_name
+     - at_ns: Unix time in nanoseconds, by the clock of the store or its writer.
+     - verb
+     - actor
+     - reason
+     - source: Absent if the flag was changed by a program that is not Flipper.
+     - before: The flag before and after, with record or corrupt; absent if it was missing.
+     - after
+
+    """
+
+
+    def __init__(self, id=None, feature_name=None, at_ns=None, verb=None, actor=None, reason=None, source=None, before=None, after=None,):
+        self.id = id
+        self.feature_name = feature_name
+        self.at_ns = at_ns
+        self.verb = verb
+        self.actor = actor
+        self.reason = reason
+        self.source = source
+        self.before = before
+        self.after = after
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.STRING:
+                    self.id = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.STRING:
+                    self.feature_name = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 3:
+                if ftype == TType.I64:
+                    self.at_ns = iprot.readI64()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 4:
+                if ftype == TType.STRING:
+                    self.verb = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 5:
+                if ftype == TType.STRING:
+                    self.actor = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 6:
+                if ftype == TType.STRING:
+                    self.reason = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 7:
+                if ftype == TType.STRING:
+                    self.source = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 8:
+                if ftype == TType.STRUCT:
+                    self.before = FlagState()
+                    self.before.read(iprot)
+                else:
+                    iprot.skip(ftype)
+            elif fid == 9:
+                if ftype == TType.STRUCT:
+                    self.after = FlagState()
+                    self.after.read(iprot)
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('HistoryEntry')
+        if self.id is not None:
+            oprot.writeFieldBegin('id', TType.STRING, 1)
+            oprot.writeString(self.id.encode('utf-8') if sys.version_info[0] == 2 else self.id)
+            oprot.writeFieldEnd()
+        if self.feature_name is not None:
+            oprot.writeFieldBegin('feature_name', TType.STRING, 2)
+            oprot.writeString(self.feature_name.encode('utf-8') if sys.version_info[0] == 2 else self.feature_name)
+            oprot.writeFieldEnd()
+        if self.at_ns is not None:
+            oprot.writeFieldBegin('at_ns', TType.I64, 3)
+            oprot.writeI64(self.at_ns)
+            oprot.writeFieldEnd()
+        if self.verb is not None:
+            oprot.writeFieldBegin('verb', TType.STRING, 4)
+            oprot.writeString(self.verb.encode('utf-8') if sys.version_info[0] == 2 else self.verb)
+            oprot.writeFieldEnd()
+        if self.actor is not None:
+            oprot.writeFieldBegin('actor', TType.STRING, 5)
+            oprot.writeString(self.actor.encode('utf-8') if sys.version_info[0] == 2 else self.actor)
+            oprot.writeFieldEnd()
+        if self.reason is not None:
+            oprot.writeFieldBegin('reason', TType.STRING, 6)
+            oprot.writeString(self.reason.encode('utf-8') if sys.version_info[0] == 2 else self.reason)
+            oprot.writeFieldEnd()
+        if self.source is not None:
+            oprot.writeFieldBegin('source', TType.STRING, 7)
+            oprot.writeString(self.source.encode('utf-8') if sys.version_info[0] == 2 else self.source)
+            oprot.writeFieldEnd()
+        if self.before is not None:
+            oprot.writeFieldBegin('before', TType.STRUCT, 8)
+            self.before.write(oprot)
+            oprot.writeFieldEnd()
+        if self.after is not None:
+            oprot.writeFieldBegin('after', TType.STRUCT, 9)
+            self.after.write(oprot)
+            oprot.writeFieldEnd()
+        oprot.writeFieldStop()
+        oprot.writeStructEnd()
+
+    def validate(self):
+        return
+
+    def __repr__(self):
+        L = ['%s=%r' % (key, value)
+             for key, value in self.__dict__.items()]
+        return '%s(%s)' % (self.__class__.__name__, ', '.join(L))
+
+    def __eq__(self, other):
+        return isinstance(other, self.__class__) and self.__dict__ == other.__dict__
+
+    def __ne__(self, other):
+        return not (self == other)
+
+
+class HistoryPage(object):
+    """
+    Attributes:
+     - entries: The newest first.
+     - older: If older entries may follow: the `before` of the next call.
+
+    """
+
+
+    def __init__(self, entries=None, older=None,):
+        self.entries = entries
+        self.older = older
+
+    def read(self, iprot):
+        if iprot._fast_decode is not None and isinstance(iprot.trans, TTransport.CReadableTransport) and self.thrift_spec is not None:
+            iprot._fast_decode(self, iprot, [self.__class__, self.thrift_spec])
+            return
+        iprot.readStructBegin()
+        while True:
+            (fname, ftype, fid) = iprot.readFieldBegin()
+            if ftype == TType.STOP:
+                break
+            if fid == 1:
+                if ftype == TType.LIST:
+                    self.entries = []
+                    (_etype40, _size37) = iprot.readListBegin()
+                    for _i41 in range(_size37):
+                        _elem42 = HistoryEntry()
+                        _elem42.read(iprot)
+                        self.entries.append(_elem42)
+                    iprot.readListEnd()
+                else:
+                    iprot.skip(ftype)
+            elif fid == 2:
+                if ftype == TType.STRING:
+                    self.older = iprot.readString().decode('utf-8', errors='replace') if sys.version_info[0] == 2 else iprot.readString()
+                else:
+                    iprot.skip(ftype)
+            else:
+                iprot.skip(ftype)
+            iprot.readFieldEnd()
+        iprot.readStructEnd()
+
+    def write(self, oprot):
+        if oprot._fast_encode is not None and self.thrift_spec is not None:
+            oprot.trans.write(oprot._fast_encode(self, [self.__class__, self.thrift_spec]))
+            return
+        oprot.writeStructBegin('HistoryPage')
+        if self.entries is not None:
+            oprot.writeFieldBegin('entries', TType.LIST, 1)
+            oprot.writeListBegin(TType.STRUCT, len(self.entries))
+            for iter43 in self.entries:
+                iter43.write(oprot)
+            oprot.writeListEnd()
+            oprot.writeFieldEnd()
+        if self.older is not None:
+            oprot.writeFieldBegin('older', TType.STRING, 2)
+            oprot.writeString(self.older.encode('utf-8') if sys.version_info[0] == 2 else self.older)
             oprot.writeFieldEnd()
         oprot.writeFieldStop()
         oprot.writeStructEnd()
@@ -1119,11 +1471,20 @@ FlagPage.thrift_spec = (
     (1, TType.LIST, 'flags', (TType.STRUCT, [FlagState, None], False), None, ),  # 1
     (2, TType.BOOL, 'more', None, None, ),  # 2
 )
+all_structs.append(WriteCause)
+WriteCause.thrift_spec = (
+    None,  # 0
+    (1, TType.STRING, 'verb', 'UTF8', None, ),  # 1
+    (2, TType.STRING, 'actor', 'UTF8', None, ),  # 2
+    (3, TType.STRING, 'reason', 'UTF8', None, ),  # 3
+    (4, TType.STRING, 'source', 'UTF8', None, ),  # 4
+)
 all_structs.append(WritePrecondition)
 WritePrecondition.thrift_spec = (
     None,  # 0
     (1, TType.BOOL, 'absent', None, None, ),  # 1
     (2, TType.STRUCT, 'unchanged', [FlagVersion, None], None, ),  # 2
+    (3, TType.STRUCT, 'cause', [WriteCause, None], None, ),  # 3
 )
 all_structs.append(WatchResult)
 WatchResult.thrift_spec = (
@@ -1136,6 +1497,7 @@ WatchResult.thrift_spec = (
     (6, TType.I64, 'waited_us', None, None, ),  # 6
     (7, TType.I64, 'confirmed_ms_ago', None, None, ),  # 7
     (8, TType.STRING, 'store', 'UTF8', None, ),  # 8
+    (9, TType.BOOL, 'history', None, None, ),  # 9
 )
 all_structs.append(ServerDescription)
 ServerDescription.thrift_spec = (
@@ -1146,6 +1508,26 @@ ServerDescription.thrift_spec = (
     (4, TType.I64, 'confirmed_ms_ago', None, None, ),  # 4
     (5, TType.STRING, 'version', 'UTF8', None, ),  # 5
     (6, TType.I64, 'clock_ms', None, None, ),  # 6
+    (7, TType.BOOL, 'history', None, None, ),  # 7
+)
+all_structs.append(HistoryEntry)
+HistoryEntry.thrift_spec = (
+    None,  # 0
+    (1, TType.STRING, 'id', 'UTF8', None, ),  # 1
+    (2, TType.STRING, 'feature_name', 'UTF8', None, ),  # 2
+    (3, TType.I64, 'at_ns', None, None, ),  # 3
+    (4, TType.STRING, 'verb', 'UTF8', None, ),  # 4
+    (5, TType.STRING, 'actor', 'UTF8', None, ),  # 5
+    (6, TType.STRING, 'reason', 'UTF8', None, ),  # 6
+    (7, TType.STRING, 'source', 'UTF8', None, ),  # 7
+    (8, TType.STRUCT, 'before', [FlagState, None], None, ),  # 8
+    (9, TType.STRUCT, 'after', [FlagState, None], None, ),  # 9
+)
+all_structs.append(HistoryPage)
+HistoryPage.thrift_spec = (
+    None,  # 0
+    (1, TType.LIST, 'entries', (TType.STRUCT, [HistoryEntry, None], False), None, ),  # 1
+    (2, TType.STRING, 'older', 'UTF8', None, ),  # 2
 )
 fix_spec(all_structs)
 del all_structs

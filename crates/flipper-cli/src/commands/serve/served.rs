@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use flipper::__feed::with_times;
+use flipper::history::{HistoryPage, HistoryQuery};
 use flipper::store::{
-    Capabilities, Check, FlagStream, Identity, LocalFeatureFlagStore, Precondition, Stored, Version, Watch,
+    Capabilities, Check, FlagStream, Identity, LocalFeatureFlagStore, Stored, Version, Watch, WriteOptions,
 };
 use flipper::{FeatureFlagStore, FlagRecord, Result};
 
@@ -50,14 +51,14 @@ impl FeatureFlagStore for Served {
         result
     }
 
-    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
-        let result = self.store.put(record, when).await;
+    async fn put(&self, record: &FlagRecord, options: WriteOptions) -> Result<Version> {
+        let result = self.store.put(record, options).await;
         self.calls.count(Call::Put, &result);
         result
     }
 
-    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
-        let result = self.store.delete(name, when).await;
+    async fn delete(&self, name: &str, options: WriteOptions) -> Result<Version> {
+        let result = self.store.delete(name, options).await;
         self.calls.count(Call::Delete, &result);
         result
     }
@@ -88,10 +89,14 @@ impl FeatureFlagStore for Served {
         self.store.capabilities()
     }
 
-    async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
-        let results = self.store.put_all(records, when).await;
+    async fn put_all(&self, records: &[FlagRecord], options: WriteOptions) -> Vec<Result<Version>> {
+        let results = self.store.put_all(records, options).await;
         results.iter().for_each(|result| self.calls.count(Call::Put, result));
         results
+    }
+
+    async fn history(&self, query: &HistoryQuery) -> Result<HistoryPage> {
+        self.store.history(query).await
     }
 
     fn stream(&self) -> FlagStream<'_> {

@@ -3,7 +3,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flipper_server::{App, HttpOptions, HttpServer, Limits};
+use flipper_server::{App, HttpOptions, HttpServer, Limits, Page};
 use flipper_thrift::{Server, ServerOptions};
 
 use super::address::{self, Port};
@@ -39,6 +39,8 @@ impl Servers {
         let store = &opened.store;
         // As many followers as the connections leave room for.
         let app = App::new(store.clone()).limits(Limits::default().streams(usize::MAX));
+        let page = args.protect.iter().fold(Page::new(), |page, pattern| page.protect(pattern));
+        let mut page = page.require_reason(args.require_reason).behind_tls(args.plaintext_behind_proxy);
         let mut app = guard::pages(app, args)?;
         if let Some(attribute) = &args.targeting_key {
             app = app.targeting_key_as(attribute);
@@ -62,9 +64,12 @@ impl Servers {
                 Some(Arc::new(server.map_err(failed)?))
             }
         };
+        if let Some(server) = thrift.clone() {
+            page = page.connected_over("Thrift", move || server.connections());
+        }
         let metrics = metrics::of(served, opened.replicated.clone(), thrift.clone(), guard.clone());
         let app = app.access(guard.access.clone()).access_log(args.access_log);
-        let app = app.require_if_match(args.require_if_match).metrics_of(Arc::new(metrics));
+        let app = app.require_if_match(args.require_if_match).metrics_of(Arc::new(metrics)).page(page);
         let options = http_options(args, guard, files);
         let failed = |error: std::io::Error| Failure::store(format!("HTTP cannot be served: {error}"));
         let admin = match admin.is_empty() {

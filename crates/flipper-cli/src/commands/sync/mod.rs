@@ -23,21 +23,21 @@ pub(crate) async fn run(session: &mut Session, args: &Sync) -> Done {
     }
     let mut interrupt = Interrupt::begin()?;
     let from = Store::open(&from, Purpose::Existing)?;
-    let target = if args.dry.dry_run { Purpose::Rehearsal } else { Purpose::New };
+    let target = if args.write.dry_run { Purpose::Rehearsal } else { Purpose::New };
     if args.follow {
-        let written = Store::open(&to, target)?;
+        let written = session.writing(Store::open(&to, target)?);
         // An SQLite file is watched through a second store, separate from the one that writes.
         let watched = Store::open(&to, Purpose::Existing)?;
         return follow::run(session, args, &from, &written, &watched, &mut interrupt).await;
     }
     // Read before a file is created for the target.
     let source = interrupt.unless(NOTHING, Records::of(&from)).await?;
-    let to = Store::open(&to, target)?;
+    let to = session.writing(Store::open(&to, target)?);
     for (name, why) in &source.unreadable {
         session.go_on_after(unreadable(&from, name, why))?;
     }
     let plan = interrupt.unless(NOTHING, Plan::make(&source, &to)).await?;
-    if args.dry.dry_run {
+    if args.write.dry_run {
         return interrupt.unless(NOTHING, transfer::show(session, &to, &source, &plan, args.delete)).await;
     }
     write(session, args, &to, &source, &plan, &mut interrupt, &mut Refused::default()).await.map(drop)

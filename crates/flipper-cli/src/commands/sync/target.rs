@@ -75,7 +75,7 @@ impl<'a> Target<'a> {
         if self.behind {
             return Ok(());
         }
-        let put = self.store.inner.put(record, Precondition::Any);
+        let put = self.store.inner.put(record, self.store.options(Precondition::Any));
         let result = self.interrupt.soon(put).await.map(|result| result.map(drop));
         self.note(session, name, "wrote", result)?;
         self.report_in_step(session, was_in_step);
@@ -95,7 +95,7 @@ impl<'a> Target<'a> {
     }
 
     async fn delete(&mut self, session: &mut Session, name: &str) -> Done {
-        let delete = self.store.inner.delete(name, Precondition::Any);
+        let delete = self.store.inner.delete(name, self.store.options(Precondition::Any));
         let result = self.interrupt.soon(delete).await.map(|result| result.map(drop));
         if matches!(result, Ok(Ok(()))) {
             self.destroyed.remove(name);

@@ -1,3 +1,4 @@
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -38,6 +39,14 @@ impl Client {
     pub(crate) fn python(url: &str) -> Option<Self> {
         let mut command = Command::new(python()?);
         Some(Self::start("python", command.arg(Path::new(SOURCES).join("python/server.py")).arg(url), None))
+    }
+
+    /// A script of `clients`, with these arguments, and its first line, by which it is ready.
+    pub(crate) fn script(name: &'static str, file: &str, arguments: &[&OsStr]) -> Option<(Self, Value)> {
+        let (mut command, folder) = node_script(&fs::read_to_string(Path::new(SOURCES).join(file)).unwrap())?;
+        let client = Self::start(name, command.args(arguments), Some(folder));
+        let ready = client.answer();
+        Some((client, ready))
     }
 
     pub(crate) fn rust(url: &str) -> Option<Self> {
@@ -105,10 +114,8 @@ impl Web {
             skip("chromium", "it is not installed; scripts/setup installs it");
             return None;
         };
-        let (mut command, folder) = node_script(&fs::read_to_string(Path::new(SOURCES).join("node/web.mjs")).unwrap())?;
-        let client = Client::start("web", command.arg(chromium), Some(folder));
-        let origin = client.answer().as_str().unwrap().to_owned();
-        Some(Self { client, origin })
+        let (client, origin) = Client::script("web", "node/web.mjs", &[chromium.as_os_str()])?;
+        Some(Self { client, origin: origin.as_str().unwrap().to_owned() })
     }
 
     /// Evaluates an expression in the page.

@@ -30,6 +30,7 @@ pub(super) async fn inspect(store: &ConsulFeatureFlagStore) -> Vec<Check> {
     checks.push(version(&agent));
     checks.push(kind(store, &agent).await);
     checks.push(rights(store, read.is_ok()).await);
+    checks.extend(history(store).await);
     checks.push(Check::fine(
         "push",
         format!("blocking queries, answered after {} s at the latest", store.wait.as_secs_f32()),
@@ -83,19 +84,32 @@ async fn rights(store: &ConsulFeatureFlagStore, reads: bool) -> Check {
         return Check::fault("rights", "the token may not read the base key")
             .hint(format!("allow `key_prefix \"{}\"` with the policy `read`", store.keys.prefix()));
     }
-    let key = store.keys.prefix();
-    let impossible = vec![Operation::check(key, u64::MAX), Operation::set(key, b"", None)];
-    let writes = match store.client.transact(impossible).await {
-        Ok(Transaction::Refused(failures)) => Some(!failures.iter().any(|failure| errors::is_refusal(&failure.what))),
-        Err(error) if error.kind() == ErrorKind::Unauthorized => Some(false),
-        _ => None,
-    };
-    let text = match writes {
+    let text = match may_write(store, store.keys.prefix()).await {
         Some(true) => "may read and write",
         Some(false) => "may read, not write",
         None => "may read; whether it may write is not known",
     };
     Check::fine("rights", text)
+}
+
+async fn history(store: &ConsulFeatureFlagStore) -> Option<Check> {
+    store.history_limits?;
+    let prefix = super::history::prefix(store.keys.base());
+    let check = match may_write(store, &prefix).await {
+        Some(false) => Check::problem("history", "the token may not write it, and so no flag")
+            .hint(format!("allow `key_prefix \"{prefix}\"` with the policy `write`, or set `?history=off`")),
+        _ => Check::fine("history", "every write of this library is in it"),
+    };
+    Some(check)
+}
+
+async fn may_write(store: &ConsulFeatureFlagStore, key: &str) -> Option<bool> {
+    let impossible = vec![Operation::check(key, u64::MAX), Operation::set(key, b"", None)];
+    match store.client.transact(impossible).await {
+        Ok(Transaction::Refused(failures)) => Some(!failures.iter().any(|failure| errors::is_refusal(&failure.what))),
+        Err(error) if error.kind() == ErrorKind::Unauthorized => Some(false),
+        _ => None,
+    }
 }
 
 async fn clock(store: &ConsulFeatureFlagStore) -> Option<Check> {

@@ -209,6 +209,15 @@ impl ConsulClient {
         Ok((answer.index().ok_or_else(errors::without_index)?, answer.lag()))
     }
 
+    /// The names of all keys under this prefix.
+    pub(super) async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
+        let answer = self.read(prefix, "keys&", Read::Leader, MOST_OF_ALL).await?;
+        match answer.status {
+            StatusCode::NOT_FOUND => Ok(Vec::new()),
+            _ => serde_json::from_slice(&answer.body).map_err(errors::unreadable),
+        }
+    }
+
     async fn read(&self, key: &str, parameters: &str, read: Read, limit: usize) -> Result<Answer> {
         let mut path = format!("/v1/kv/{}?{parameters}{}", keys::encode(key), self.inner.query);
         match (self.inner.consistency, read) {

@@ -22,6 +22,11 @@
 //! With many flags, each write also names its flag in a key beside the base key: `.features.changed` for `features`,
 //! `shop/.features.changed` for `shop/features`.
 //!
+//! The history is a key for each write, `.features.history/HASH/ID` for the base key `features`, in the transaction of the write: JSON with
+//! `name`, `at` (in milliseconds), `verb`, `actor`, `reason`, `source`, `before` and `after`, as far as there is one. `HASH` is that of the
+//! flag's name, and the order is that of their indexes. What other programs write shows as an entry that begins with another state than
+//! the one before it left. There is no history with `?history=off`.
+//!
 //! [The guide](crate::_guide::stores) says how changes arrive, and what the token must allow.
 
 mod agent;
@@ -29,9 +34,11 @@ mod client;
 mod errors;
 mod follow;
 mod hints;
+mod history;
 mod inspect;
 mod keys;
 mod kv;
+mod recent;
 mod rows;
 mod url;
 mod writing;
@@ -47,13 +54,18 @@ use futures_util::future::join_all;
 
 pub use self::client::{ConsulClient, ConsulClientBuilder, ConsulConsistency};
 use self::hints::Hints;
+use self::history::Pruned;
 use self::kv::{Entry, Read};
+use self::recent::Recent;
 use self::rows::{Row, Rows};
+use self::writing::Write;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::record::{FlagRecord, validate_name};
-use crate::state::{Capabilities, Precondition, Stored, Version, Watch};
+use crate::state::{
+    Capabilities, HistoryLimits, HistoryPage, HistoryQuery, Precondition, Stored, Version, Watch, WriteOptions,
+};
 use crate::store::{FeatureFlagStore, FlagStream, give_up, pages};
 use crate::stores::base_key::{BaseKey, is_deeper, is_ours, taken};
 use crate::stores::feed::feed_by_task;
@@ -98,6 +110,9 @@ pub struct ConsulFeatureFlagStore {
     /// The token may list only what is under the base key.
     narrow: Arc<AtomicBool>,
     warned: WarnOnce,
+    history_limits: Option<HistoryLimits>,
+    recent: Arc<Recent>,
+    pruned: Arc<Pruned>,
 }
 
 impl ConsulFeatureFlagStore {
@@ -111,11 +126,15 @@ impl ConsulFeatureFlagStore {
             wait: WAIT,
             narrow: Arc::default(),
             warned: WarnOnce::default(),
+            history_limits: Some(history::default_limits()),
+            recent: Arc::default(),
+            pruned: Arc::default(),
         }
     }
 
     /// The store at `consul://HOST[:PORT][/BASE/KEY]`, by default port 8500 and base key `features`, with the parameters `dc`, `ns`,
-    /// `partition`, `tls=true` or `false`, `consistency=stale` or `consistent`, and `wait=30s` ([`wait`](Self::wait)). Sends nothing yet.
+    /// `partition`, `tls=true` or `false`, `consistency=stale` or `consistent`, `wait=30s` ([`wait`](Self::wait)), and `history=off`. Sends
+    /// nothing yet.
     ///
     /// Other settings come from the environment, as for [`ConsulClient::from_env`]; a URL must not contain the token. Without TLS no token
     /// goes to another host, unless the URL has `tls=false`, which overrides the environment.
@@ -135,7 +154,24 @@ impl ConsulFeatureFlagStore {
     pub fn base_key(mut self, base_key: impl AsRef<str>) -> Result<Self> {
         keys::check_base(base_key.as_ref())?;
         self.keys = Arc::new(BaseKey::new(base_key.as_ref()));
+        self.recent = Arc::default();
+        self.pruned = Arc::default();
         Ok(self)
+    }
+
+    /// How much history is kept; by default some 1,000 entries, of 90 days. Consul holds all keys in memory, and a page of the history of all
+    /// flags reads all of it.
+    #[must_use]
+    pub fn history_limits(mut self, limits: HistoryLimits) -> Self {
+        self.history_limits = Some(limits);
+        self
+    }
+
+    /// Keeps no history, as for a token with rights on the flags alone. The URL's `?history=off` does the same.
+    #[must_use]
+    pub fn without_history(mut self) -> Self {
+        self.history_limits = None;
+        self
     }
 
     /// How long Consul holds back its answer to a watch while nothing changes, and up to a sixteenth more; 15 s by default, at most 60 s. A
@@ -218,14 +254,19 @@ impl ConsulFeatureFlagStore {
         let named = |error: Error| error.with_store(self).with_flag(name);
         let found = self.client.get(&self.keys.of(name), Read::Confirmed).await.map_err(named)?;
         let flag = found.entry.and_then(|entry| Self::stored(name, &entry));
-        match (flag, found.index) {
-            (Some(_), _) => Err(self.conflict(name)),
-            (None, Some(index)) => Ok(Version::ordered(index)),
-            (None, None) => {
-                let folder = self.client.get(self.keys.prefix(), Read::Confirmed).await.map_err(named)?;
-                Ok(Version::ordered(folder.index.unwrap_or(0)))
-            }
+        match flag {
+            Some(_) => Err(self.conflict(name)),
+            None => self.version_of_absence(found.index).await.map_err(named),
         }
+    }
+
+    /// `index`: of the answer that there is no such key.
+    async fn version_of_absence(&self, index: Option<u64>) -> Result<Version> {
+        let index = match index {
+            Some(index) => index,
+            None => self.client.get(self.keys.prefix(), Read::Confirmed).await?.index.unwrap_or(0),
+        };
+        Ok(Version::ordered(index))
     }
 
     /// Consul's web interface and other programs make such keys.
@@ -257,10 +298,15 @@ impl FeatureFlagStore for ConsulFeatureFlagStore {
     async fn get(&self, name: &str) -> Result<Option<Stored>> {
         let found = self.client.get(&self.keys.of(name), Read::Confirmed).await;
         let found = found.map_err(|error| error.with_store(self).with_flag(name))?;
-        Ok(found.entry.and_then(|entry| Self::stored(name, &entry)))
+        let Some(entry) = found.entry else { return Ok(None) };
+        let flag = Self::stored(name, &entry);
+        if flag.is_some() && self.history_limits.is_some() {
+            self.recent.keep(name, entry.index, entry.value);
+        }
+        Ok(flag)
     }
 
-    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+    async fn put(&self, record: &FlagRecord, options: WriteOptions) -> Result<Version> {
         let name = record.name();
         validate_name(name)?;
         let value = record.to_json();
@@ -268,22 +314,22 @@ impl FeatureFlagStore for ConsulFeatureFlagStore {
             let message = format!("a flag may have {LARGEST} bytes in Consul, and this one has {}", value.len());
             return Err(Error::invalid_input(message).with_store(self).with_flag(name));
         }
-        let index = self.expected_index(name, &when)?;
+        let index = self.expected_index(name, &options.when)?;
         let key = self.keys.of(name);
         if self.is_taken(name, &key).await? {
             return Err(taken(name).with_store(self));
         }
-        writing::put(self, name, &key, value.into_bytes(), index).await
+        writing::put(self, &Write { name, key: &key, index, options: &options }, value.into_bytes()).await
     }
 
-    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
-        if matches!(when, Precondition::Absent) {
+    async fn delete(&self, name: &str, options: WriteOptions) -> Result<Version> {
+        if matches!(options.when, Precondition::Absent) {
             return self.absent(name).await;
         }
-        let index = self.expected_index(name, &when)?;
+        let index = self.expected_index(name, &options.when)?;
         let key = self.keys.of(name);
         match self.is_taken(name, &key).await? {
-            false => writing::delete(self, name, &key, index).await,
+            false => writing::delete(self, &Write { name, key: &key, index, options: &options }).await,
             true if index.is_some() => Err(self.conflict(name)),
             true => Ok(Version::ordered(0)),
         }
@@ -306,7 +352,12 @@ impl FeatureFlagStore for ConsulFeatureFlagStore {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default().with_push().with_ordered_versions().shared_with_python()
+        let capabilities = Capabilities::default().with_push().with_ordered_versions().shared_with_python();
+        if self.history_limits.is_some() { capabilities.with_history() } else { capabilities }
+    }
+
+    async fn history(&self, query: &HistoryQuery) -> Result<HistoryPage> {
+        history::page(self, query).await.map_err(|error| error.with_store(self))
     }
 
     fn identity(&self) -> Identity {
@@ -321,11 +372,11 @@ impl FeatureFlagStore for ConsulFeatureFlagStore {
         inspect::inspect(self).await
     }
 
-    async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
+    async fn put_all(&self, records: &[FlagRecord], options: WriteOptions) -> Vec<Result<Version>> {
         let mut results = Vec::with_capacity(records.len());
         for batch in records.chunks(AT_ONCE) {
             // Consul commits concurrent writes in one round of its log.
-            results.extend(join_all(batch.iter().map(|record| self.put(record, when.clone()))).await);
+            results.extend(join_all(batch.iter().map(|record| self.put(record, options.clone()))).await);
             if give_up(&mut results, records) {
                 break;
             }

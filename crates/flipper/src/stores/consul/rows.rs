@@ -112,7 +112,7 @@ fn name_in<'a>(body: &'a Bytes, row: &'a Row) -> &'a str {
     }
 }
 
-async fn apart<T: Send + 'static>(long: bool, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+pub(super) async fn apart<T: Send + 'static>(long: bool, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     if !long {
         return Ok(work());
     }

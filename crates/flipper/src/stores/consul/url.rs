@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::stores::kinds::CONSUL;
 use crate::stores::url_parts::{Parts, duration, set};
 
-const FORM: &str = "a Consul store's URL is `consul://HOST[:PORT][/BASE/KEY][?dc=…&ns=…&partition=…&tls=true&consistency=stale&wait=30s]`";
+const FORM: &str = "a Consul store's URL is `consul://HOST[:PORT][/BASE/KEY][?dc=…&ns=…&partition=…&tls=true&consistency=stale&wait=30s&history=off]`";
 const WAIT: &str = "the parameter `wait` of a Consul store's URL is a time such as `30s`, `500ms` or `1m`";
 const LOGIN: &str = "a Consul store's URL holds no user, password or token: set CONSUL_HTTP_TOKEN instead";
 const PORT: u16 = 8500;
@@ -36,11 +36,13 @@ fn parse_in(text: &str, mut client: ConsulClientBuilder) -> Result<ConsulFeature
     ];
     let consistency = parameters.take_one_of("consistency", &consistencies)?;
     client = set(client, consistency, ConsulClientBuilder::consistency);
+    let has_history = parameters.take_one_of("history", &[("on", true), ("off", false)])?.unwrap_or(true);
     let wait = parameters.take("wait");
     let wait = wait.map(|time| duration(&time).ok_or_else(|| Error::invalid_input(WAIT))).transpose()?;
     let base_key = parts.base_key()?;
     parts.parameters.refuse_rest(CONSUL.parameters)?;
     let store = set(ConsulFeatureFlagStore::new(client.build()?), wait, ConsulFeatureFlagStore::wait);
+    let store = if has_history { store } else { store.without_history() };
     match base_key {
         Some(base_key) => store.base_key(base_key),
         None => Ok(store),

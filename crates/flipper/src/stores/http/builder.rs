@@ -139,6 +139,7 @@ impl HttpStoreBuilder {
             token: Token::new(self.token_file, self.token, "Bearer ")?,
             timeout: self.timeout,
             is_followed: AtomicBool::default(),
+            has_history: AtomicBool::default(),
         };
         Ok(HttpFeatureFlagStore { shared: Arc::new(shared) })
     }

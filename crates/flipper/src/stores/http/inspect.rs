@@ -2,6 +2,7 @@ use std::time::Instant;
 
 use hyper::Method;
 use hyper::body::Bytes;
+use hyper::header::HeaderMap;
 
 use super::{HttpFeatureFlagStore, answer};
 use crate::error::Result;
@@ -22,7 +23,7 @@ pub(super) async fn inspect(store: &HttpFeatureFlagStore) -> Vec<Check> {
 }
 
 async fn description(store: &HttpFeatureFlagStore) -> Result<Description> {
-    let (head, body) = store.shared.send(Method::GET, STATUS, Bytes::new()).await?;
+    let (head, body) = store.shared.send(Method::GET, STATUS, HeaderMap::new(), Bytes::new()).await?;
     if !head.status.is_success() {
         return Err(answer::refused(head.status, &body));
     }

@@ -13,11 +13,15 @@
 //! lines of `GET /api/v1/records`. A watch is one stream, `GET /api/v1/changes`: with it the process follows the server, which follows the
 //! store for all.
 //!
+//! Headers of a write say who writes, why and what; the server puts its caller's name in place of the actor, if it knows one. The history is
+//! the server's store's, and [`capabilities`](crate::FeatureFlagStore::capabilities) has it from the first answer on.
+//!
 //! `get` and `list` read the store behind the server; `get_cached` (used by `fetch_enabled`) and watches read the server's memory. Without a
 //! watch `get` does too, while that store is unreachable.
 
 mod answer;
 mod builder;
+mod cause;
 mod inspect;
 mod lines;
 mod sse;
@@ -42,12 +46,12 @@ use super::http_client::pool::Pool;
 use super::http_client::renewal::Token;
 use crate::background;
 use crate::error::{Error, ErrorKind, Result};
-use crate::feed::wire;
+use crate::feed::{history, wire};
 use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::json::{Json, Object};
 use crate::record::{FlagRecord, validate_name};
-use crate::state::{Capabilities, Precondition, Stored, Version, Watch};
+use crate::state::{Capabilities, HistoryPage, HistoryQuery, Stored, Version, Watch, WriteOptions};
 use crate::store::{FeatureFlagStore, FlagStream};
 
 const RECORDS: &str = "/api/v1/records";
@@ -76,6 +80,8 @@ struct Shared {
     timeout: Duration,
     /// A mirror must learn from each read whether the store itself answered.
     is_followed: AtomicBool,
+    /// As the last answer said.
+    has_history: AtomicBool,
 }
 
 impl HttpFeatureFlagStore {
@@ -117,9 +123,9 @@ impl HttpFeatureFlagStore {
     }
 
     /// Operations on `/api/v1/records`, with a result for each.
-    async fn apply(&self, operations: &[Object]) -> Result<Vec<Json>> {
+    async fn apply(&self, operations: &[Object], headers: HeaderMap) -> Result<Vec<Json>> {
         let body = Json::from(operations.to_vec()).to_string();
-        let (head, body) = self.shared.send(Method::POST, RECORDS, body.into()).await?;
+        let (head, body) = self.shared.send(Method::POST, RECORDS, headers, body.into()).await?;
         if !head.status.is_success() {
             return Err(answer::refused(head.status, &body));
         }
@@ -130,20 +136,26 @@ impl HttpFeatureFlagStore {
         }
     }
 
-    async fn one(&self, name: &str, operation: Object) -> Result<Json> {
-        let result = self.apply(&[operation]).await.and_then(|mut results| match results.pop() {
+    async fn one(&self, operation: Object, headers: HeaderMap) -> Result<Json> {
+        match self.apply(&[operation], headers).await?.pop() {
             Some(result) => answer::result(result),
             None => Err(answer::foreign("answer has no result")),
-        });
-        result.map_err(|error| error.with_flag(name).with_store(self))
+        }
+    }
+
+    async fn write(&self, name: &str, mut operation: Object, options: &WriteOptions) -> Result<Version> {
+        operation.insert("when", wire::precondition(&options.when));
+        let result = self.one(operation, cause::headers(options)).await;
+        let result = result.map_err(|error| error.with_flag(name).with_store(self))?;
+        self.version(&result, name)
     }
 
     async fn read(&self, operation: &str, name: &str) -> Result<Option<Stored>> {
         if validate_name(name).is_err() {
             return Ok(None);
         }
-        let result = self.one(name, [(operation, name)].into_iter().collect()).await?;
         let place = |error: Error| error.with_flag(name).with_store(self);
+        let result = self.one([(operation, name)].into_iter().collect(), HeaderMap::new()).await.map_err(place)?;
         if result.get("name").and_then(Json::as_str) != Some(name) {
             return Err(place(answer::foreign("another flag was answered")));
         }
@@ -167,19 +179,33 @@ impl HttpFeatureFlagStore {
 }
 
 impl Shared {
-    async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<(Parts, Bytes)> {
+    async fn send(&self, method: Method, path: &str, headers: HeaderMap, body: Bytes) -> Result<(Parts, Bytes)> {
         let answered = background::within(self.timeout, async {
             let token = self.token.current();
-            let (head, bytes) =
-                self.pool.send(self.prepare(&method, path, body.clone(), token.clone())?, MOST_BYTES).await?;
+            let prepare = |token| {
+                let mut request = self.prepare(&method, path, body.clone(), token)?;
+                request.headers_mut().extend(headers.clone());
+                Ok::<_, Error>(request)
+            };
+            let (head, bytes) = self.pool.send(prepare(token.clone())?, MOST_BYTES).await?;
             if answer::is_refusal(head.status)
                 && let Some(renewed) = self.token.instead_of(token.as_ref())
             {
-                return self.pool.send(self.prepare(&method, path, body, Some(renewed))?, MOST_BYTES).await;
+                return self.pool.send(prepare(Some(renewed))?, MOST_BYTES).await;
             }
             Ok((head, bytes))
         });
-        answered.await.unwrap_or_else(|error| Err(answer::too_late(error)))
+        let (head, bytes) = answered.await.unwrap_or_else(|error| Err(answer::too_late(error)))?;
+        self.learn(&head);
+        Ok((head, bytes))
+    }
+
+    /// What the server says of its store.
+    fn learn(&self, head: &Parts) {
+        // A refusal may be a proxy's.
+        if head.status.is_success() {
+            self.has_history.store(head.headers.contains_key(history::KEPT), Ordering::Relaxed);
+        }
     }
 
     /// An answer that is read as it arrives, within `timeout` each time; with a time before the request was sent.
@@ -189,7 +215,9 @@ impl Shared {
             request.headers_mut().extend(headers);
             self.pool.open(request).await
         });
-        opened.await.unwrap_or_else(|error| Err(answer::too_late(error)))
+        let opened = opened.await.unwrap_or_else(|error| Err(answer::too_late(error)))?;
+        self.learn(&opened.0);
+        Ok(opened)
     }
 
     fn prepare(
@@ -247,18 +275,14 @@ impl FeatureFlagStore for HttpFeatureFlagStore {
         self.read("known", name).await
     }
 
-    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+    async fn put(&self, record: &FlagRecord, options: WriteOptions) -> Result<Version> {
         let name = record.name();
         validate_name(name).map_err(|error| error.with_store(self))?;
-        let result = self.one(name, put(&record.to_json(), &when)).await?;
-        self.version(&result, name)
+        self.write(name, [("put", record.to_json())].into_iter().collect(), &options).await
     }
 
-    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
-        let mut operation: Object = [("delete", name)].into_iter().collect();
-        operation.insert("when", wire::precondition(&when));
-        let result = self.one(name, operation).await?;
-        self.version(&result, name)
+    async fn delete(&self, name: &str, options: WriteOptions) -> Result<Version> {
+        self.write(name, [("delete", name)].into_iter().collect(), &options).await
     }
 
     async fn list(&self) -> Result<Vec<Stored>> {
@@ -273,10 +297,12 @@ impl FeatureFlagStore for HttpFeatureFlagStore {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default().with_push().shared_with_python()
+        let capabilities = Capabilities::default().with_push().shared_with_python();
+        if self.shared.has_history.load(Ordering::Relaxed) { capabilities.with_history() } else { capabilities }
     }
 
-    async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
+    async fn put_all(&self, records: &[FlagRecord], options: WriteOptions) -> Vec<Result<Version>> {
+        let headers = cause::headers(&options);
         let (mut results, mut most) = (Vec::with_capacity(records.len()), BATCH_FLAGS);
         while results.len() < records.len() {
             let rest = &records[results.len()..];
@@ -287,9 +313,11 @@ impl FeatureFlagStore for HttpFeatureFlagStore {
                 if !batch.is_empty() && (bytes > BATCH_BYTES || batch.len() == most) {
                     break;
                 }
-                batch.push(put(&text, &when));
+                let mut put: Object = [("put", text)].into_iter().collect();
+                put.insert("when", wire::precondition(&options.when));
+                batch.push(put);
             }
-            match self.apply(&batch).await {
+            match self.apply(&batch, headers.clone()).await {
                 Ok(answers) => {
                     for (record, answer) in rest.iter().zip(answers) {
                         let name = record.name();
@@ -313,6 +341,21 @@ impl FeatureFlagStore for HttpFeatureFlagStore {
         results
     }
 
+    async fn history(&self, query: &HistoryQuery) -> Result<HistoryPage> {
+        let operation = [("history", history::query(query))].into_iter().collect();
+        let answered = self.one(operation, HeaderMap::new()).await;
+        // An older server of ours does not know the operation.
+        let is_older = |error: &Error| error.kind() == ErrorKind::InvalidInput && !self.capabilities().history;
+        let page = answered.map_err(|error| match is_older(&error) {
+            true => Error::new(ErrorKind::Unsupported).with_message("the server keeps no history").with_source(error),
+            false => error,
+        });
+        let read = |json: Json| {
+            history::read_page(&json).map_err(|error| answer::foreign("a history is malformed").with_source(error))
+        };
+        page.and_then(read).map_err(|error| error.with_store(self))
+    }
+
     fn stream(&self) -> FlagStream<'_> {
         lines::stream(self)
     }
@@ -324,10 +367,4 @@ impl FeatureFlagStore for HttpFeatureFlagStore {
     async fn inspect(&self) -> Vec<Check> {
         inspect::inspect(self).await
     }
-}
-
-fn put(text: &str, when: &Precondition) -> Object {
-    let mut operation: Object = [("put", text)].into_iter().collect();
-    operation.insert("when", wire::precondition(when));
-    operation
 }

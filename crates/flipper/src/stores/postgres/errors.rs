@@ -145,7 +145,10 @@ fn describe(code: &str) -> (ErrorKind, Option<&'static str>) {
         ("42703", _) => (InvalidInput, "table has no such column"),
         ("42P10", _) => (InvalidInput, "table's column of names is neither its primary key nor unique"),
         ("22001", _) => (InvalidName, "flag's name is longer than the table's column takes"),
-        ("22021" | "22P05", _) => (InvalidName, "flag's name has characters that the database's encoding lacks"),
+        ("22021" | "22P05", _) => (
+            InvalidName,
+            "flag's name, or its change's actor or reason, has characters that the database's encoding lacks",
+        ),
         ("54000", _) => (InvalidName, "flag's name is longer than an index of the table takes"),
         (_, "08" | "53" | "57" | "58" | "40") => return (Unavailable, None),
         (_, "28") => return (Unauthorized, None),

@@ -32,6 +32,10 @@ impl Names {
         format!("{SCHEMA}.changes_{}", self.mark)
     }
 
+    pub(super) fn history(&self) -> String {
+        format!("{SCHEMA}.history_{}", self.mark)
+    }
+
     pub(super) fn function(&self, what: &str) -> String {
         format!("{SCHEMA}.{what}_{}", self.mark)
     }

@@ -16,7 +16,7 @@ use super::errors::Failure;
 use super::feed::{Names, Queries, readable};
 use super::link::{Link, Query, found_in};
 use super::state::{Since, State};
-use super::table::stored;
+use super::table::{Found, stored};
 use crate::pause::Pause;
 use crate::state::{Stored, Updates, Version, Watch};
 use crate::store::{FeatureFlagStore, differences, versions};
@@ -221,9 +221,14 @@ impl Feed {
     }
 }
 
-async fn find_feed(connection: &Connection, link: &Link) -> Result<Feed, Failure> {
+async fn find(connection: &Connection, link: &Link) -> Result<Option<Found>, Failure> {
     let find = link.find_query();
-    let found = found_in(&connection.rows(&find.text, &find.values, link.timeout).await?, &link.table)?;
+    found_in(&connection.rows(&find.text, &find.values, link.timeout).await?, &link.table)
+}
+
+async fn find_feed(connection: &Connection, link: &Link) -> Result<Feed, Failure> {
+    let found = find(connection, link).await?;
+    link.set_history(found.as_ref().is_some_and(|found| found.has_history));
     let found = found.ok_or_else(|| Failure::lost("the table is missing"))?;
     let names = Names::of(&link.table, &found.schema);
     let rows = connection.rows(&readable(&names), &[], link.timeout).await?;
@@ -356,6 +361,10 @@ impl Session<'_> {
             Since::Doubt(why) => return Err(Failure::lost(why).into()),
             Since::AnotherWay => return Ok(false),
             Since::All | Since::Listed => {}
+        }
+        // Perhaps it was installed again, by another version.
+        if let Some(found) = find(&self.connection, self.link).await? {
+            self.link.set_history(found.has_history);
         }
         self.state = state;
         self.emit_all(flags, read_at, events).await?;

@@ -8,8 +8,9 @@ use tokio_postgres::types::FromSql;
 use super::PostgresFeatureFlagStore;
 use super::connection::{Connection, Value, open};
 use super::errors::Failure;
-use super::feed::{Names, readable};
+use super::feed::{Names, SCHEMA, readable};
 use super::follow::listen;
+use super::install::SEARCH_PATH;
 use super::link::found_in;
 use super::state::State;
 use super::table::{Found, literal};
@@ -48,7 +49,7 @@ pub(super) async fn feed(store: PostgresFeatureFlagStore) -> Result<Vec<Check>, 
     let asker = Asker { store: &store, connection };
     let found = asker.table().await.map_err(named)?;
     match found {
-        Some(found) => asker.push(&found).await.map_err(named),
+        Some(found) => asker.feed(&found).await.map_err(named),
         None => Ok(vec![asker.missing()]),
     }
 }
@@ -79,7 +80,7 @@ impl Asker<'_> {
             Some(found) => {
                 checks.push(self.rights().await?);
                 checks.extend(names(&found));
-                checks.extend(self.push(&found).await?);
+                checks.extend(self.feed(&found).await?);
             }
             None => checks.push(self.missing()),
         }
@@ -161,6 +162,30 @@ impl Asker<'_> {
         Ok(Check::new("rights", finding, format!("as {user}, who may not {missing}")).hint(hint))
     }
 
+    async fn feed(&self, found: &Found) -> Result<Vec<Check>, Failure> {
+        let mut checks = self.push(found).await?;
+        checks.extend(self.functions(found).await?);
+        Ok(checks)
+    }
+
+    /// Those of an older version may be made to run a writer's code.
+    async fn functions(&self, found: &Found) -> Result<Option<Check>, Failure> {
+        let names = Names::of(&self.store.link.table, &found.schema);
+        let unsafe_path = format!(
+            "SELECT count(*) > 0 FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace WHERE n.nspname = '{SCHEMA}' \
+             AND p.proname IN ('changed_{mark}', 'truncated_{mark}') \
+             AND 'search_path={SEARCH_PATH}' <> ALL (coalesce(p.proconfig, '{{}}'))",
+            mark = names.mark
+        );
+        Ok(self.one::<bool>(&unsafe_path).await?.unwrap_or_default().then(|| {
+            Check::problem(
+                "functions",
+                "those of an older version: a writer of flags can gain the rights of their owner",
+            )
+            .hint("`flipper postgres install` again replaces them")
+        }))
+    }
+
     async fn push(&self, found: &Found) -> Result<Vec<Check>, Failure> {
         let link = &self.store.link;
         let names = Names::of(&link.table, &found.schema);
@@ -217,6 +242,7 @@ impl Asker<'_> {
             let text = "writers with `session_replication_role = replica` are seen within half a minute";
             checks.push(Check::fine("triggers", text));
         }
+        checks.push(self.history(found, &names).await?);
         let queue: Option<f64> = self.one("SELECT pg_notification_queue_usage()").await?;
         if let Some(queue) = queue.filter(|queue| *queue > FULL) {
             let text = format!("the server's queue of notifications is full to {:.0} %", queue * 100.0);
@@ -225,6 +251,23 @@ impl Asker<'_> {
             );
         }
         Ok(checks)
+    }
+
+    async fn history(&self, found: &Found, names: &Names) -> Result<Check, Failure> {
+        if !found.has_history {
+            return Ok(Check::problem("history", "none is kept: the triggers are those of an older version")
+                .hint("`flipper postgres install` again: it adds what is missing"));
+        }
+        let readable = format!(
+            "SELECT bool_and(has_table_privilege(c.oid, 'SELECT')) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+             WHERE n.nspname || '.' || c.relname = {}",
+            literal(&names.history())
+        );
+        Ok(match self.one::<bool>(&readable).await? {
+            Some(true) => Check::fine("history", "every write is in it"),
+            _ => Check::problem("history", "this user may not read it")
+                .hint(format!("`GRANT SELECT ON {} TO …`", names.history())),
+        })
     }
 
     async fn clock(&self) -> Result<Option<Check>, Failure> {

@@ -1,18 +1,32 @@
 //! The SQL that adds the feed to a database, and removes it. The Python library and other writers go on as before.
 
 use super::feed::{Names, SCHEMA};
+use super::history::Kept;
 use super::table::{literal, quoted};
+use crate::state::HistoryLimits;
 
+/// No write deletes more entries, so that none takes long.
+const AT_ONCE: u32 = 1000;
 /// How long the installation waits for writers of the table, in seconds.
 const LOCK: u32 = 5;
 /// Any number that no other program takes.
 const ALONE: i64 = 0x0066_6c69_7070_6572;
+/// Of our functions, which run with their owner's rights. An empty one would look up types in the schema of temporary tables first, where any
+/// writer can make some.
+pub(super) const SEARCH_PATH: &str = "pg_catalog, pg_temp";
 
 /// `notifies`: writers wake followers. Then their commits take turns, in all databases of the server, and transactions that touch the table
-/// cannot be prepared (`PREPARE TRANSACTION`).
-pub(super) fn install(names: &Names, notifies: bool) -> String {
+/// cannot be prepared (`PREPARE TRANSACTION`). Without `limits`, those of an earlier installation stay.
+pub(super) fn install(names: &Names, notifies: bool, limits: Option<HistoryLimits>) -> String {
     let (table, n, mark) = (names.table.path(), quoted(&names.table.name), &names.mark);
-    let (clock, changes) = (names.clock(), names.changes());
+    let i = quoted(&names.table.item);
+    let (clock, changes, history) = (names.clock(), names.changes(), names.history());
+    let Kept { entries, age } = Kept::of(limits.unwrap_or_default());
+    let kept = |column: &str| match limits {
+        Some(_) => format!("excluded.{column}"),
+        None => format!("coalesce(c.{column}, excluded.{column})"),
+    };
+    let (kept_entries, kept_age) = (kept("entries"), kept("age"));
     let (changed, truncated) = (names.function("changed"), names.function("truncated"));
     let (path, shown) = (literal(&table), &table);
     let notify = match notifies {
@@ -20,7 +34,7 @@ pub(super) fn install(names: &Names, notifies: bool) -> String {
         false => String::new(),
     };
     let raise = format!(
-        "UPDATE {clock} SET v = v + 1 RETURNING v INTO at;\n    PERFORM pg_catalog.set_config('flipper.at_{mark}', at::text, true);{notify}"
+        "UPDATE {clock} AS c SET v = c.v + 1 RETURNING c.v, c.entries, c.age INTO at, kept, longest;\n    PERFORM pg_catalog.set_config('flipper.at_{mark}', at::text, true);{notify}"
     );
     let note = |row: &str| {
         format!(
@@ -28,8 +42,21 @@ pub(super) fn install(names: &Names, notifies: bool) -> String {
         )
     };
     let (old, new) = (note("OLD"), note("NEW"));
+    // An item that is NULL is a flag that is unreadable.
+    let item = |row: &str| format!("coalesce({row}.{i}, '')");
+    let setting = |name: &str| format!("nullif(pg_catalog.current_setting('{SCHEMA}.{name}', true), '')");
+    let cause = ["verb", "actor", "reason", "source"].map(setting).join(", ");
+    let entry = |name: &str, before: &str, after: &str| {
+        format!(
+            "INSERT INTO {history} (name, verb, actor, reason, source, before, after)\n      \
+             VALUES ({name}.{n}, {cause}, {before}, {after}) RETURNING number INTO written;"
+        )
+    };
+    let changed_entry = entry("NEW", &item("OLD"), &item("NEW"));
+    let (deleted_entry, created_entry) = (entry("OLD", &item("OLD"), "NULL"), entry("NEW", "NULL", &item("NEW")));
+    let gone = item("f");
     format!(
-        r#"-- The feed of changes of {shown}, for Flipper. Run it as the table's owner; then it also sees writers in replication.
+        r#"-- The feed of changes of {shown}, and their history, for Flipper. Run it as the table's owner; then it also sees writers in replication.
 BEGIN;
 DO $flipper$
 DECLARE problem text;
@@ -43,7 +70,7 @@ BEGIN
     FROM pg_roles AS r, (
       SELECT 'schema {SCHEMA}', nspowner FROM pg_namespace WHERE nspname = '{SCHEMA}'
       UNION ALL SELECT 'table {SCHEMA}.' || relname, relowner FROM pg_class
-        WHERE relnamespace = to_regnamespace('{SCHEMA}') AND relname IN ('clock_{mark}', 'changes_{mark}')
+        WHERE relnamespace = to_regnamespace('{SCHEMA}') AND relname IN ('clock_{mark}', 'changes_{mark}', 'history_{mark}')
       UNION ALL SELECT 'function {SCHEMA}.' || proname, proowner FROM pg_proc
         WHERE pronamespace = to_regnamespace('{SCHEMA}') AND proname IN ('changed_{mark}', 'truncated_{mark}')
     ) AS o(what, owner)
@@ -63,30 +90,70 @@ CREATE TABLE IF NOT EXISTS {clock} (
 );
 CREATE TABLE IF NOT EXISTS {changes} (name text PRIMARY KEY, v bigint NOT NULL);
 CREATE INDEX IF NOT EXISTS changes_{mark}_v ON {changes} (v);
+-- A flag before and after each write. Numbers are in the order of the commits, as those of the clock, whose row the writer has locked.
+CREATE TABLE IF NOT EXISTS {history} (
+  number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  name text COLLATE "C" NOT NULL,
+  verb text, actor text, reason text, source text,
+  before bytea, after bytea
+);
+CREATE INDEX IF NOT EXISTS history_{mark}_name ON {history} (name, number);
 
 -- Raised once by a transaction, when it commits: so numbers are in the order of the commits, and no writer waits for long.
-CREATE OR REPLACE FUNCTION {changed}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $flipper$
-DECLARE at bigint;
+CREATE OR REPLACE FUNCTION {changed}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = {SEARCH_PATH} AS $flipper$
+DECLARE
+  at bigint;
+  kept integer;
+  longest interval;
+  written bigint;
+  oldest bigint;
 BEGIN
-  SELECT c.v INTO at FROM {clock} AS c WHERE c.v::text = pg_catalog.current_setting('flipper.at_{mark}', true);
+  SELECT c.v, c.entries, c.age INTO at, kept, longest FROM {clock} AS c WHERE c.v::text = pg_catalog.current_setting('flipper.at_{mark}', true);
   IF at IS NULL THEN
     {raise}
   END IF;
-  IF TG_OP <> 'INSERT' AND OLD.{n} IS NOT NULL THEN
-    {old}
-  END IF;
-  IF TG_OP = 'INSERT' OR TG_OP = 'UPDATE' AND NEW.{n} IS DISTINCT FROM OLD.{n} THEN
+  IF TG_OP = 'UPDATE' AND NEW.{n} = OLD.{n} THEN
     {new}
+    {changed_entry}
+  ELSE
+    IF TG_OP <> 'INSERT' AND OLD.{n} IS NOT NULL THEN
+      {old}
+      {deleted_entry}
+    END IF;
+    IF TG_OP <> 'DELETE' AND NEW.{n} IS NOT NULL THEN
+      {new}
+      {created_entry}
+    END IF;
+  END IF;
+  -- Once in a hundredth of what is kept. What another transaction deletes is not waited for.
+  IF written % least(greatest(kept / 100, 1), 64) = 0 THEN
+    SELECT min(h.number) INTO oldest FROM {history} AS h;
+    DELETE FROM {history} AS h WHERE h.number IN (
+      SELECT o.number FROM {history} AS o
+      WHERE o.number < oldest + {AT_ONCE} AND o.number < greatest(written - kept + 1, coalesce((
+        SELECT y.number FROM {history} AS y
+        WHERE y.number < oldest + {AT_ONCE} AND y.at >= pg_catalog.clock_timestamp() - longest
+        ORDER BY y.number LIMIT 1), oldest + {AT_ONCE}))
+      FOR UPDATE SKIP LOCKED);
   END IF;
   RETURN NULL;
 END $flipper$;
 
-CREATE OR REPLACE FUNCTION {truncated}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $flipper$
-DECLARE at bigint;
+CREATE OR REPLACE FUNCTION {truncated}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = {SEARCH_PATH} AS $flipper$
+DECLARE
+  at bigint;
+  kept integer;
+  longest interval;
 BEGIN
     {raise}
   UPDATE {clock} SET reset_at = at;
   DELETE FROM {changes};
+  -- Once the table has another name, this one may be another table's.
+  IF TG_RELID = pg_catalog.to_regclass({path}) AND pg_catalog.has_table_privilege(TG_RELID, 'SELECT') THEN
+    INSERT INTO {history} (name, verb, actor, reason, source, before)
+      SELECT f.{n}, {cause}, {gone} FROM {table} AS f WHERE f.{n} IS NOT NULL ORDER BY f.{n};
+  END IF;
   RETURN NULL;
 END $flipper$;
 
@@ -99,27 +166,44 @@ BEGIN
     CREATE CONSTRAINT TRIGGER flipper_changed AFTER INSERT OR UPDATE OR DELETE ON {table}
       DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {changed}();
   END IF;
-  IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = {path}::regclass AND tgname = 'flipper_truncated') THEN
-    CREATE TRIGGER flipper_truncated AFTER TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION {truncated}();
+  -- Before, so that the history has the flags: 2 is the bit of that. An earlier layout had it after.
+  IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = {path}::regclass AND tgname = 'flipper_truncated' AND tgtype & 2 > 0) THEN
+    CREATE OR REPLACE TRIGGER flipper_truncated BEFORE TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION {truncated}();
   END IF;
   IF (SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = {path}::regclass) THEN
     ALTER TABLE {table} ENABLE ALWAYS TRIGGER flipper_changed;
     ALTER TABLE {table} ENABLE ALWAYS TRIGGER flipper_truncated;
   END IF;
-  -- Who may read the flags may follow them.
+  -- The functions may have been another user's before.
+  FOR who IN
+    SELECT DISTINCT quote_ident(pg_get_userbyid(proowner)) FROM pg_proc
+    WHERE oid IN ('{changed}()'::regprocedure, '{truncated}()'::regprocedure)
+  LOOP
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON {history} TO %s', who);
+  END LOOP;
+  -- Who may read the flags may follow them, and read their history.
   FOR who IN
     SELECT DISTINCT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END
     FROM pg_class AS c, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) AS a
     WHERE c.oid = {path}::regclass AND a.privilege_type = 'SELECT'
   LOOP
     EXECUTE format('GRANT USAGE ON SCHEMA {SCHEMA} TO %s', who);
-    EXECUTE format('GRANT SELECT ON {clock}, {changes} TO %s', who);
+    EXECUTE format('GRANT SELECT ON {clock}, {changes}, {history} TO %s', who);
   END LOOP;
 END $flipper$;
 
--- What was written until now is in no list: followers read all.
-INSERT INTO {clock} AS c (origin, v, reset_at, notifies) VALUES (gen_random_uuid()::text, 1, 1, {notifies})
-  ON CONFLICT (one) DO UPDATE SET v = c.v + 1, reset_at = c.v + 1, notifies = excluded.notifies;
+-- What an earlier layout lacks or had, after the table of flags is locked, as writers lock them.
+DO $flipper$ BEGIN
+  IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = '{clock}'::regclass AND attname = 'entries') THEN
+    ALTER TABLE {clock} ADD COLUMN entries integer, ADD COLUMN age interval;
+  END IF;
+END $flipper$;
+DROP INDEX IF EXISTS {SCHEMA}.history_{mark}_at;
+
+-- What was written until now is in no list: followers read all. How much history is kept, the triggers read here.
+INSERT INTO {clock} AS c (origin, v, reset_at, notifies, entries, age)
+  VALUES (gen_random_uuid()::text, 1, 1, {notifies}, {entries}, interval '{age} seconds')
+  ON CONFLICT (one) DO UPDATE SET v = c.v + 1, reset_at = c.v + 1, notifies = excluded.notifies, entries = {kept_entries}, age = {kept_age};
 -- Nor do they need the names of deleted flags.
 DELETE FROM {changes};
 COMMIT;
@@ -129,17 +213,17 @@ COMMIT;
 
 pub(super) fn uninstall(names: &Names) -> String {
     let table = names.table.path();
-    let (clock, changes) = (names.clock(), names.changes());
+    let (clock, changes, history) = (names.clock(), names.changes(), names.history());
     let (changed, truncated) = (names.function("changed"), names.function("truncated"));
     format!(
-        r#"-- Removes the feed of changes of {table}. Only the table's owner may drop its triggers.
+        r#"-- Removes the feed of changes of {table}, and the history. Only the table's owner may drop its triggers.
 BEGIN;
 DO $flipper$ BEGIN PERFORM pg_advisory_xact_lock({ALONE}); END $flipper$;
 SET LOCAL lock_timeout = '{LOCK}s';
 DROP TRIGGER IF EXISTS flipper_changed ON {table};
 DROP TRIGGER IF EXISTS flipper_truncated ON {table};
 DROP FUNCTION IF EXISTS {changed}(), {truncated}();
-DROP TABLE IF EXISTS {clock}, {changes};
+DROP TABLE IF EXISTS {clock}, {changes}, {history};
 DO $flipper$ BEGIN
   IF NOT EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace('{SCHEMA}'))
     AND NOT EXISTS (SELECT FROM pg_proc WHERE pronamespace = to_regnamespace('{SCHEMA}'))

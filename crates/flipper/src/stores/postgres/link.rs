@@ -1,6 +1,7 @@
 //! The connections for calls: opened when needed, a few at most, and replaced when lost. One query each, in a transaction of its own.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OnceCell, Semaphore};
@@ -27,6 +28,8 @@ pub(super) struct Link {
     free: Semaphore,
     idle: Mutex<Vec<Connection>>,
     found: OnceCell<Found>,
+    /// As it was last seen; not before the first call.
+    has_history: AtomicBool,
 }
 
 pub(super) struct Query {
@@ -50,7 +53,8 @@ impl Link {
     pub(super) fn new(source: Arc<Source>, table: Table, timeout: Duration, creates: bool) -> Self {
         let queries = table.queries();
         let (free, found) = (Semaphore::new(MOST_CONNECTIONS), OnceCell::new());
-        Self { source, table, queries, timeout, creates, free, idle: Mutex::default(), found }
+        let has_history = AtomicBool::default();
+        Self { source, table, queries, timeout, creates, free, idle: Mutex::default(), found, has_history }
     }
 
     /// On the flipper thread, and to its end also if the caller's future is dropped. First the table is looked for, or made.
@@ -79,7 +83,20 @@ impl Link {
 
     /// On the flipper thread.
     pub(super) async fn found(&self) -> Result<&Found, Failure> {
-        self.found.get_or_try_init(|| self.find()).await
+        let find = async {
+            let found = self.find().await?;
+            self.set_history(found.has_history);
+            Ok(found)
+        };
+        self.found.get_or_try_init(|| find).await
+    }
+
+    pub(super) fn has_history(&self) -> bool {
+        self.has_history.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_history(&self, is_there: bool) {
+        self.has_history.store(is_there, Ordering::Relaxed);
     }
 
     async fn find(&self) -> Result<Found, Failure> {
@@ -107,7 +124,7 @@ impl Link {
         self.look().await?.ok_or_else(|| missing(""))
     }
 
-    async fn look(&self) -> Result<Option<Found>, Failure> {
+    pub(super) async fn look(&self) -> Result<Option<Found>, Failure> {
         found_in(&self.ask(&self.find_query()).await?, &self.table)
     }
 
@@ -174,14 +191,14 @@ impl Link {
 pub(super) fn found_in(rows: &[Row], table: &Table) -> Result<Option<Found>, Failure> {
     let Some(row) = rows.first() else { return Ok(None) };
     let read = || -> Result<_, tokio_postgres::Error> {
-        Ok((row.try_get(0)?, row.try_get::<_, Option<bool>>(1)?, row.try_get::<_, Option<i32>>(2)?))
+        Ok((row.try_get(0)?, row.try_get::<_, Option<bool>>(1)?, row.try_get::<_, Option<i32>>(2)?, row.try_get(3)?))
     };
-    let (schema, limited, modifier) = read().map_err(Failure::Asking)?;
+    let (schema, limited, modifier, has_history) = read().map_err(Failure::Asking)?;
     let Some(limited) = limited else {
         let message = format!("the table {:?} has no column {:?}", table.shown(), table.name);
         return Err(unsent(Error::invalid_input(message)));
     };
     // PostgreSQL adds four.
     let limit = modifier.filter(|modifier| limited && *modifier > 4).map(|modifier| modifier - 4);
-    Ok(Some(Found { schema, limit }))
+    Ok(Some(Found { schema, limit, has_history }))
 }

@@ -17,6 +17,10 @@
 //! A flag is a row of the table `feature_flags`: `name`, its primary key, and `item`, its JSON ([`FlagRecord`]) as `bytea`; other bytes are
 //! a [`Corrupt`](crate::ErrorKind::Corrupt) flag. A table of the Python library takes names of 40 characters.
 //!
+//! The history is the table `flipper.history_…`, of one row for each write by any program. It is there once
+//! [`install_feed`](PostgresFeatureFlagStore::install_feed) has been called. Its columns `verb`, `actor`, `reason` and `source` are those of the
+//! settings `flipper.verb` and so on, which a write of this crate sets for its transaction, and other programs may set too.
+//!
 //! # What it needs of the server
 //!
 //! PostgreSQL 14 or newer, or a pool such as pgbouncer in front of it, and a user who may `SELECT`, `INSERT`, `UPDATE` and `DELETE` the
@@ -27,6 +31,7 @@ mod conninfo;
 mod errors;
 mod feed;
 mod follow;
+mod history;
 mod inspect;
 mod install;
 mod link;
@@ -54,7 +59,7 @@ use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::record::FlagRecord;
-use crate::state::{Capabilities, Precondition, Stored, Version, Watch};
+use crate::state::{Capabilities, HistoryLimits, HistoryPage, HistoryQuery, Stored, Version, Watch, WriteOptions};
 use crate::store::{FeatureFlagStore, FlagStream, pages};
 
 const PAGE: usize = 500;
@@ -80,6 +85,7 @@ pub struct PostgresFeatureFlagStore {
     link: Arc<Link>,
     creates: bool,
     poll_every: Duration,
+    history_limits: Option<HistoryLimits>,
 }
 
 impl fmt::Display for PostgresFeatureFlagStore {
@@ -129,7 +135,7 @@ impl PostgresFeatureFlagStore {
 
     fn at(source: Source, table: Table, creates: bool) -> Self {
         let link = Arc::new(Link::new(Arc::new(source), table, Duration::from_secs(5), creates));
-        Self { link, creates, poll_every: Duration::from_secs(1) }
+        Self { link, creates, poll_every: Duration::from_secs(1), history_limits: None }
     }
 
     fn with(mut self, table: Table, timeout: Duration) -> Self {
@@ -184,8 +190,18 @@ impl PostgresFeatureFlagStore {
         self
     }
 
-    /// Installs the feed of changes: triggers on the table, and a schema `flipper` beside it. Without it, followers compare all rows each
-    /// second; with it they ask for what has changed, and `notifies` says whether writers wake them. Other programs go on as before.
+    /// How much history [`install_feed`](Self::install_feed) has the database keep, of all writers. Without it, what an earlier installation has
+    /// set stays; at first 10,000 entries, of 90 days.
+    #[must_use]
+    pub fn history_limits(mut self, limits: HistoryLimits) -> Self {
+        self.history_limits = Some(limits);
+        self
+    }
+
+    /// Installs the feed of changes and the history: triggers on the table, and a schema `flipper` beside it. Without it, followers compare
+    /// all rows each second; with it they ask for what has changed, and `notifies` says whether writers wake them. Every write of any
+    /// program is in the history from then on. To what an older version has installed, it adds what is missing. Other programs go on as
+    /// before.
     ///
     /// A commit then also updates one row of the feed, so a transaction in `REPEATABLE READ` or `SERIALIZABLE` that writes a flag may have to be
     /// repeated. With `notifies`, transactions that write flags cannot be prepared (`PREPARE TRANSACTION`).
@@ -194,7 +210,9 @@ impl PostgresFeatureFlagStore {
     ///
     /// `Unauthorized` if the user may not make a schema or a trigger: then the table's owner runs [`feed_script`](Self::feed_script).
     pub async fn install_feed(&self, notifies: bool) -> Result<()> {
-        self.execute(self.feed_script(notifies).await?).await
+        self.execute(self.feed_script(notifies).await?).await?;
+        self.link.set_history(true);
+        Ok(())
     }
 
     /// The SQL of [`install_feed`](Self::install_feed).
@@ -203,16 +221,18 @@ impl PostgresFeatureFlagStore {
     ///
     /// `Unavailable` if there is no such table.
     pub async fn feed_script(&self, notifies: bool) -> Result<String> {
-        Ok(install::install(&self.names().await?, notifies))
+        Ok(install::install(&self.names().await?, notifies, self.history_limits))
     }
 
-    /// Removes the feed of changes. Followers go on without it.
+    /// Removes the feed of changes, and the history. Followers go on without it.
     ///
     /// # Errors
     ///
     /// `Unauthorized` if the user is not the table's owner, who then runs [`feed_removal_script`](Self::feed_removal_script).
     pub async fn remove_feed(&self) -> Result<()> {
-        self.execute(self.feed_removal_script().await?).await
+        self.execute(self.feed_removal_script().await?).await?;
+        self.link.set_history(false);
+        Ok(())
     }
 
     /// The SQL of [`remove_feed`](Self::remove_feed).
@@ -299,12 +319,12 @@ impl FeatureFlagStore for PostgresFeatureFlagStore {
         Ok(Some(stored(name, item)))
     }
 
-    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
-        self.put_text(record.name(), record.to_json(), &when).await
+    async fn put(&self, record: &FlagRecord, options: WriteOptions) -> Result<Version> {
+        self.put_text(record.name(), record.to_json(), &options).await
     }
 
-    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
-        self.remove(name, &when).await?;
+    async fn delete(&self, name: &str, options: WriteOptions) -> Result<Version> {
+        self.remove(name, &options).await?;
         Ok(Version::opaque([]))
     }
 
@@ -320,11 +340,16 @@ impl FeatureFlagStore for PostgresFeatureFlagStore {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default().with_push().shared_with_python()
+        let capabilities = Capabilities::default().with_push().shared_with_python();
+        if self.link.has_history() { capabilities.with_history() } else { capabilities }
     }
 
-    async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
-        writing::put_all(self, records, &when).await
+    async fn put_all(&self, records: &[FlagRecord], options: WriteOptions) -> Vec<Result<Version>> {
+        writing::put_all(self, records, &options).await
+    }
+
+    async fn history(&self, query: &HistoryQuery) -> Result<HistoryPage> {
+        history::page(self, query).await.map_err(|error| error.with_store(self))
     }
 
     fn stream(&self) -> FlagStream<'_> {

@@ -5,6 +5,9 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, ErrorKind, Result};
 use crate::state::{Stored, Version};
 
+/// The settings in which a write says who writes and why, in the order of [`super::history::cause`].
+const CAUSE: [&str; 4] = ["flipper.verb", "flipper.actor", "flipper.reason", "flipper.source"];
+
 /// Of a digest, so that a [`Version`] holds it without an allocation.
 const DIGEST: usize = 22;
 
@@ -30,6 +33,8 @@ pub(super) struct Found {
     pub(super) schema: String,
     /// Characters of a name.
     pub(super) limit: Option<i32>,
+    /// Whether triggers write a history.
+    pub(super) has_history: bool,
 }
 
 /// All unnamed when sent: behind a pool, a prepared statement may be that of another client.
@@ -102,18 +107,29 @@ impl Table {
 
     pub(super) fn queries(&self) -> Queries {
         let (table, n, i) = (self.path(), quoted(&self.name), quoted(&self.item));
-        // Within the same transaction, and before the row is waited for.
-        let limit = |at: usize| format!("(SELECT set_config('lock_timeout', ${at}, true)) AS w");
+        // Within the same transaction, and before the row is waited for. The triggers write the cause to the history.
+        let settings = |at: usize| {
+            let cause = CAUSE.iter().zip(1..);
+            let cause = cause.map(|(name, number)| format!(", set_config('{name}', ($WITH::text[])[{number}], true)"));
+            let cause: String = cause.collect();
+            format!(
+                "(SELECT set_config('lock_timeout', ${at}, true){}) AS w",
+                cause.replace("WITH", &(at + 1).to_string())
+            )
+        };
         let digest = format!("substring(sha256(coalesce(f.{i}, '')) FROM 1 FOR {DIGEST})");
-        let insert = format!("INSERT INTO {table} AS f ({n}, {i}) SELECT $1, $2 FROM {} ON CONFLICT ({n})", limit(3));
+        let insert =
+            format!("INSERT INTO {table} AS f ({n}, {i}) SELECT $1, $2 FROM {} ON CONFLICT ({n})", settings(3));
         let insert_all = format!(
             "INSERT INTO {table} AS f ({n}, {i}) SELECT u.n, u.i FROM {}, unnest($1, $2) AS u(n, i) ON CONFLICT ({n})",
-            limit(3)
+            settings(3)
         );
         let replace = format!("DO UPDATE SET {i} = excluded.{i}");
         let page = format!("SELECT {n}::text, {i} FROM {table}");
         Queries {
-            find: "SELECT n.nspname::text, a.atttypid = 'varchar'::regtype, a.atttypmod \
+            find: "SELECT n.nspname::text, a.atttypid = 'varchar'::regtype, a.atttypmod, \
+                   EXISTS (SELECT FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid WHERE t.tgrelid = c.oid \
+                   AND t.tgname = 'flipper_changed' AND t.tgenabled IN ('O', 'A') AND strpos(p.prosrc, 'flipper.history_') > 0) \
                    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
                    LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname::text = $2 AND NOT a.attisdropped \
                    WHERE c.oid = to_regclass($1)"
@@ -127,14 +143,14 @@ impl Table {
             put_absent: format!("{insert} DO NOTHING RETURNING 1"),
             put_unchanged: format!(
                 "UPDATE {table} AS f SET {i} = $2 FROM {} WHERE f.{n} = $1 AND {digest} = $3 RETURNING 1",
-                limit(4)
+                settings(4)
             ),
             put_all_any: format!("{insert_all} {replace} RETURNING f.{n}::text"),
             put_all_absent: format!("{insert_all} DO NOTHING RETURNING f.{n}::text"),
-            delete_any: format!("DELETE FROM {table} AS f USING {} WHERE f.{n} = $1 RETURNING 1", limit(2)),
+            delete_any: format!("DELETE FROM {table} AS f USING {} WHERE f.{n} = $1 RETURNING 1", settings(2)),
             delete_unchanged: format!(
                 "DELETE FROM {table} AS f USING {} WHERE f.{n} = $1 AND {digest} = $2 RETURNING 1",
-                limit(3)
+                settings(3)
             ),
         }
     }

@@ -4,11 +4,12 @@ use tokio_postgres::types::Type;
 
 use super::PostgresFeatureFlagStore;
 use super::errors::Failure;
+use super::history::cause;
 use super::link::Query;
 use super::table::{is_text, version};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{FlagRecord, validate_name};
-use crate::state::{Precondition, Version};
+use crate::state::{Precondition, Version, WriteOptions};
 use crate::store::{FeatureFlagStore, give_up};
 
 /// Of one statement, about.
@@ -16,7 +17,7 @@ const MOST_FLAGS: usize = 500;
 const MOST_BYTES: usize = 1 << 20;
 
 impl PostgresFeatureFlagStore {
-    pub(super) async fn put_text(&self, name: &str, text: String, when: &Precondition) -> Result<Version> {
+    pub(super) async fn put_text(&self, name: &str, text: String, options: &WriteOptions) -> Result<Version> {
         validate_name(name)?;
         if !is_text(name) {
             let message = "a flag's name has a NUL, which PostgreSQL cannot store";
@@ -26,7 +27,7 @@ impl PostgresFeatureFlagStore {
         let queries = &self.link.queries;
         let version = version(text.as_bytes());
         let mut values = vec![self.text(name), (Box::new(text.into_bytes()) as _, Type::BYTEA)];
-        let query = match when {
+        let query = match &options.when {
             Precondition::Any => &queries.put_any,
             Precondition::Absent => &queries.put_absent,
             Precondition::Unchanged(expected) => {
@@ -34,13 +35,13 @@ impl PostgresFeatureFlagStore {
                 &queries.put_unchanged
             }
         };
-        values.push(self.link.lock_limit());
+        values.extend([self.link.lock_limit(), cause(options)]);
         self.write(name, Query::write(query, values)).await.and_then(|rows| self.done(name, &rows))?;
         Ok(version)
     }
 
-    pub(super) async fn remove(&self, name: &str, when: &Precondition) -> Result<()> {
-        let queries = &self.link.queries;
+    pub(super) async fn remove(&self, name: &str, options: &WriteOptions) -> Result<()> {
+        let (queries, when) = (&self.link.queries, &options.when);
         match when {
             _ if !is_text(name) => match when {
                 Precondition::Unchanged(_) => Err(self.conflict(name)),
@@ -51,12 +52,12 @@ impl PostgresFeatureFlagStore {
                 Some(_) => Err(self.conflict(name)),
             },
             Precondition::Any => {
-                let values = vec![self.text(name), self.link.lock_limit()];
+                let values = vec![self.text(name), self.link.lock_limit(), cause(options)];
                 self.write(name, Query::write(&queries.delete_any, values)).await.map(drop)
             }
             Precondition::Unchanged(expected) => {
                 let digest = (Box::new(self.digest(name, expected)?) as _, Type::BYTEA);
-                let values = vec![self.text(name), digest, self.link.lock_limit()];
+                let values = vec![self.text(name), digest, self.link.lock_limit(), cause(options)];
                 self.write(name, Query::write(&queries.delete_unchanged, values))
                     .await
                     .and_then(|rows| self.done(name, &rows))
@@ -103,7 +104,7 @@ impl PostgresFeatureFlagStore {
 pub(super) async fn put_all(
     store: &PostgresFeatureFlagStore,
     records: &[FlagRecord],
-    when: &Precondition,
+    options: &WriteOptions,
 ) -> Vec<Result<Version>> {
     let mut results = Vec::with_capacity(records.len());
     while results.len() < records.len() {
@@ -116,7 +117,7 @@ pub(super) async fn put_all(
                 break;
             }
         }
-        results.extend(put_batch(store, batch, when).await);
+        results.extend(put_batch(store, batch, options).await);
         if give_up(&mut results, records) {
             break;
         }
@@ -127,19 +128,19 @@ pub(super) async fn put_all(
 async fn put_batch(
     store: &PostgresFeatureFlagStore,
     batch: Vec<(&str, String)>,
-    when: &Precondition,
+    options: &WriteOptions,
 ) -> Vec<Result<Version>> {
-    let query = match when {
+    let query = match &options.when {
         Precondition::Any => &store.link.queries.put_all_any,
         Precondition::Absent => &store.link.queries.put_all_absent,
-        Precondition::Unchanged(_) => return one_by_one(store, batch, when).await,
+        Precondition::Unchanged(_) => return one_by_one(store, batch, options).await,
     };
     // In one order, so that two batches do not wait for each other.
     let mut rows: Vec<_> = batch.iter().map(|(name, text)| (*name, text.as_str())).collect();
     rows.sort_unstable();
     let is_plain = |name: &str| is_text(name) && !name.ends_with(' ') && validate_name(name).is_ok();
     if rows.windows(2).any(|pair| pair[0].0 == pair[1].0) || !rows.iter().all(|(name, _)| is_plain(name)) {
-        return one_by_one(store, batch, when).await;
+        return one_by_one(store, batch, options).await;
     }
     let names: Vec<String> = rows.iter().map(|(name, _)| (*name).to_owned()).collect();
     let items: Vec<Vec<u8>> = rows.iter().map(|(_, text)| text.as_bytes().to_vec()).collect();
@@ -147,6 +148,7 @@ async fn put_batch(
         (Box::new(names) as _, Type::TEXT_ARRAY),
         (Box::new(items) as _, Type::BYTEA_ARRAY),
         store.link.lock_limit(),
+        cause(options),
     ];
     match store.link.run(Query::write(query, values)).await {
         Ok(rows) => {
@@ -164,7 +166,7 @@ async fn put_batch(
                     batch.into_iter().map(|(name, _)| Err(error.copy().with_flag(name))).collect()
                 }
                 // One of them is refused, and with it the statement.
-                _ => one_by_one(store, batch, when).await,
+                _ => one_by_one(store, batch, options).await,
             }
         }
     }
@@ -173,7 +175,7 @@ async fn put_batch(
 async fn one_by_one(
     store: &PostgresFeatureFlagStore,
     batch: Vec<(&str, String)>,
-    when: &Precondition,
+    options: &WriteOptions,
 ) -> Vec<Result<Version>> {
     let mut results = Vec::with_capacity(batch.len());
     let mut batch = batch.into_iter().peekable();
@@ -183,10 +185,10 @@ async fn one_by_one(
         let same = some.iter().enumerate().any(|(at, (name, _))| some[..at].iter().any(|(other, _)| other == name));
         if same {
             for (name, text) in some {
-                results.push(store.put_text(name, text, when).await);
+                results.push(store.put_text(name, text, options).await);
             }
         } else {
-            results.extend(join_all(some.into_iter().map(|(name, text)| store.put_text(name, text, when))).await);
+            results.extend(join_all(some.into_iter().map(|(name, text)| store.put_text(name, text, options))).await);
         }
     }
     results

@@ -6,10 +6,10 @@ use super::RedisFeatureFlagStore;
 use super::client::Connection;
 use super::errors::{ends_connection, from_driver};
 use super::link::within;
-use super::scripts::{self, PUT};
+use super::scripts::{self, PUT, Write};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{FlagRecord, validate_name};
-use crate::state::{Precondition, Version};
+use crate::state::{Version, WriteOptions};
 use crate::store::{FeatureFlagStore, give_up};
 use crate::stores::base_key::is_deeper;
 
@@ -22,7 +22,7 @@ type Flag<'a> = (&'a FlagRecord, String);
 pub(super) async fn put_all(
     store: &RedisFeatureFlagStore,
     records: &[FlagRecord],
-    when: &Precondition,
+    options: &WriteOptions,
 ) -> Vec<Result<Version>> {
     let mut results = Vec::with_capacity(records.len());
     let mut batch = Vec::new();
@@ -32,7 +32,7 @@ pub(super) async fn put_all(
         bytes += text.len();
         batch.push((record, text));
         if batch.len() == MOST_FLAGS || bytes >= MOST_BYTES {
-            results.extend(put_batch(store, &batch, when).await);
+            results.extend(put_batch(store, &batch, options).await);
             batch.clear();
             bytes = 0;
             if give_up(&mut results, records) {
@@ -41,15 +41,15 @@ pub(super) async fn put_all(
         }
     }
     if !batch.is_empty() {
-        results.extend(put_batch(store, &batch, when).await);
+        results.extend(put_batch(store, &batch, options).await);
     }
     results
 }
 
-async fn put_batch(store: &RedisFeatureFlagStore, flags: &[Flag<'_>], when: &Precondition) -> Vec<Result<Version>> {
+async fn put_batch(store: &RedisFeatureFlagStore, flags: &[Flag<'_>], options: &WriteOptions) -> Vec<Result<Version>> {
     if flags.iter().any(|(record, _)| is_deeper(record.name())) {
         // A single `put` first checks that the key holds no flag of another base key.
-        return join_all(flags.iter().map(|(record, _)| store.put(record, when.clone()))).await;
+        return join_all(flags.iter().map(|(record, _)| store.put(record, options.clone()))).await;
     }
     let live = match store.link.connection(store.timeout).await {
         Ok(live) => live,
@@ -57,10 +57,10 @@ async fn put_batch(store: &RedisFeatureFlagStore, flags: &[Flag<'_>], when: &Pre
     };
     let Connection::Node(node) = &live.connection else {
         // Flags have different nodes; the driver sends these requests concurrently.
-        return join_all(flags.iter().map(|(record, _)| store.put(record, when.clone()))).await;
+        return join_all(flags.iter().map(|(record, _)| store.put(record, options.clone()))).await;
     };
     let _writing: Vec<_> = flags.iter().map(|(record, _)| store.writing.begin(record.name())).collect();
-    match pipeline(store, node.clone(), flags, when).await {
+    match pipeline(store, node.clone(), flags, options).await {
         Ok(results) => results,
         Err(error) => {
             if ends_connection(&error) || error.is_timeout() {
@@ -75,8 +75,9 @@ async fn pipeline(
     store: &RedisFeatureFlagStore,
     mut node: MultiplexedConnection,
     flags: &[Flag<'_>],
-    when: &Precondition,
+    options: &WriteOptions,
 ) -> RedisResult<Vec<Result<Version>>> {
+    let history = store.kept_history().await?;
     let mut pipeline = Pipeline::new();
     let mut sent = Vec::with_capacity(flags.len());
     for (record, value) in flags {
@@ -84,7 +85,9 @@ async fn pipeline(
             let key = store.keys.of(record.name());
             // In case the server does not have the script.
             let known = pipeline.cmd_iter().next().is_some();
-            pipeline.add_command(PUT.call(known, &key, when, Some(value)));
+            let write =
+                Write { name: record.name(), key: &key, value: Some(value), options, history: history.as_ref() };
+            pipeline.add_command(PUT.call(known, &write));
             scripts::version(value.as_bytes())
         }));
     }

@@ -109,6 +109,9 @@ fn describe(error: &RedisError) -> (ErrorKind, Option<Cow<'static, str>>) {
         _ => match error.code() {
             Some("NOAUTH") => (Unauthorized, "store wants a password"),
             Some("WRONGPASS") => (Unauthorized, "store refused the user or the password"),
+            Some("HISTORY") => {
+                (Unavailable, "key of the history holds another type than a stream: delete it, or use `?history=off`")
+            }
             Some("WRONGTYPE") => (Corrupt, "key holds another type than a string, and so no flag"),
             Some("OOM") => (Unavailable, "server is out of memory"),
             Some("MISCONF") => (Unavailable, "server cannot save its data and takes no writes"),

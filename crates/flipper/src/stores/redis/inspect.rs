@@ -13,6 +13,7 @@ use super::notifications::are_enough;
 use super::state::field;
 use crate::inspection::{Check, Finding};
 use crate::store::FeatureFlagStore;
+use crate::stores::base_key::history_key;
 
 /// As arguments of `ACL DRYRUN`; the name is for the report.
 const COMMANDS: &[(&str, &[&str])] = &[
@@ -24,6 +25,13 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("DEL", &["DEL", "KEY"]),
     ("EVAL", &["EVAL", "return 1", "1", "KEY"]),
     ("EVALSHA", &["EVALSHA", "x", "1", "KEY"]),
+];
+
+const HISTORY: &[(&str, &[&str])] = &[
+    ("XADD", &["XADD", "KEY", "*", "a", "b"]),
+    ("XDEL", &["XDEL", "KEY", "0-1"]),
+    ("XRANGE", &["XRANGE", "KEY", "-", "+"]),
+    ("XREVRANGE", &["XREVRANGE", "KEY", "+", "-"]),
 ];
 
 const MOST_OFF: Duration = Duration::from_secs(5);
@@ -141,9 +149,13 @@ impl Asker<'_> {
         let Ok(user) = whoami else {
             return Check::fine("rights", "not known: the server has no users, or does not say");
         };
-        let key = self.store.keys.of("flipper-doctor");
-        let (mut missing, mut unknown) = (Vec::new(), false);
-        for (name, words) in COMMANDS {
+        let (key, history) = (self.store.keys.of("flipper-doctor"), history_key(self.store.keys.base()));
+        let (mut missing, mut of_history, mut unknown) = (Vec::new(), Vec::new(), false);
+        let has_history = self.store.capabilities().history;
+        let commands = COMMANDS.iter().map(|command| (command, &key));
+        let commands = commands.chain(HISTORY.iter().filter(|_| has_history).map(|command| (command, &history)));
+        for ((name, words), key) in commands {
+            let missing = if *key == history { &mut of_history } else { &mut missing };
             let mut dry = command(&["ACL", "DRYRUN", &user]);
             words.iter().for_each(|word| {
                 dry.arg(if *word == "KEY" { key.as_str() } else { word });
@@ -158,6 +170,13 @@ impl Asker<'_> {
         if unknown {
             let text = format!("as {user}; the server does not report what that user may do");
             return Check::fine("rights", text);
+        }
+        if missing.is_empty() && !of_history.is_empty() {
+            let text =
+                format!("as {user}, who may not use {} on {history}, so no write is taken", of_history.join(", "));
+            let more = of_history.join(" +").to_lowercase();
+            return Check::new("rights", Finding::Problem, text)
+                .hint(format!("`ACL SETUSER {user} ~{history} +{more}`, or `?history=off` in the URL"));
         }
         match missing.is_empty() {
             true => Check::fine("rights", format!("as {user}, who may read and write flags")),

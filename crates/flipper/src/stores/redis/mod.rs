@@ -18,13 +18,19 @@
 //! [`Corrupt`](crate::ErrorKind::Corrupt) flag. Deeper keys, names that are not UTF-8, and, with a warning, keys of other types are
 //! skipped.
 //!
+//! The history is a stream, at `.features.history` for the base key `features`: an entry has `name`, `verb`, `actor`, `reason`, `source`,
+//! `before` and `after`, as far as there is one. A script writes a flag and its entry. What other programs write shows as an entry that begins
+//! with another state than the one before it left. There is no history in a cluster, where a script has the keys of one slot, or with
+//! `?history=off`.
+//!
 //! # Clusters
 //!
 //! The driver repeats a command when a node's connection breaks. A write that was already done then is a `Conflict`.
 //!
 //! # What it needs of the server
 //!
-//! Redis 5 or newer, or a compatible server, and a user with `GET MGET SET DEL TYPE EVAL EVALSHA SCAN` on `base_key/*`. For pushes also
+//! Redis 5 or newer, or a compatible server, and a user with `GET MGET SET DEL TYPE EVAL EVALSHA SCAN` on `base_key/*`, and `XADD XDEL XRANGE
+//! XREVRANGE` on the history. For pushes also
 //! `CLIENT|TRACKING` and RESP3 (Redis 6), or `CONFIG|GET PSUBSCRIBE` and keyspace notifications `K$gxe`; else the store is polled.
 
 mod bulk;
@@ -33,6 +39,7 @@ mod cluster;
 mod errors;
 mod event_sender;
 mod foreign;
+mod history;
 mod inspect;
 mod keys;
 mod link;
@@ -57,16 +64,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use redis::{Cmd, RedisResult, Value};
 
+use self::history::History;
 use self::link::Link;
-use self::scripts::{DELETE, PUT, Script};
+use self::scripts::{DELETE, PUT, Script, Write};
 use self::writing::Writing;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::record::{FlagRecord, validate_name};
-use crate::state::{Capabilities, Precondition, Stored, Version, Watch};
+use crate::state::{
+    Capabilities, HistoryLimits, HistoryPage, HistoryQuery, Precondition, Stored, Version, Watch, WriteOptions,
+};
 use crate::store::{FeatureFlagStore, FlagStream};
-use crate::stores::base_key::{BaseKey, is_deeper, is_ours, taken};
+use crate::stores::base_key::{BaseKey, history_key, is_deeper, is_ours, taken};
 use crate::warn_once::WarnOnce;
 
 pub use self::client::RedisClient;
@@ -96,6 +106,7 @@ pub struct RedisFeatureFlagStore {
     poll_every: Duration,
     warned: WarnOnce,
     writing: Arc<Writing>,
+    history_limits: Option<HistoryLimits>,
 }
 
 impl fmt::Display for RedisFeatureFlagStore {
@@ -128,6 +139,7 @@ impl RedisFeatureFlagStore {
             poll_every: Duration::from_secs(1),
             warned: WarnOnce::default(),
             writing: Arc::default(),
+            history_limits: Some(HistoryLimits::default()),
         }
     }
 
@@ -142,15 +154,16 @@ impl RedisFeatureFlagStore {
     ///
     /// `rediss`, `rediss-cluster` and `rediss-sentinel` use TLS; `?ca=FILE` replaces the system's authorities, `?cert=FILE&key=FILE` is a
     /// client certificate, all in PEM and read at each connection. `valkey` and `valkeys` are `redis` and `rediss`. All take
-    /// `?base_key=KEY` and `?protocol=resp2`, Sentinels `?sentinel_username=USER&sentinel_password=PASSWORD`. Percent-encode `@ : / ? # %`
+    /// `?base_key=KEY`, `?history=off` and `?protocol=resp2`, Sentinels `?sentinel_username=USER&sentinel_password=PASSWORD`. Percent-encode `@ : / ? # %`
     /// in each part.
     ///
     /// # Errors
     ///
     /// `InvalidInput` for another URL, or an unreadable file. The message contains no user and no password.
     pub fn from_url(url: &str) -> Result<Self> {
-        let (place, base_key) = url::parse(url)?;
+        let url::Parsed { place, base_key, history } = url::parse(url)?;
         let store = Self::new(RedisClient::at(place).map_err(errors::from_driver)?);
+        let store = if history { store } else { store.without_history() };
         Ok(match base_key {
             Some(base_key) => store.base_key(base_key),
             None => store,
@@ -163,7 +176,7 @@ impl RedisFeatureFlagStore {
     ///
     /// `InvalidInput` as [`from_url`](Self::from_url).
     pub fn identity_of(url: &str) -> Result<Identity> {
-        let (place, base_key) = url::parse(url)?;
+        let url::Parsed { place, base_key, .. } = url::parse(url)?;
         Ok(identity(&place.shown(), &base_key.map_or_else(BaseKey::default, |key| BaseKey::new(&key))))
     }
 
@@ -196,7 +209,30 @@ impl RedisFeatureFlagStore {
         self
     }
 
-    async fn write(&self, script: &Script, name: &str, when: &Precondition, value: Option<&str>) -> Result<()> {
+    /// How much history is kept; by default some 10,000 entries, of 90 days.
+    #[must_use]
+    pub fn history_limits(mut self, limits: HistoryLimits) -> Self {
+        self.history_limits = Some(limits);
+        self
+    }
+
+    /// Keeps no history, as for a user with rights on the flags alone. The URL's `?history=off` does the same.
+    #[must_use]
+    pub fn without_history(mut self) -> Self {
+        self.history_limits = None;
+        self
+    }
+
+    /// `None` in a cluster, where a script has the keys of one slot.
+    async fn kept_history(&self) -> RedisResult<Option<History>> {
+        let Some(limits) = self.history_limits else { return Ok(None) };
+        // Only a connection shows whether the server is part of a cluster.
+        self.link.connection(self.timeout).await?;
+        let is_kept = !self.link.client().is_cluster();
+        Ok(is_kept.then(|| History::new(history_key(self.keys.base()), limits)))
+    }
+
+    async fn write(&self, script: &Script, name: &str, options: &WriteOptions, value: Option<&str>) -> Result<()> {
         let key = self.keys.of(name);
         if is_deeper(name) {
             let there = self.link.request(&Cmd::get(&key), true, self.timeout).await;
@@ -206,8 +242,10 @@ impl RedisFeatureFlagStore {
                 return Err(taken(name).with_store(self));
             }
         }
+        let history = self.kept_history().await.map_err(|error| self.error(error).with_flag(name))?;
+        let write = Write { name, key: &key, value, options, history: history.as_ref() };
         let _writing = self.writing.begin(name);
-        match script.run(&self.link, &key, when, value, self.timeout).await {
+        match script.run(&self.link, &write, self.timeout).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(Error::new(ErrorKind::Conflict).with_store(self).with_flag(name)),
             Err(error) => Err(self.error(error).with_flag(name)),
@@ -259,15 +297,16 @@ impl FeatureFlagStore for RedisFeatureFlagStore {
         self.stored(name, answer).map_err(|error| self.error(error).with_flag(name))
     }
 
-    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+    async fn put(&self, record: &FlagRecord, options: WriteOptions) -> Result<Version> {
         validate_name(record.name())?;
         let value = record.to_json();
-        self.write(&PUT, record.name(), &when, Some(&value)).await?;
+        self.write(&PUT, record.name(), &options, Some(&value)).await?;
         Ok(scripts::version(value.as_bytes()))
     }
 
-    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
-        match self.write(&DELETE, name, &when, None).await {
+    async fn delete(&self, name: &str, options: WriteOptions) -> Result<Version> {
+        let when = &options.when;
+        match self.write(&DELETE, name, &options, None).await {
             // To this store, another base key's flag is absent.
             Err(error) if error.kind() == ErrorKind::InvalidName && !matches!(when, Precondition::Unchanged(_)) => {}
             Err(error) if error.kind() == ErrorKind::InvalidName => {
@@ -291,11 +330,17 @@ impl FeatureFlagStore for RedisFeatureFlagStore {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default().with_push().shared_with_python()
+        let capabilities = Capabilities::default().with_push().shared_with_python();
+        let has_history = self.history_limits.is_some() && !self.link.client().is_cluster();
+        if has_history { capabilities.with_history() } else { capabilities }
     }
 
-    async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
-        bulk::put_all(self, records, &when).await
+    async fn put_all(&self, records: &[FlagRecord], options: WriteOptions) -> Vec<Result<Version>> {
+        bulk::put_all(self, records, &options).await
+    }
+
+    async fn history(&self, query: &HistoryQuery) -> Result<HistoryPage> {
+        history::page(self, query).await.map_err(|error| error.with_store(self))
     }
 
     fn stream(&self) -> FlagStream<'_> {

@@ -7,17 +7,24 @@ const FORM: &str = "a Redis store's URL is `redis://[USER[:PASSWORD]@]HOST[:PORT
     `redis-cluster://HOST[:PORT],…`, `redis-sentinel://HOST[:PORT],…/MASTER[/DATABASE]` or `redis+unix:///PATH[?db=DATABASE]`; \
     with TLS it begins with `rediss`";
 
-pub(super) fn parse(url: &str) -> Result<(Place, Option<String>)> {
+pub(super) struct Parsed {
+    pub(super) place: Place,
+    pub(super) base_key: Option<String>,
+    pub(super) history: bool,
+}
+
+pub(super) fn parse(url: &str) -> Result<Parsed> {
     let mut parts = Parts::parse(url, REDIS.schemes, FORM)?;
     let base_key = parts.parameters.take("base_key");
     let protocols = [("3", false), ("resp3", false), ("2", true), ("resp2", true)];
     let resp2 = parts.parameters.take_one_of("protocol", &protocols)?.unwrap_or(false);
+    let history = parts.parameters.take_one_of("history", &[("on", true), ("off", false)])?.unwrap_or(true);
     let form = form(&mut parts)?;
     let secured = matches!(parts.scheme.as_str(), "rediss" | "valkeys" | "rediss-cluster" | "rediss-sentinel");
     let tls = tls(secured, &mut parts.parameters)?;
     parts.parameters.refuse_rest(REDIS.parameters)?;
     let user = Credentials { user: parts.user, password: parts.password }.complete();
-    Ok((Place { form, user, tls, resp2 }, base_key))
+    Ok(Parsed { place: Place { form, user, tls, resp2 }, base_key, history })
 }
 
 fn form(parts: &mut Parts) -> Result<Form> {
@@ -122,10 +129,10 @@ mod tests {
             ("redis-sentinel://u:p+q@a/m", Some("u"), Some("p+q")),
             ("redis+unix://u:p@/s", Some("u"), Some("p")),
         ] {
-            let (place, _) = parse(url).unwrap();
+            let Parsed { place, .. } = parse(url).unwrap();
             assert_eq!((place.user.user.as_deref(), place.user.password.as_deref()), (user, password), "{url}");
         }
-        let (place, _) = parse("redis-sentinel://a/m?sentinel_password=x").unwrap();
+        let Parsed { place, .. } = parse("redis-sentinel://a/m?sentinel_password=x").unwrap();
         let Form::Sentinel { user, .. } = place.form else { panic!() };
         assert_eq!((user.user, user.password.as_deref()), (None, Some("x")));
     }

@@ -59,7 +59,7 @@ use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::record::FlagRecord;
-use crate::state::{Capabilities, Precondition, Stored, Version, Watch};
+use crate::state::{Capabilities, Stored, Version, Watch, WriteOptions};
 use crate::store::{FeatureFlagStore, FlagStream, give_up, pages};
 use crate::stores::event_sender::EventSender;
 use crate::stores::feed::feed_by_task;
@@ -283,7 +283,8 @@ impl FeatureFlagStore for S3FeatureFlagStore {
         found.map_err(|error| error.with_flag(name))
     }
 
-    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+    async fn put(&self, record: &FlagRecord, options: WriteOptions) -> Result<Version> {
+        let when = options.when;
         let owned = record.clone();
         let put = self.run(|store| async move {
             let version = writing::put(&store, &owned, &when).await?;
@@ -293,7 +294,8 @@ impl FeatureFlagStore for S3FeatureFlagStore {
         put.await.map_err(|error| error.with_flag(record.name()))
     }
 
-    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
+    async fn delete(&self, name: &str, options: WriteOptions) -> Result<Version> {
+        let when = options.when;
         let owned = name.to_owned();
         let deleted = self.run(|store| async move {
             if writing::delete(&store, &owned, &when).await? {
@@ -325,7 +327,8 @@ impl FeatureFlagStore for S3FeatureFlagStore {
         Capabilities::default().shared_with_python()
     }
 
-    async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
+    async fn put_all(&self, records: &[FlagRecord], options: WriteOptions) -> Vec<Result<Version>> {
+        let when = options.when;
         let mut results = Vec::with_capacity(records.len());
         for batch in records.chunks(reading::AT_ONCE) {
             let puts = batch.iter().map(|record| {

@@ -25,8 +25,12 @@
 //! | | `record` | the flag as JSON text, see [`FlagRecord`] |
 //! | `versions` | `version` | a number for every change, never reused |
 //! | | `name` | the flag that it changed last; about a thousand deleted flags are kept |
+//! | `flags_history` | `number` | the order of the writes |
+//! | | `at` | the writer's clock, in milliseconds of Unix time |
+//! | | `name`, `verb`, `actor`, `reason`, `source` | of another program's write the name alone |
+//! | | `before`, `after` | the flag's `record`, NULL while it is missing |
 //!
-//! Triggers on `flags` fill `versions`, so the `sqlite3` shell can edit flags too:
+//! Triggers on `flags` fill `versions` and `flags_history`, so the `sqlite3` shell can edit flags too:
 //!
 //! ```sql
 //! UPDATE flags SET record = json_set(record, '$.is_enabled', json('true')) WHERE name = 'MY_FEATURE';
@@ -45,6 +49,7 @@ mod file;
 mod follower;
 mod followers;
 mod hint;
+mod history;
 mod inspect;
 mod link;
 mod schema;
@@ -72,7 +77,7 @@ use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::record::{FlagRecord, validate_name};
-use crate::state::{Capabilities, Precondition, Stored, Version, Watch};
+use crate::state::{Capabilities, HistoryLimits, HistoryPage, HistoryQuery, Stored, Version, Watch, WriteOptions};
 use crate::store::{FeatureFlagStore, FlagStream, give_up, pages};
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -88,6 +93,7 @@ pub struct SqliteFeatureFlagStore {
     shared: Arc<Shared>,
     busy_timeout: Duration,
     poll_every: Option<Duration>,
+    history_limits: Option<HistoryLimits>,
 }
 
 struct Shared {
@@ -132,7 +138,7 @@ impl SqliteFeatureFlagStore {
                 followers: Arc::default(),
                 closed: AtomicBool::new(false),
             };
-            Ok(Self { shared: Arc::new(shared), busy_timeout: BUSY_TIMEOUT, poll_every: None })
+            Ok(Self { shared: Arc::new(shared), busy_timeout: BUSY_TIMEOUT, poll_every: None, history_limits: None })
         };
         open().map_err(|error: Error| error.with_store(Named(path)))
     }
@@ -161,6 +167,14 @@ impl SqliteFeatureFlagStore {
     #[must_use]
     pub fn poll_every(mut self, every: Duration) -> Self {
         self.poll_every = Some(every.clamp(SHORTEST_POLL, LONGEST_WAIT));
+        self
+    }
+
+    /// How much history the file keeps; at first 10,000 entries, of 90 days. A hundredth more may be there. The file has the limits that were set
+    /// last, once this store writes, for all programs.
+    #[must_use]
+    pub fn history_limits(mut self, limits: HistoryLimits) -> Self {
+        self.history_limits = Some(limits);
         self
     }
 
@@ -231,17 +245,19 @@ impl FeatureFlagStore for SqliteFeatureFlagStore {
         self.read(move |connection| schema::read_one(connection, &flag)).await.map_err(|error| error.with_flag(name))
     }
 
-    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+    async fn put(&self, record: &FlagRecord, options: WriteOptions) -> Result<Version> {
         validate_name(record.name())?;
-        let (flag, text) = (record.name().to_owned(), Arc::from(record.to_json()));
-        self.write(move |connection, deadline| schema::write(connection, &flag, Some(&text), &when, deadline))
-            .await
-            .map_err(|error| error.with_flag(record.name()))
+        let (flag, text, limits) = (record.name().to_owned(), Arc::from(record.to_json()), self.history_limits);
+        self.write(move |connection, deadline| {
+            schema::write(connection, &flag, Some(&text), &options, limits, deadline)
+        })
+        .await
+        .map_err(|error| error.with_flag(record.name()))
     }
 
-    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
-        let flag = name.to_owned();
-        self.write(move |connection, deadline| schema::write(connection, &flag, None, &when, deadline))
+    async fn delete(&self, name: &str, options: WriteOptions) -> Result<Version> {
+        let (flag, limits) = (name.to_owned(), self.history_limits);
+        self.write(move |connection, deadline| schema::write(connection, &flag, None, &options, limits, deadline))
             .await
             .map_err(|error| error.with_flag(name))
     }
@@ -254,13 +270,13 @@ impl FeatureFlagStore for SqliteFeatureFlagStore {
         watch::watch(self.shared.file.clone(), self.poll_every, self.shared.followers.clone())
     }
 
-    async fn put_all(&self, records: &[FlagRecord], when: Precondition) -> Vec<Result<Version>> {
+    async fn put_all(&self, records: &[FlagRecord], options: WriteOptions) -> Vec<Result<Version>> {
         let mut results = Vec::with_capacity(records.len());
         for batch in Batch::of_all(records) {
-            let (flags, when) = (batch.flags.clone(), when.clone());
+            let (flags, options, limits) = (batch.flags.clone(), options.clone(), self.history_limits);
             let written = self.write(move |connection, deadline| {
                 let texts = flags.iter().map(|(record, text)| (record.name(), text));
-                schema::write_all(connection, texts, &when, deadline)
+                schema::write_all(connection, texts, &options, limits, deadline)
             });
             results.extend(batch.results(written.await, |error| self.named(error)));
             if give_up(&mut results, records) {
@@ -268,6 +284,11 @@ impl FeatureFlagStore for SqliteFeatureFlagStore {
             }
         }
         results
+    }
+
+    async fn history(&self, query: &HistoryQuery) -> Result<HistoryPage> {
+        let query = query.clone();
+        self.read(move |connection| history::page(connection, &query)).await
     }
 
     fn stream(&self) -> FlagStream<'_> {
@@ -279,7 +300,7 @@ impl FeatureFlagStore for SqliteFeatureFlagStore {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default().with_push().with_ordered_versions()
+        Capabilities::default().with_push().with_ordered_versions().with_history()
     }
 
     fn identity(&self) -> Identity {

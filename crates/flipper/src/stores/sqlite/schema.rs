@@ -5,9 +5,10 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, TransactionBehavior};
 
 use super::errors::from_sqlite;
+use super::history;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pause::Pause;
-use crate::state::{Corrupt, Precondition, Stored, Version};
+use crate::state::{Corrupt, HistoryLimits, Stored, Version, WriteOptions};
 
 /// "FlpF" in ASCII.
 const APPLICATION_ID: i64 = 0x466c_7046;
@@ -51,7 +52,27 @@ pub(super) fn prepare(connection: &mut Connection, patience: Duration) -> Result
     if mode != "wal" && !connection.is_readonly("main").map_err(from_sqlite)? {
         use_wal(connection, deadline)?;
     }
+    // Without a wait: a reader needs none, and a write adds it.
+    let added = connection.busy_timeout(Duration::ZERO).map_err(from_sqlite).and_then(|()| add_history(connection));
+    connection.busy_timeout(patience).map_err(from_sqlite)?;
+    if let Err(error) = added {
+        // Reads need none, and a write tries again.
+        tracing::debug!(reason = error.chain(), "an older file has no history yet");
+    }
     Ok(())
+}
+
+/// To a file of an older version of this crate.
+fn add_history(connection: &mut Connection) -> Result<()> {
+    let mut add = || {
+        if history::is_there(connection)? || connection.is_readonly("main")? {
+            return Ok(());
+        }
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        history::create(&transaction)?;
+        transaction.commit()
+    };
+    add().map_err(from_sqlite)
 }
 
 fn has_tables(connection: &Connection) -> Result<bool> {
@@ -100,6 +121,7 @@ fn create(connection: &mut Connection) -> Result<()> {
     let first = i64::try_from(now).unwrap_or(0);
     let created = transaction
         .execute_batch(CREATE)
+        .and_then(|()| history::create(&transaction))
         .and_then(|()| {
             transaction.execute(
                 "INSERT INTO sqlite_sequence (name, seq) VALUES ('versions', ?1), ('origin', ?2)",
@@ -255,6 +277,9 @@ fn begin(connection: &Connection, deadline: Instant) -> Result<Transaction<'_>> 
         match Transaction::new_unchecked(connection, TransactionBehavior::Immediate) {
             Ok(transaction) => {
                 transaction.busy_timeout(left).map_err(from_sqlite)?;
+                if !history::is_there(&transaction).map_err(from_sqlite)? {
+                    history::create(&transaction).map_err(from_sqlite)?;
+                }
                 return Ok(transaction);
             }
             Err(rusqlite::Error::SqliteFailure(failure, _))
@@ -284,11 +309,13 @@ pub(super) fn write(
     connection: &Connection,
     name: &str,
     record: Option<&Arc<str>>,
-    when: &Precondition,
+    options: &WriteOptions,
+    limits: Option<HistoryLimits>,
     deadline: Instant,
 ) -> Result<Version> {
     let transaction = begin(connection, deadline)?;
-    let new = write_in(&transaction, name, record, when)?;
+    let new = write_in(&transaction, name, record, options)?;
+    history::prune(&transaction, limits).map_err(from_sqlite)?;
     transaction.commit().map_err(from_sqlite)?;
     Ok(new)
 }
@@ -297,17 +324,19 @@ pub(super) fn write(
 pub(super) fn write_all<'a>(
     connection: &Connection,
     flags: impl IntoIterator<Item = (&'a str, &'a Arc<str>)>,
-    when: &Precondition,
+    options: &WriteOptions,
+    limits: Option<HistoryLimits>,
     deadline: Instant,
 ) -> Result<Vec<Result<Version>>> {
     let transaction = begin(connection, deadline)?;
     let mut results = Vec::new();
     for (name, record) in flags {
-        match write_in(&transaction, name, Some(record), when) {
+        match write_in(&transaction, name, Some(record), options) {
             Err(error) if error.kind() != ErrorKind::Conflict => return Err(error),
             result => results.push(result),
         }
     }
+    history::prune(&transaction, limits).map_err(from_sqlite)?;
     transaction.commit().map_err(from_sqlite)?;
     Ok(results)
 }
@@ -316,7 +345,7 @@ fn write_in(
     transaction: &Transaction<'_>,
     name: &str,
     record: Option<&Arc<str>>,
-    when: &Precondition,
+    options: &WriteOptions,
 ) -> Result<Version> {
     let current: Option<Version> = transaction
         .prepare_cached(
@@ -324,7 +353,7 @@ fn write_in(
         )
         .and_then(|mut statement| statement.query_row([name], |row| row.get(0).map(version)).optional())
         .map_err(from_sqlite)?;
-    if !when.holds(current.as_ref()) {
+    if !options.when.holds(current.as_ref()) {
         return Err(Error::new(ErrorKind::Conflict));
     }
     let written = match record {
@@ -342,6 +371,7 @@ fn write_in(
         .and_then(|_| transaction.prepare_cached("SELECT version FROM versions WHERE name = ?1"))
         .and_then(|mut statement| statement.query_row([name], |row| row.get(0)))
         .map_err(from_sqlite)?;
+    history::sign(transaction, name, current.is_some(), options)?;
     // At random: it scans all rows, and a fixed rule could miss some writers forever.
     if record.is_none() && fastrand::u32(..PRUNE_ONCE_IN) == 0 {
         prune(transaction).map_err(from_sqlite)?;

@@ -5,7 +5,7 @@ use futures_util::StreamExt;
 
 use super::followers::Request;
 use super::*;
-use crate::state::{Updates, WatchEvent};
+use crate::state::{Precondition, Updates, WatchEvent};
 
 #[test]
 fn threads_survive_panics() {
@@ -26,7 +26,7 @@ fn threads_survive_panics() {
         assert!(lost.contains("the thread that reads the database panicked"), "{lost}");
         while !matches!(block_on(watch.next()), Some(WatchEvent::Reset { .. })) {}
         let record = FlagRecord::new(format!("FLAG_{round}"), 0);
-        block_on(store.put(&record, Precondition::Absent)).unwrap();
+        block_on(store.put(&record, Precondition::Absent.into())).unwrap();
         assert!(block_on(store.get(record.name())).unwrap().is_some());
         while !matches!(block_on(watch.next()), Some(WatchEvent::Changed { flag, .. }) if flag.name == record.name()) {}
     }
@@ -67,7 +67,7 @@ fn an_unread_watch_does_not_delay_close() {
     let mut watch = store.watch();
     assert!(matches!(block_on(watch.next()), Some(WatchEvent::Reset { .. })));
     for number in 0..200 {
-        block_on(store.put(&FlagRecord::new(format!("FLAG_{number}"), 0), Precondition::Any)).unwrap();
+        block_on(store.put(&FlagRecord::new(format!("FLAG_{number}"), 0), Precondition::Any.into())).unwrap();
     }
     let closing = store.clone();
     flipper_testkit::within(Duration::from_secs(10), move || block_on(closing.close()).unwrap());

@@ -225,6 +225,7 @@ pub fn to_result(delta: Delta) -> WatchResult {
         waited_us: Some(signed(delta.elapsed_us)),
         confirmed_ms_ago: Some(signed(delta.confirmed_ms_ago)),
         store: delta.store,
+        history: None,
     }
 }
 
@@ -290,9 +291,11 @@ pub(super) fn content_version(record: &FlagRecord) -> Version {
 /// For our own calls.
 pub fn to_precondition(when: &Precondition) -> WritePrecondition {
     match when {
-        Precondition::Any => WritePrecondition { absent: None, unchanged: None },
-        Precondition::Absent => WritePrecondition { absent: Some(true), unchanged: None },
-        Precondition::Unchanged(version) => WritePrecondition { absent: None, unchanged: Some(to_version(version)) },
+        Precondition::Any => WritePrecondition { absent: None, unchanged: None, cause: None },
+        Precondition::Absent => WritePrecondition { absent: Some(true), unchanged: None, cause: None },
+        Precondition::Unchanged(version) => {
+            WritePrecondition { absent: None, unchanged: Some(to_version(version)), cause: None }
+        }
     }
 }
 

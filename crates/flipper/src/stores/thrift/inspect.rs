@@ -1,3 +1,4 @@
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use flipper_thrift_protocol::feature_flag_store::ServerDescription;
@@ -12,6 +13,9 @@ pub(super) async fn inspect(store: &ThriftRpcFeatureFlagStore) -> Vec<Check> {
     let (called, clock) = (Instant::now(), now_ms());
     let described = store.shared.pool.call(true, |client| client.describe()).await;
     let took = called.elapsed();
+    if let Ok(server) = &described {
+        store.shared.has_history.store(server.history.unwrap_or_default(), Ordering::Relaxed);
+    }
     match described {
         Ok(server) => describe(&description(server), clock, took),
         Err(CallError::UnknownMethod) => undescribed(store).await,
@@ -20,7 +24,7 @@ pub(super) async fn inspect(store: &ThriftRpcFeatureFlagStore) -> Vec<Check> {
 }
 
 fn description(server: ServerDescription) -> Description {
-    let ServerDescription { server, store, lost, confirmed_ms_ago, version, clock_ms } = server;
+    let ServerDescription { server, store, lost, confirmed_ms_ago, version, clock_ms, history: _ } = server;
     let confirmed_ms_ago = u64::try_from(confirmed_ms_ago.unwrap_or_default()).unwrap_or_default();
     Description { version, server, store, lost, confirmed_ms_ago, clock_ms }
 }

@@ -14,10 +14,14 @@
 //! lost, a flag is stored whole, and changes are reported at once. If `ReadFlag` is an "unknown method", the store uses only the Python
 //! library's calls for a minute.
 //!
+//! `CompareAndSet` sends who writes, why and what, and `History` reads it. [`capabilities`](crate::FeatureFlagStore::capabilities) has the
+//! history once the server has answered `Watch`, `Describe` or `History`.
+//!
 //! `get` and `list` read the store behind the server; `get_cached` (used by `fetch_enabled`) and watches read the server's memory.
 
 mod connection;
 pub mod convert;
+pub mod history;
 mod inspect;
 mod legacy;
 mod pool;
@@ -40,11 +44,12 @@ use futures_util::TryStreamExt;
 use self::connection::{BackOff, CallError};
 use self::pool::Pool;
 use crate::error::{Error, ErrorKind, Result};
+use crate::feed::history::nanoseconds;
 use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::lock::Mutex;
 use crate::record::{FlagRecord, validate_name};
-use crate::state::{Capabilities, Precondition, Stored, Version, Watch};
+use crate::state::{Capabilities, HistoryPage, HistoryQuery, Stored, Version, Watch, WriteOptions};
 use crate::store::{FeatureFlagStore, FlagStream, pages};
 
 const ASK_AGAIN: Duration = Duration::from_secs(60);
@@ -98,6 +103,8 @@ struct Shared {
     reads_one_way: AtomicBool,
     /// A mirror must learn from each read whether the store itself answered.
     is_followed: AtomicBool,
+    /// As the server last said.
+    has_history: Arc<AtomicBool>,
 }
 
 impl ThriftRpcFeatureFlagStore {
@@ -190,6 +197,7 @@ impl ThriftRpcFeatureFlagStore {
             legacy_until: Mutex::default(),
             reads_one_way: AtomicBool::default(),
             is_followed: AtomicBool::default(),
+            has_history: Arc::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -256,10 +264,11 @@ impl ThriftRpcFeatureFlagStore {
     async fn compare_and_set(
         &self,
         name: String,
-        when: &Precondition,
+        options: &WriteOptions,
         record: Option<String>,
     ) -> Result<Option<Version>> {
-        let precondition = convert::to_precondition(when);
+        let mut precondition = convert::to_precondition(&options.when);
+        precondition.cause = history::to_cause(options);
         let flag = name.clone();
         let set = move |client: &mut dyn TFeatureFlagStoreSyncClient| {
             client.compare_and_set(Some(name.clone()), Some(precondition.clone()), record.clone())
@@ -327,19 +336,19 @@ impl FeatureFlagStore for ThriftRpcFeatureFlagStore {
         }
     }
 
-    async fn put(&self, record: &FlagRecord, when: Precondition) -> Result<Version> {
+    async fn put(&self, record: &FlagRecord, options: WriteOptions) -> Result<Version> {
         validate_name(record.name()).map_err(|error| error.with_store(self))?;
         let (name, text) = (record.name().to_owned(), record.to_json());
-        match self.compare_and_set(name, &when, Some(text)).await? {
+        match self.compare_and_set(name, &options, Some(text)).await? {
             Some(version) => Ok(version),
-            None => self.legacy_put(record, when).await,
+            None => self.legacy_put(record, options.when).await,
         }
     }
 
-    async fn delete(&self, name: &str, when: Precondition) -> Result<Version> {
-        match self.compare_and_set(name.to_owned(), &when, None).await? {
+    async fn delete(&self, name: &str, options: WriteOptions) -> Result<Version> {
+        match self.compare_and_set(name.to_owned(), &options, None).await? {
             Some(version) => Ok(version),
-            None => self.legacy_delete(name, when).await,
+            None => self.legacy_delete(name, options.when).await,
         }
     }
 
@@ -353,7 +362,33 @@ impl FeatureFlagStore for ThriftRpcFeatureFlagStore {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default().with_push().shared_with_python()
+        let capabilities = Capabilities::default().with_push().shared_with_python();
+        if self.shared.has_history.load(Ordering::Relaxed) { capabilities.with_history() } else { capabilities }
+    }
+
+    async fn history(&self, query: &HistoryQuery) -> Result<HistoryPage> {
+        let (name, before) = (query.name.clone(), query.before.as_ref().map(|id| id.as_str().to_owned()));
+        let (since, limit) = (query.since.map(nanoseconds), i64::try_from(query.limit).ok());
+        let read = move |client: &mut dyn TFeatureFlagStoreSyncClient| {
+            client.history(name.clone(), since, before.clone(), limit)
+        };
+        let has_history = |has: bool| self.shared.has_history.store(has, Ordering::Relaxed);
+        let unsupported = |error: Error| {
+            has_history(false);
+            error.with_store(self)
+        };
+        match self.shared.pool.call(true, read).await {
+            Ok(page) => {
+                has_history(true);
+                history::from_page(page).map_err(|error| error.with_store(self))
+            }
+            Err(CallError::Failed(error)) if error.kind() == ErrorKind::Unsupported => Err(unsupported(error)),
+            Err(CallError::Failed(error)) => Err(error),
+            Err(CallError::UnknownMethod) => {
+                let error = Error::new(ErrorKind::Unsupported);
+                Err(unsupported(error.with_message("the server keeps no history")))
+            }
+        }
     }
 
     fn identity(&self) -> Identity {

@@ -1,7 +1,7 @@
 //! A thread waits in `Watch` and emits what it receives.
 
 use std::net::{Shutdown, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar};
 use std::time::{Duration, Instant};
 
@@ -40,7 +40,7 @@ pub(super) fn watch(store: &ThriftRpcFeatureFlagStore) -> Watch<'_> {
 fn follow(store: &ThriftRpcFeatureFlagStore) -> Watch<'_> {
     let (sender, receiver) = mpsc::channel(EVENTS_AHEAD);
     let ending = Arc::new(Ending::default());
-    let thread = Thread::new(store.target().clone(), sender, ending.clone());
+    let thread = Thread::new(store, sender, ending.clone());
     let started = std::thread::Builder::new().name("flipper-thrift-watch".to_owned()).spawn(move || thread.run());
     if let Err(error) = started {
         let error = Error::unavailable("no thread can be started for the watch").with_source(error);
@@ -125,6 +125,7 @@ struct Thread {
     ending: Arc<Ending>,
     cursor: Option<String>,
     follower: Follower,
+    has_history: Arc<AtomicBool>,
 }
 
 enum Stop {
@@ -139,11 +140,12 @@ impl From<CallError> for Stop {
 }
 
 impl Thread {
-    fn new(target: Arc<Target>, events: mpsc::Sender<Message>, ending: Arc<Ending>) -> Self {
+    fn new(store: &ThriftRpcFeatureFlagStore, events: mpsc::Sender<Message>, ending: Arc<Ending>) -> Self {
+        let (target, has_history) = (store.target().clone(), store.shared.has_history.clone());
         let on_connect = ending.clone();
         let caller = Caller::new(target.clone(), move |stream| on_connect.connected(stream));
         let follower = Follower::new(target.to_string(), target.identity());
-        Self { target, caller, events, ending, cursor: None, follower }
+        Self { target, caller, events, ending, cursor: None, follower, has_history }
     }
 
     fn run(mut self) {
@@ -175,6 +177,7 @@ impl Thread {
         let cursor = self.cursor.clone();
         let wait = i64::try_from(WAIT.as_millis()).unwrap_or(i64::MAX);
         let result = self.caller.call(called + limit, true, &mut |client| client.watch(cursor.clone(), Some(wait)))?;
+        self.has_history.store(result.history.unwrap_or_default(), Ordering::Relaxed);
         let delta = convert::from_result(result);
         let time = AnswerTime::new(&delta, called);
         let serving = self.follower.serving(&delta);

@@ -16,7 +16,7 @@ use crate::inspection::{Check, Finding};
 use crate::lock::Mutex;
 use crate::pause::Pause;
 use crate::record::FlagRecord;
-use crate::state::{Precondition, Stored};
+use crate::state::{Cause, Precondition, Stored, WriteOptions};
 use crate::store::{FeatureFlagStore, LocalFeatureFlagStore};
 use crate::wrappers::mirrored::MirroredFeatureFlagStore;
 
@@ -170,7 +170,7 @@ impl<S: FeatureFlagStore> Replica<S> {
         for held in primary.table().list() {
             let Ok(record) = &held.record else { continue };
             if !is_same(Some(&held), there.get(&held.name)) {
-                self.store.put(&named(record, &held.name), Precondition::Any).await?;
+                self.store.put(&named(record, &held.name), copied(Precondition::Any)).await?;
             }
         }
         Ok(())
@@ -192,7 +192,7 @@ impl<S: FeatureFlagStore> Replica<S> {
                 .filter_map(|flag| Some(named(flag.record.as_ref().ok()?, &flag.name).into_owned()))
                 .collect();
             for batch in records.chunks(BATCH) {
-                let put = self.store.put_all(batch, Precondition::Absent).await;
+                let put = self.store.put_all(batch, copied(Precondition::Absent)).await;
                 if let Some(Err(error)) = put.iter().find(|put| is_outage(put)) {
                     return Err(error.copy());
                 }
@@ -286,11 +286,11 @@ impl<S: FeatureFlagStore> Replica<S> {
             }
             let when = there.map_or(Precondition::Absent, |there| Precondition::Unchanged(there.version));
             let done = match &here {
-                Some(Stored { record: Ok(record), .. }) => self.store.put(&named(record, name), when).await,
+                Some(Stored { record: Ok(record), .. }) => self.store.put(&named(record, name), copied(when)).await,
                 Some(Stored { record: Err(corrupt), .. }) => {
                     return Ok(Some(format!("it cannot be read in the primary: {}", corrupt.reason()).into()));
                 }
-                None => self.store.delete(name, when).await,
+                None => self.store.delete(name, copied(when)).await,
             };
             match done {
                 Ok(_) => return Ok(None),
@@ -339,4 +339,9 @@ fn named<'a>(record: &'a FlagRecord, name: &str) -> Cow<'a, FlagRecord> {
     let mut renamed = record.clone();
     renamed.set_name(name);
     Cow::Owned(renamed)
+}
+
+/// The primary's history has who and why.
+fn copied(when: Precondition) -> WriteOptions {
+    WriteOptions { cause: Cause::stored(Some("replication"), None, None).map(Arc::new), ..when.into() }
 }

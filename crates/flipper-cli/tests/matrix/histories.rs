@@ -1,0 +1,84 @@
+//! The history after all writes, read through each layer: each acknowledged write is in it, and it replays to what the store has.
+
+use flipper::FeatureFlagClient;
+use flipper::history::{Entry, FlagState, HistoryQuery};
+use flipper::store::{Stored, Version};
+use futures_util::TryStreamExt;
+
+use crate::backends::futures_executor;
+use crate::cells::{Layer, Scene, Situation, Store, Writer};
+use crate::ledger::{Ledger, Write, name};
+use crate::watcher::{View, number};
+
+/// What is wrong with it.
+pub(crate) fn check(scene: Scene, view: &View, ledger: &Ledger) -> Vec<String> {
+    // A replica's history is that of its copier, a soak's is longer than what is kept, and an object has no place for one.
+    if view.layer == Layer::Replica || scene.situation == Situation::Soak || scene.store == Store::S3 {
+        return Vec::new();
+    }
+    // Some know from their first answer on whether they keep one.
+    let asked = futures_executor(view.store.history(&HistoryQuery::all().limit(1)));
+    if let Err(error) = asked {
+        return vec![format!("the history cannot be read: {error}")];
+    }
+    if !view.store.capabilities().history {
+        return vec!["says that it keeps no history".to_owned()];
+    }
+    let flags = (0..ledger.len()).filter(|flag| !ledger.is_set_aside(*flag));
+    flags.filter_map(|flag| futures_executor(one(scene, view, ledger, flag)).err()).take(3).collect()
+}
+
+async fn one(scene: Scene, view: &View, ledger: &Ledger, flag: usize) -> Result<(), String> {
+    let name = name(flag);
+    let failed = |error: flipper::Error| format!("{name}: the history cannot be read: {error}");
+    let features = FeatureFlagClient::remote(view.store.clone());
+    let mut entries: Vec<Entry> = features.history(&name).try_collect().await.map_err(failed)?;
+    entries.reverse();
+    let mut state: FlagState = None;
+    if !sees_others(scene) {
+        // Another program may have created it, or be the only one that wrote it.
+        let Some(first) = entries.first() else { return Ok(()) };
+        state.clone_from(&first.before);
+    }
+    for entry in &entries {
+        if entry.before != state {
+            return Err(format!("{name}: the entry {} does not begin as the one before it ended", entry.id));
+        }
+        state = entry.after.clone();
+    }
+    let kept = view.store.get(&name).await.map_err(failed)?.map(|stored| stored.record);
+    if kept != state {
+        return Err(format!("{name}: the history replays to {state:?}, and the store has {kept:?}"));
+    }
+    if !has_all(scene) {
+        return Ok(());
+    }
+    let writes = ledger.writes(flag).into_iter().filter(|write| write.acknowledged.is_some());
+    let (set, destroyed): (Vec<Write>, Vec<Write>) = writes.partition(|write| write.present);
+    let is_entered = |write: &&Write| entries.iter().any(|entry| after(entry) == Some(write.number));
+    if let Some(missing) = set.iter().find(|write| !is_entered(write)) {
+        return Err(format!("{name}: {} was acknowledged, and is not in the history", missing.number));
+    }
+    let found = entries.iter().filter(|entry| entry.after.is_none()).count();
+    match found == destroyed.len() {
+        true => Ok(()),
+        false => Err(format!("{name}: destroyed {} times, and {found} times in the history", destroyed.len())),
+    }
+}
+
+/// Whether each write leaves an entry that is still there.
+fn has_all(scene: Scene) -> bool {
+    let is_lost = matches!(scene.situation, Situation::Emptied | Situation::HalfLoaded);
+    !is_lost && (sees_others(scene) || scene.writer == Writer::Ours)
+}
+
+/// Whether other programs' writes are entries.
+fn sees_others(scene: Scene) -> bool {
+    matches!(scene.store, Store::Memory | Store::Sqlite | Store::Postgres)
+}
+
+/// The number of the state that a write left.
+fn after(entry: &Entry) -> Option<u64> {
+    let stored = Stored { name: entry.name.clone(), version: Version::opaque([]), record: entry.after.clone()? };
+    number(&stored).ok()
+}

@@ -1,0 +1,158 @@
+use super::text::{date, now, percent, plain, value};
+use crate::json::Json;
+use crate::{Bucketer, FlagRecord};
+
+/// A strict flag: a condition on a missing attribute does not hold.
+const STRICT: &str = "strict";
+
+/// Which callers an enabled flag is on for; `None` for all.
+pub fn targeting(record: &FlagRecord) -> Option<String> {
+    let deny = record.deny_conditions().iter().map(|deny| format!("not if {deny}"));
+    let conditions = record.conditions().iter().map(ToString::to_string);
+    // It is about conditions alone.
+    let has_conditions = !record.conditions().is_empty() || !record.deny_conditions().is_empty();
+    let strict = (record.is_strict() && has_conditions).then(|| STRICT.to_owned());
+    let parts: Vec<_> = deny.chain(conditions).chain(strict).chain(rollout(record.bucketer())).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// The share, the attributes that choose callers, and the current share of a ramp.
+pub fn rollout(bucketer: &Bucketer) -> Option<String> {
+    let settled = settled_rollout(bucketer)?;
+    Some(match ramp(bucketer).and_then(|ramp| ramp.now()) {
+        Some(share) => format!("{settled}, now {:.1}%", share * 100.0),
+        None => settled,
+    })
+}
+
+/// The same without the current share, which differs from one look to the next.
+fn settled_rollout(bucketer: &Bucketer) -> Option<String> {
+    Some(match bucketer {
+        Bucketer::NoOp => return None,
+        Bucketer::Percentage(_) | Bucketer::ConsistentHash(_) | Bucketer::Salted(_) => {
+            format!("{} {}", share_of(bucketer), choice(bucketer))
+        }
+        _ => choice(bucketer),
+    })
+}
+
+/// How callers are chosen: `by user_id`.
+pub fn choice(bucketer: &Bucketer) -> String {
+    match bucketer {
+        Bucketer::NoOp => String::new(),
+        Bucketer::Percentage(_) => "of all checks, at random".to_owned(),
+        Bucketer::ConsistentHash(hash) => {
+            let keys: Vec<_> = hash.keys().map(|key| plain(key).into_owned()).collect();
+            let by = if keys.is_empty() { "all attributes".to_owned() } else { keys.join(", ") };
+            format!("by {by}")
+        }
+        Bucketer::Salted(salted) => format!("by {}, salted", plain(salted.bucket_by())),
+        other => format!("bucketer {}", plain(other.bucketer_type())),
+    }
+}
+
+/// The attributes that choose callers.
+pub fn hashed(bucketer: &Bucketer) -> Vec<&str> {
+    match bucketer {
+        Bucketer::ConsistentHash(hash) => hash.keys().collect(),
+        Bucketer::Salted(salted) => vec![salted.bucket_by()],
+        _ => Vec::new(),
+    }
+}
+
+/// `25%`, `0% to 100% until …`
+pub fn share_of(bucketer: &Bucketer) -> String {
+    if let Some(ramp) = ramp(bucketer) {
+        let until = if ramp.is_over() { "since" } else { "until" };
+        return format!("{} to {} {until} {}", percent(ramp.first), percent(ramp.last), date(ramp.end() as i64));
+    }
+    let stored = bucketer.to_json();
+    match stored.get("percentage").and_then(|percentage| percentage.get("value")) {
+        Some(stored) => stored.as_f64().map_or_else(|| format!("{} (not a number)", value(stored)), percent),
+        None => "no percentage".to_owned(),
+    }
+}
+
+/// A share that grows over time. Shares are from 0 to 1, times in seconds.
+pub struct Ramp {
+    /// At the begin.
+    pub first: f64,
+    /// At the end.
+    pub last: f64,
+    start: f64,
+    /// From the begin to the end.
+    pub seconds: f64,
+}
+
+impl Ramp {
+    /// When it ends, in seconds since 1970.
+    pub fn end(&self) -> f64 {
+        self.start + self.seconds
+    }
+
+    /// Whether its last share is reached.
+    pub fn is_over(&self) -> bool {
+        self.end() <= now() as f64
+    }
+
+    /// The current share; `None` once the ramp is over.
+    fn now(&self) -> Option<f64> {
+        let part = ((now() as f64 - self.start) / self.seconds).max(0.0);
+        (!self.is_over()).then_some(self.first + (self.last - self.first) * part)
+    }
+}
+
+/// The ramp of a bucketer, if its share is one.
+pub fn ramp(bucketer: &Bucketer) -> Option<Ramp> {
+    let stored = bucketer.to_json();
+    let percentage = stored.get("percentage")?;
+    let number = |key: &str| percentage.get(key).and_then(Json::as_f64);
+    Some(Ramp {
+        first: number("initial_value")?,
+        last: number("final_value")?,
+        start: number("initial_time")?,
+        seconds: number("ramp_duration")?,
+    })
+}
+
+/// All fields of a flag as names and values. Two states of a flag are compared by them.
+pub fn fields(record: &FlagRecord) -> Vec<(String, String)> {
+    let mut fields = vec![("enabled".to_owned(), record.is_enabled().to_string())];
+    match record.client_data() {
+        Json::Object(data) => {
+            fields.extend(data.iter().map(|(key, data)| (format!("data {}", plain(key)), value(data))));
+        }
+        other => fields.push(("data".to_owned(), value(other))),
+    }
+    fields.extend(record.conditions().iter().map(|each| ("condition".to_owned(), each.to_string())));
+    fields.extend(record.deny_conditions().iter().map(|each| ("deny condition".to_owned(), each.to_string())));
+    fields.extend(record.is_strict().then(|| ("conditions".to_owned(), STRICT.to_owned())));
+    fields.extend(settled_rollout(record.bucketer()).map(|rollout| ("rollout".to_owned(), rollout)));
+    fields.push(("created".to_owned(), record.created_date().map_or_else(|| "unknown".to_owned(), date)));
+    fields.extend(unknown(record));
+    fields
+}
+
+/// Stored fields that this library does not know, as names and values.
+pub fn unknown(record: &FlagRecord) -> Vec<(String, String)> {
+    const KNOWN: [&str; 9] = [
+        "feature_name",
+        "is_enabled",
+        "meta",
+        "client_data",
+        "created_date",
+        "conditions",
+        "bucketer",
+        "deny_conditions",
+        "strict_conditions",
+    ];
+    let stored = Json::parse(&record.to_json()).unwrap_or_default();
+    let meta = record.meta();
+    let mut unknown = Vec::new();
+    for (prefix, object) in [("", &stored), ("meta ", &meta)] {
+        let fields = object.as_object().into_iter().flat_map(|object| object.iter());
+        let fields = fields.filter(|(key, _)| !KNOWN.contains(key));
+        unknown.extend(fields.map(|(key, data)| (format!("{prefix}{}", plain(key)), value(data))));
+    }
+    unknown
+}

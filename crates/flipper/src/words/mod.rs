@@ -1,0 +1,13 @@
+//! Flags in words, as the command prints them and as the web page shows and takes them.
+
+mod describe;
+mod difference;
+mod settled;
+mod share;
+mod text;
+
+pub use describe::{Ramp, choice, fields, hashed, ramp, rollout, share_of, targeting, unknown};
+pub use difference::{Changed, difference};
+pub use settled::{is_settled, settled_since};
+pub use share::{percentage, share, with_share};
+pub use text::{attribute, date, json_or_text, json_type, now, percent, plain, value};
