@@ -5,6 +5,7 @@ use std::time::Duration;
 use flipper::store::Precondition;
 use flipper::{Error, ErrorKind, FeatureFlagStore, RedisFeatureFlagStore};
 use flipper_testkit::redis::RedisServer;
+use flipper_testkit::{Harm, Relay};
 
 use crate::{eventually, flag};
 
@@ -33,6 +34,24 @@ async fn writes_that_the_server_does_not_take() {
         server.command(&["CONFIG", "SET", unset[0], unset[1]]);
     }
     assert!(store.get("F").await.unwrap().unwrap().record.unwrap().is_enabled());
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off() {
+    let Some(server) = RedisServer::start() else { return };
+    let relay = Relay::start(server.port());
+    let store = RedisFeatureFlagStore::from_url(&format!("redis://127.0.0.1:{}", relay.port())).unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
+    relay.harm(Harm::Cut(1));
+    for _ in 0..5 {
+        let read = store.get("F").await.unwrap_err();
+        assert_eq!(read.kind(), ErrorKind::Unavailable, "{read:?}");
+        let written = refused(&store).await;
+        assert_eq!((written.kind(), written.nothing_written()), (ErrorKind::Unavailable, false), "{written:?}");
+    }
+    assert!(relay.cuts() > 0);
+    relay.harm(Harm::None);
+    store.put(&flag("F", false), Precondition::Any.into()).await.unwrap();
 }
 
 #[tokio::test]

@@ -77,6 +77,10 @@ fn describe(error: &RedisError) -> (ErrorKind, Option<Cow<'static, str>>) {
     let (kind, message) = match error.kind() {
         Driver::Io if error.is_timeout() => (Unavailable, "store did not answer in time"),
         Driver::Io => return (Unavailable, None),
+        // The driver takes an answer of which the rest never comes for one that is wrong.
+        Driver::Parse if error.to_string().contains("end of input") => {
+            (Unavailable, "connection broke within an answer")
+        }
         Driver::Client => return (InvalidInput, error.detail().map(|detail| detail.to_owned().into())),
         Driver::AuthenticationFailed => return (Unauthorized, None),
         Driver::InvalidClientConfig | Driver::EmptySentinelList => {
