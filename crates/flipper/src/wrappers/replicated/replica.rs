@@ -1,6 +1,5 @@
 //! One replica, and how a flag gets there.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -15,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::inspection::{Check, Finding};
 use crate::lock::Mutex;
 use crate::pause::Pause;
-use crate::record::FlagRecord;
+use crate::record::exchange::named;
 use crate::state::{Cause, Precondition, Stored, WriteOptions};
 use crate::store::{FeatureFlagStore, LocalFeatureFlagStore};
 use crate::wrappers::mirrored::MirroredFeatureFlagStore;
@@ -329,16 +328,6 @@ fn is_same(here: Option<&Stored>, there: Option<&Stored>) -> bool {
         }
         _ => false,
     }
-}
-
-/// With the key as its name: a record may have another.
-fn named<'a>(record: &'a FlagRecord, name: &str) -> Cow<'a, FlagRecord> {
-    if record.name() == name {
-        return Cow::Borrowed(record);
-    }
-    let mut renamed = record.clone();
-    renamed.set_name(name);
-    Cow::Owned(renamed)
 }
 
 /// The primary's history has who and why.
