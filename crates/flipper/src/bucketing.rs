@@ -16,6 +16,7 @@ pub use linear_ramp::LinearRampPercentage;
 pub use percentage::{AnyPercentage, Percentage};
 pub use percentage_bucketer::PercentageBucketer;
 pub use salted::SaltedPercentageBucketer;
+pub(crate) use salted::{bucket_with_seed, seed_of_shares, seed_of_variants};
 
 use crate::json::{Json, Object};
 use crate::{Error, Result};

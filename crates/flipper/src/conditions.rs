@@ -3,7 +3,7 @@ mod check;
 pub(crate) mod compare;
 mod operator;
 mod stored;
-mod text;
+pub(crate) mod text;
 
 pub use operator::Operator;
 pub use text::ParseConditionError;
@@ -57,7 +57,7 @@ pub struct Condition {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-struct Check {
+pub(crate) struct Check {
     operator: Operator,
     value: Json,
 }

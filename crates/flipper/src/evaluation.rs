@@ -1,5 +1,10 @@
 //! The answer to a check, with its reason.
 
+mod chosen;
+mod extra;
+mod ids;
+mod link;
+mod matcher;
 mod plan;
 mod reason;
 mod verdict;
@@ -10,8 +15,10 @@ mod tests;
 use std::fmt;
 use std::sync::Arc;
 
+pub use chosen::{Chosen, FlagValue, FromJson, Text};
+pub(crate) use link::{DEEPEST, Linked, Links, MOST, NoLinks};
 pub(crate) use plan::{NO_ATTRIBUTES, Plan};
-pub use reason::Reason;
+pub use reason::{Reason, Share, Unmet};
 
 pub use crate::clock::{Clock, RandomSource, SystemClock, ThreadRandom};
 pub use crate::conditions::{Operator, ParseConditionError};
@@ -33,6 +40,8 @@ pub struct Evaluation {
     pub not_given: Vec<String>,
     /// The caller's place in a bucketer that hashes, even if something else decided.
     pub bucket: Option<Bucket>,
+    /// The variant, if the flag has some: of a flag that is off the one for that.
+    pub variant: Option<Chosen>,
 }
 
 /// A caller's place in a bucketer that hashes.
@@ -49,13 +58,14 @@ pub struct Bucket {
 
 impl Evaluation {
     pub(crate) fn of(is_enabled: bool, reason: Reason) -> Self {
-        Self { is_enabled, reason, not_given: Vec::new(), bucket: None }
+        Self { is_enabled, reason, not_given: Vec::new(), bucket: None, variant: None }
     }
 }
 
 impl fmt::Display for Evaluation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", if self.is_enabled { "on" } else { "off" }, self.reason)?;
+        self.variant.iter().try_for_each(|variant| write!(f, "; variant {:?}", variant.name()))?;
         if matches!(self.reason, Reason::Bucket { .. }) && self.bucket.as_ref().is_some_and(|bucket| bucket.is_shared) {
             f.write_str(", shared by all callers with nothing to hash")?;
         }

@@ -113,6 +113,7 @@ mod state;
 pub mod store;
 pub mod stores;
 mod table;
+pub mod targeting;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "tower")]

@@ -2,7 +2,7 @@
 
 use crate::conditions::Condition;
 use crate::context::Attributes;
-use crate::evaluation::{Evaluation, Reason};
+use crate::evaluation::{Evaluation, Reason, Share};
 use crate::json::Json;
 use crate::record::FlagRecord;
 
@@ -49,7 +49,10 @@ pub fn reason(
         Reason::TypeMismatch { variable, .. } if !has(context, variable) => return Err(Failure::Unreadable),
         Reason::TypeMismatch { .. } => return Err(Failure::InvalidContext),
         Reason::NoBucketAttribute { .. } if !evaluation.is_enabled => return Err(Failure::TargetingKeyMissing),
-        Reason::Disabled => Standard::Disabled,
+        Reason::Rule { share: Some(Share { score: None, .. }), .. } if !evaluation.is_enabled => {
+            return Err(Failure::TargetingKeyMissing);
+        }
+        Reason::Disabled | Reason::Scheduled { .. } => Standard::Disabled,
         // All conditions were skipped.
         Reason::Enabled | Reason::ConditionsMet if is_untargeted(record, context) => Standard::Default,
         Reason::Enabled => Standard::Static,
@@ -58,6 +61,8 @@ pub fn reason(
         | Reason::NotGiven { .. }
         | Reason::Denied { .. }
         | Reason::CustomBucketer { .. } => Standard::TargetingMatch,
+        Reason::Rule { share: Some(_), .. } => Standard::Split,
+        Reason::Rule { share: None, .. } | Reason::Prerequisite { .. } => Standard::TargetingMatch,
         Reason::Bucket { .. } | Reason::Random { .. } | Reason::NoBucketAttribute { .. } => Standard::Split,
         Reason::Overridden => Standard::Other,
     })

@@ -4,16 +4,21 @@ pub mod exchange;
 mod limits;
 mod read;
 mod scan;
+mod targeting;
 
 use crate::bucketing::Bucketer;
 use crate::conditions::Condition;
 use crate::json::{Json, Object};
+use crate::targeting::Targeting;
 use crate::{Error, Result};
 
 pub(crate) use limits::{validate_name, validate_new_name};
 
 /// Stored among the unknown fields, which other versions preserve too.
 const STRICT: &str = "strict_conditions";
+
+/// Whether a flag is on whose `is_enabled` is `false` for the Python library alone.
+const ENABLED: &str = "enabled";
 
 static NO_BUCKETER: Bucketer = Bucketer::NoOp;
 
@@ -42,6 +47,8 @@ pub struct FlagRecord {
     /// Boxed: most flags have none, and so take little more than half the memory.
     bucketer: Option<Box<Bucketer>>,
     deny_conditions: Vec<Condition>,
+    /// Boxed, as the bucketer.
+    targeting: Option<Box<Targeting>>,
     unknown: Object,
     unknown_meta: Object,
 }
@@ -58,6 +65,7 @@ impl FlagRecord {
             conditions: Vec::new(),
             bucketer: None,
             deny_conditions: Vec::new(),
+            targeting: None,
             unknown: Object::new(),
             unknown_meta: Object::new(),
         }
@@ -73,7 +81,7 @@ impl FlagRecord {
     pub fn to_json(&self) -> String {
         let known = [
             ("feature_name", Json::from(self.name.as_str())),
-            ("is_enabled", self.is_enabled.clone()),
+            ("is_enabled", if self.is_off_for_python() { false.into() } else { self.is_enabled.clone() }),
             ("meta", self.meta()),
         ];
         let mut item: Object = known.into_iter().collect();
@@ -95,6 +103,9 @@ impl FlagRecord {
     }
 
     /// Whether the flag is on. As in Python, any stored value but `false` counts as on.
+    ///
+    /// A flag with rules, prerequisites or a schedule is stored as off, and `meta.enabled` has its state: the Python library would find it
+    /// on for everybody.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
         !matches!(self.is_enabled, Json::Bool(false))
@@ -215,6 +226,12 @@ impl FlagRecord {
         meta.insert("bucketer", self.bucketer().to_json());
         if !self.deny_conditions.is_empty() {
             meta.insert("deny_conditions", conditions_to_json(&self.deny_conditions));
+        }
+        if self.is_off_for_python() && self.is_enabled() {
+            meta.insert(ENABLED, true);
+        }
+        if let Some(targeting) = &self.targeting {
+            targeting.write(&mut meta);
         }
         meta.append(&self.unknown_meta);
         meta.into()

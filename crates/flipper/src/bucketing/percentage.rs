@@ -1,3 +1,4 @@
+use std::fmt;
 use std::time::SystemTime;
 
 use super::{LinearRampPercentage, TYPE, type_of};
@@ -112,6 +113,24 @@ impl AnyPercentage {
         }
     }
 
+    /// A number alone is a fixed one.
+    pub(crate) fn from_short(json: &Json) -> Result<Self> {
+        match json {
+            Json::Object(_) => {
+                let fields: Object = std::iter::once(("percentage", json.clone())).collect();
+                Self::from_fields(&fields)
+            }
+            number => Ok(Self::Fixed(Percentage { stored: number.clone() })),
+        }
+    }
+
+    pub(crate) fn to_short(&self) -> Json {
+        match self {
+            Self::Fixed(percentage) => percentage.stored.clone(),
+            Self::Ramp(_) => self.to_json(),
+        }
+    }
+
     pub(crate) fn to_json(&self) -> Json {
         let mut fields = Object::new();
         match self {
@@ -125,6 +144,24 @@ impl AnyPercentage {
             }
         }
         Json::Object(fields)
+    }
+}
+
+/// For people: `25%`, `0% to 100%`.
+impl fmt::Display for AnyPercentage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the digits that a multiplication adds.
+        let percent = |share: f64| (share * 1e6).round() / 1e4;
+        match self {
+            Self::Fixed(percentage) => match number(&percentage.stored) {
+                Ok(share) => write!(f, "{}%", percent(share)),
+                Err(_) => write!(f, "{} (not a number)", percentage.stored),
+            },
+            Self::Ramp(ramp) => match ramp.ends() {
+                [Some(first), Some(last)] => write!(f, "{}% to {}%", percent(first), percent(last)),
+                _ => f.write_str("a ramp without numbers"),
+            },
+        }
     }
 }
 

@@ -78,9 +78,10 @@ impl SaltedPercentageBucketer {
     #[doc(hidden)]
     #[must_use]
     pub fn bucket_of(flag_name: &str, value: &[u8]) -> u32 {
-        hash(flag_name, value)
+        hash(seed_of_shares(flag_name), value)
     }
 
+    #[inline]
     pub(crate) fn takes(bucket: u32, percentage: f64) -> bool {
         // Negative ones become 0.
         u64::from(bucket) < (percentage * f64::from(BUCKETS)).round() as u64
@@ -107,27 +108,41 @@ impl SaltedPercentageBucketer {
     }
 }
 
+/// Of the shares of a flag.
+pub(crate) fn seed_of_shares(flag_name: &str) -> u64 {
+    xxh3_64(flag_name.as_bytes())
+}
+
+/// Of its variants: who gets one must not depend on who is in a share.
+pub(crate) fn seed_of_variants(flag_name: &str) -> u64 {
+    xxh3_64_with_seed(flag_name.as_bytes(), 1)
+}
+
 fn bucket(flag_name: &str, value: Value<'_>) -> u32 {
+    bucket_with_seed(seed_of_shares(flag_name), value)
+}
+
+pub(crate) fn bucket_with_seed(seed: u64, value: Value<'_>) -> u32 {
     match value {
         // Of any length, and without a copy.
-        Value::Str(text) => hash(flag_name, text.as_bytes()),
-        Value::Json(Json::String(text)) => hash(flag_name, text.as_bytes()),
+        Value::Str(text) => hash(seed, text.as_bytes()),
+        Value::Json(Json::String(text)) => hash(seed, text.as_bytes()),
         other => {
             let mut short = StackText::<SHORT>::new();
             if write(other, &mut short).is_ok() {
-                return hash(flag_name, short.as_bytes());
+                return hash(seed, short.as_bytes());
             }
             let mut long = String::new();
             // Does not fail.
             let _ = write(other, &mut long);
-            hash(flag_name, long.as_bytes())
+            hash(seed, long.as_bytes())
         }
     }
 }
 
 #[inline]
-fn hash(flag_name: &str, value: &[u8]) -> u32 {
-    let hash = xxh3_64_with_seed(value, xxh3_64(flag_name.as_bytes()));
+fn hash(seed: u64, value: &[u8]) -> u32 {
+    let hash = xxh3_64_with_seed(value, seed);
     // Less than 100,000.
     (hash % u64::from(BUCKETS)) as u32
 }

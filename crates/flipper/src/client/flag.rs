@@ -74,7 +74,6 @@ impl<M> FeatureFlag<M> {
         self.default
     }
 
-    #[cfg(feature = "tower")]
     pub(crate) fn client(&self) -> &FeatureFlagClient<M> {
         &self.client
     }
@@ -88,7 +87,7 @@ impl<M> FeatureFlag<M> {
     }
 
     #[inline]
-    fn slot(&self) -> Option<&Arc<Slot>>
+    pub(super) fn slot(&self) -> Option<&Arc<Slot>>
     where
         M: Checks,
     {

@@ -4,7 +4,9 @@ mod connect;
 mod create;
 mod flag;
 mod history;
+mod links;
 mod read;
+mod targeting;
 mod warnings;
 mod write;
 
@@ -208,6 +210,7 @@ impl ClientBuilder {
         if self.strict {
             mode.table.read_strictly();
         }
+        mode.table.report_turns(&self.clock);
         let turns = (store.status().updates != Updates::Local).then(Turns::default);
         FeatureFlagClient { core: Arc::new(self.core(store, Some(mode.table.clone()), turns)), mode, writer: Ok(None) }
     }

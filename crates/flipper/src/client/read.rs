@@ -5,13 +5,14 @@ use std::sync::Arc;
 use super::{FeatureFlag, FeatureFlagClient, Local};
 use crate::context::Attributes;
 use crate::error::{Error, Result};
-use crate::evaluation::{Environment, Evaluation, Exact, NO_ATTRIBUTES, Plan, Reason};
+use crate::evaluation::{Environment, Evaluation, Exact, NO_ATTRIBUTES, NoLinks, Plan, Reason};
 use crate::json::Json;
 #[cfg(feature = "testing")]
 use crate::overrides;
 use crate::record::FlagRecord;
 use crate::state::{Status, Stored};
 use crate::table::{Answer, Changes, Entry, FlagTable, Slot, State};
+use crate::targeting::Targeting;
 
 /// Where checks are answered; only [`Local`] has them.
 #[diagnostic::on_unimplemented(
@@ -226,7 +227,7 @@ impl<M> FeatureFlagClient<M> {
         }
     }
 
-    /// Handles of all flags, ordered by name.
+    /// Handles of all flags, ordered by name, without [segments](Self::segments).
     ///
     /// ```
     /// # use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
@@ -241,7 +242,7 @@ impl<M> FeatureFlagClient<M> {
     where
         M: Checks,
     {
-        let mut slots: Vec<_> = self.table().slots().filter(|slot| slot.exists()).collect();
+        let mut slots: Vec<_> = self.table().slots().filter(|slot| slot.exists() && !slot.is_segment()).collect();
         slots.sort_unstable_by(|a, b| a.name().cmp(b.name()));
         slots.into_iter().map(|slot| FeatureFlag::of_slot(self.clone(), slot.clone())).collect()
     }
@@ -317,7 +318,12 @@ impl<M> FeatureFlagClient<M> {
         }
         let Some(stored) = self.core.store.get_cached(name).await? else { return Ok(default) };
         let record = stored.readable().map_err(|error| error.with_store(&self.core.store))?;
-        Ok(Plan::new(record, self.core.strict).is_enabled(name, context, &self.core.environment))
+        if record.targeting().is_some_and(Targeting::has_links) {
+            let table = self.with_links(stored).await?;
+            let slot = table.slot(name);
+            return Ok(slot.is_some_and(|slot| self.evaluate_slot(name, slot, context, default)));
+        }
+        Ok(Plan::new(record, self.core.strict, &NoLinks).is_enabled(name, context, &self.core.environment))
     }
 
     pub(crate) fn local(&self) -> FeatureFlagClient

@@ -19,6 +19,7 @@ use crate::pause::Pause;
 use crate::record::{FlagRecord, validate_name};
 use crate::state::{Precondition, Stored, Version, WriteOptions};
 use crate::store::FeatureFlagStore;
+use crate::targeting::seconds;
 
 /// After a conflict.
 const PAUSE: Pause = Pause::new(Duration::from_millis(1), Duration::from_millis(100));
@@ -33,14 +34,15 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         Create::new(self.clone(), name.into())
     }
 
-    /// Enables the flag.
+    /// Enables the flag, now: a [schedule](FlagRecord::schedule) that would keep it off is dropped.
     ///
     /// # Errors
     ///
     /// `FlagNotFound`, `Corrupt`, `Conflict` after the write timeout, `Vetoed`, and the store's; so for all writes.
     pub async fn enable(&self, name: &str) -> Result<()> {
+        let now = self.now();
         self.change(name, |record| {
-            record.set_enabled(true);
+            record.switch(true, now);
             Ok(Verb::Enable)
         })
         .await
@@ -58,9 +60,10 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     /// Flips the flag; returns the new state.
     pub async fn toggle(&self, name: &str) -> Result<bool> {
         let mut enabled = false;
+        let now = self.now();
         self.change(name, |record| {
-            enabled = !record.is_enabled();
-            record.set_enabled(enabled);
+            enabled = !record.is_on_at(now);
+            record.switch(enabled, now);
             Ok(if enabled { Verb::Enable } else { Verb::Disable })
         })
         .await?;
@@ -274,7 +277,16 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         Ok(version)
     }
 
-    async fn change(&self, name: &str, mut change: impl FnMut(&mut FlagRecord) -> Result<Verb> + Send) -> Result<()> {
+    /// Seconds since 1970.
+    pub(super) fn now(&self) -> i64 {
+        seconds(self.core.environment.clock.now())
+    }
+
+    pub(super) async fn change(
+        &self,
+        name: &str,
+        mut change: impl FnMut(&mut FlagRecord) -> Result<Verb> + Send,
+    ) -> Result<()> {
         self.write(name, move |stored| {
             let before = stored.readable()?;
             let mut record = FlagRecord::clone(before);
@@ -316,6 +328,9 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
                 None => core.store.get(name).await?.ok_or_else(|| self.not_found(name))?,
             };
             let (verb, record) = change(&stored).map_err(place)?;
+            if let Some(record) = &record {
+                self.check_links(record, stored.record.as_deref().ok()).await.map_err(place)?;
+            }
             let event = WriteEvent::new(name, verb);
             if !std::mem::replace(&mut announced, true) {
                 core.subscribers.pre(&event)?;

@@ -84,8 +84,12 @@ impl Condition {
 }
 
 impl Check {
+    pub(crate) fn new(operator: Operator, value: Json) -> Self {
+        Self { operator, value }
+    }
+
     #[inline(always)]
-    pub(super) fn holds(&self, value: Value<'_>) -> Compared {
+    pub(crate) fn holds(&self, value: Value<'_>) -> Compared {
         match self.holds_plainly(value) {
             Some(holds) => Ok(holds),
             None => compare::holds(value.into(), self.operator, (&self.value).into()),

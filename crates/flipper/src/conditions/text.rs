@@ -2,12 +2,16 @@ mod parse;
 mod show;
 mod tokens;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
 use super::Condition;
 use crate::error::Error;
+
+pub(crate) use show::{write_value, write_variable};
+pub(crate) use tokens::{Kind, Token, tokens};
 
 /// What is wrong with a condition's text, and where.
 ///
@@ -21,7 +25,7 @@ use crate::error::Error;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseConditionError {
-    message: &'static str,
+    message: Cow<'static, str>,
     span: Range<usize>,
     /// From 1.
     character: usize,
@@ -31,7 +35,7 @@ impl ParseConditionError {
     /// What is wrong, in words.
     #[must_use]
     pub fn message(&self) -> &str {
-        self.message
+        &self.message
     }
 
     /// The byte range that is wrong; empty if something is missing at the end.
@@ -59,19 +63,26 @@ impl FromStr for Condition {
     type Err = ParseConditionError;
 
     fn from_str(text: &str) -> Result<Self, ParseConditionError> {
-        parse::condition(text).map_err(|Wrong { what, at, len }| ParseConditionError {
-            message: what,
-            span: at..text.len().min(at + len),
-            character: text[..at].chars().count() + 1,
-        })
+        parse::condition(text).map_err(|wrong| wrong.of(text))
     }
 }
 
 #[derive(Debug)]
-struct Wrong {
-    what: &'static str,
-    at: usize,
-    len: usize,
+pub(crate) struct Wrong {
+    pub(crate) what: Cow<'static, str>,
+    pub(crate) at: usize,
+    pub(crate) len: usize,
+}
+
+impl Wrong {
+    pub(crate) fn of(self, text: &str) -> ParseConditionError {
+        let Self { what, at, len } = self;
+        ParseConditionError {
+            message: what,
+            span: at..text.len().min(at + len),
+            character: text[..at].chars().count() + 1,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,10 @@ use std::time::SystemTime;
 
 use foldhash::fast::RandomState;
 
+use super::chosen::Chosen;
+use super::extra::{Ask, Extra};
+use super::link::{Links, MOST, NoLinks, Visit};
+use super::matcher::Matcher;
 use super::verdict::Verdict;
 use super::{Bucket, Environment, Evaluation, Exact};
 use crate::bucketing::{Bucketer, SaltedPercentageBucketer, custom};
@@ -31,6 +35,8 @@ pub(crate) struct Plan {
     bucketer: Bucketer,
     without_context: Option<bool>,
     with_context: Option<bool>,
+    /// Boxed: most flags have none.
+    pub(super) extra: Option<Box<Extra>>,
 }
 
 /// The plans of flags that are off, and on, for everybody.
@@ -38,38 +44,48 @@ static PLAIN: LazyLock<[Arc<Plan>; 2]> = LazyLock::new(|| {
     [false, true].map(|enabled| {
         let mut record = FlagRecord::new("", 0);
         record.set_enabled(enabled);
-        Arc::new(Plan::new(&record, false))
+        Arc::new(Plan::new(&record, false, &NoLinks))
     })
 });
 
 impl Plan {
     /// `strict` makes the flag strict. Most flags share a plan, which saves a quarter of their memory.
-    pub(crate) fn of(record: &FlagRecord, strict: bool) -> Arc<Self> {
-        let unconditional = record.conditions().is_empty() && record.deny_conditions().is_empty();
+    pub(crate) fn of(record: &FlagRecord, strict: bool, links: &dyn Links) -> Arc<Self> {
+        let unconditional =
+            record.conditions().is_empty() && record.deny_conditions().is_empty() && record.targeting().is_none();
         if unconditional && matches!(record.bucketer(), Bucketer::NoOp) {
             return PLAIN[usize::from(record.is_enabled())].clone();
         }
-        Arc::new(Self::new(record, strict))
+        Arc::new(Self::new(record, strict, links))
     }
 
-    pub(crate) fn new(record: &FlagRecord, strict: bool) -> Self {
+    pub(crate) fn new(record: &FlagRecord, strict: bool, links: &dyn Links) -> Self {
+        let extra = Extra::of(record, links);
+        let open = extra.as_ref().is_none_or(|extra| !extra.limits);
         let (enabled, bucketer) = (record.is_enabled(), record.bucketer());
         let strict = (strict || record.is_strict()) && !record.conditions().is_empty();
         let limited = !record.conditions().is_empty() || !record.deny_conditions().is_empty();
-        let with_context = if enabled { settled(bucketer, true).filter(|_| !limited) } else { Some(false) };
+        let with_context = if enabled { settled(bucketer, true).filter(|_| open && !limited) } else { Some(false) };
         Self {
             enabled,
             conditions: record.conditions().to_vec(),
             all_checks: AllChecks::of(record.conditions()),
             strict,
             conditions_decide: enabled
+                && open
                 && !strict
                 && record.deny_conditions().is_empty()
                 && !record.conditions().is_empty(),
             deny_conditions: record.deny_conditions().to_vec(),
             bucketer: bucketer.clone(),
-            without_context: if enabled && !strict { settled(bucketer, false) } else { Some(false) },
+            without_context: match (enabled, open) {
+                (false, _) => Some(false),
+                (true, false) => None,
+                (true, true) if strict => Some(false),
+                (true, true) => settled(bucketer, false),
+            },
             with_context,
+            extra,
         }
     }
 
@@ -98,7 +114,35 @@ impl Plan {
         if self.conditions_decide && !attributes.is_empty() {
             return self.all_checks.hold(attributes);
         }
-        self.decide(flag_name, attributes, environment, || environment.clock.recent()).enabled()
+        if self.is_limited() {
+            return self.decide_limited(flag_name, attributes, environment, &Moment::of(&*environment.clock)).enabled();
+        }
+        self.decide_plainly(flag_name, attributes, environment, || environment.clock.recent()).enabled()
+    }
+
+    pub(super) fn segment(&self) -> Option<&Matcher> {
+        self.extra.as_ref()?.segment()
+    }
+
+    fn is_limited(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.limits)
+    }
+
+    /// The variant of this check; for a flag without variants `None`.
+    #[inline]
+    pub(crate) fn variant<A: Attributes + ?Sized>(
+        &self,
+        flag_name: &str,
+        attributes: &A,
+        environment: &Environment,
+    ) -> Option<&Chosen> {
+        let extra = self.extra.as_ref()?;
+        let choice = extra.choice()?;
+        if self.with_context == Some(true) && !attributes.is_empty() {
+            return choice.choose(attributes);
+        }
+        let verdict = self.decide_once(flag_name, attributes, environment, &Moment::of(&*environment.clock));
+        extra.chosen(&verdict, attributes)
     }
 
     /// Allocates as little as [`is_enabled`](Self::is_enabled).
@@ -108,7 +152,8 @@ impl Plan {
         attributes: &A,
         environment: &Environment,
     ) -> Exact {
-        let verdict = match self.decide(flag_name, attributes, environment, || environment.clock.recent()) {
+        let now = Moment::of(&*environment.clock);
+        let verdict = match self.decide_once(flag_name, attributes, environment, &now) {
             Verdict::ConditionsNotMet => self.first_failure(attributes),
             verdict => verdict,
         };
@@ -126,14 +171,16 @@ impl Plan {
         environment: &Environment,
     ) -> Evaluation {
         let now = Moment::of(&*environment.clock);
-        let verdict = match self.decide(flag_name, attributes, environment, || now.get()) {
+        let verdict = match self.decide_once(flag_name, attributes, environment, &now) {
             Verdict::ConditionsNotMet => self.first_failure(attributes),
             verdict => verdict,
         };
         let bucket = self.bucket(flag_name, attributes, &now);
         let score = bucket.as_ref().map_or(0.0, |bucket| bucket.score);
         let not_given = self.not_given(attributes);
-        Evaluation { is_enabled: verdict.enabled(), reason: verdict.reason(score), not_given, bucket }
+        let variant = self.extra.as_ref().and_then(|extra| extra.chosen(&verdict, attributes)).cloned();
+        let reason = verdict.reason(score, self.rule_name(&verdict));
+        Evaluation { is_enabled: verdict.enabled(), reason, not_given, bucket, variant }
     }
 
     /// As [`evaluate`](Self::evaluate), without scores and attributes that are not given.
@@ -143,11 +190,21 @@ impl Plan {
         attributes: &A,
         environment: &Environment,
     ) -> Evaluation {
-        let verdict = match self.decide(flag_name, attributes, environment, || environment.clock.recent()) {
+        let now = Moment::of(&*environment.clock);
+        let verdict = match self.decide_once(flag_name, attributes, environment, &now) {
             Verdict::ConditionsNotMet => self.first_failure(attributes),
             verdict => verdict,
         };
-        Evaluation::of(verdict.enabled(), verdict.reason(0.0))
+        let variant = self.extra.as_ref().and_then(|extra| extra.chosen(&verdict, attributes)).cloned();
+        let reason = verdict.reason(0.0, self.rule_name(&verdict));
+        Evaluation { variant, ..Evaluation::of(verdict.enabled(), reason) }
+    }
+
+    fn rule_name(&self, verdict: &Verdict<'_>) -> Option<&str> {
+        match verdict {
+            Verdict::Rule { index, .. } => self.extra.as_ref()?.rule_name(*index),
+            _ => None,
+        }
     }
 
     fn not_given<A: Attributes + ?Sized>(&self, attributes: &A) -> Vec<String> {
@@ -160,6 +217,7 @@ impl Plan {
             Bucketer::Salted(bucketer) => names.push(bucketer.bucket_by()),
             Bucketer::NoOp | Bucketer::Percentage(_) | Bucketer::Custom(_) => {}
         }
+        names.extend(self.extra.iter().flat_map(|extra| extra.chooses_by()));
         if names.is_empty() {
             return Vec::new();
         }
@@ -172,7 +230,62 @@ impl Plan {
         names.into_iter().map(str::to_owned).collect()
     }
 
-    fn decide<A: Attributes + ?Sized>(
+    fn decide_once<A: Attributes + ?Sized>(
+        &self,
+        flag_name: &str,
+        attributes: &A,
+        environment: &Environment,
+        now: &Moment<'_>,
+    ) -> Verdict<'_> {
+        if self.is_limited() {
+            return self.decide_limited(flag_name, attributes, environment, now);
+        }
+        self.decide_plainly(flag_name, attributes, environment, || now.get())
+    }
+
+    #[inline(never)]
+    fn decide_limited<A: Attributes + ?Sized>(
+        &self,
+        flag_name: &str,
+        attributes: &A,
+        environment: &Environment,
+        now: &Moment<'_>,
+    ) -> Verdict<'_> {
+        let left = Cell::new(MOST);
+        let visit = Visit::first(self, &left);
+        self.decide(flag_name, attributes, &Ask { environment, now: &|| now.get(), visit: &visit })
+    }
+
+    /// With all that a flag may have.
+    pub(super) fn decide<A: Attributes + ?Sized>(&self, flag_name: &str, attributes: &A, ask: &Ask<'_>) -> Verdict<'_> {
+        let now = || (ask.now)();
+        let Some(extra) = self.extra.as_ref().filter(|extra| extra.limits) else {
+            return self.decide_plainly(flag_name, attributes, ask.environment, now);
+        };
+        if !self.enabled {
+            return Verdict::Disabled;
+        }
+        if let Some(refused) = extra.refuses(attributes, ask) {
+            return refused;
+        }
+        if !attributes.is_empty()
+            && let Some(denied) = self.denied(attributes)
+        {
+            return denied;
+        }
+        if let Some(decided) = extra.rule(attributes, ask) {
+            return decided;
+        }
+        if self.conditions.is_empty()
+            && let Some(step) = extra.step(attributes, ask)
+        {
+            return step;
+        }
+        self.decide_plainly(flag_name, attributes, ask.environment, now)
+    }
+
+    /// Without what Python does not have, but for deny conditions and strictness.
+    fn decide_plainly<A: Attributes + ?Sized>(
         &self,
         flag_name: &str,
         attributes: &A,

@@ -2,6 +2,7 @@ use std::fmt;
 
 use crate::conditions::Operator;
 use crate::context::ValueType;
+use crate::targeting::time;
 
 /// Why a check gave its answer. `Display` is for people and may change; the [code](Self::code) does not.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,8 +70,70 @@ pub enum Reason {
         /// Its type.
         bucketer_type: String,
     },
+    /// The schedule: the flag is not on yet, or no longer.
+    Scheduled {
+        /// When it turns, or turned; in seconds of Unix time.
+        at: i64,
+        /// Whether that has passed.
+        is_over: bool,
+    },
+    /// A flag that must be on is not.
+    Prerequisite {
+        /// The other flag.
+        flag: String,
+        /// Why.
+        unmet: Unmet,
+    },
+    /// A rule of the flag decided.
+    Rule {
+        /// Its index, from 0.
+        index: usize,
+        /// Its name.
+        name: Option<String>,
+        /// If it is on for a share of callers.
+        share: Option<Share>,
+    },
     /// A test overrides the flag (feature `testing`).
     Overridden,
+}
+
+/// Why a prerequisite does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unmet {
+    /// It is off.
+    Off,
+    /// There is no such flag, or it is unreadable.
+    Missing,
+    /// It has another variant, or none.
+    OtherVariant,
+    /// The flags need each other in a circle, so all of them are off.
+    Cycle,
+    /// More than 64 flags need each other in a row, or a check would ask more than 1,000.
+    TooMany,
+}
+
+impl fmt::Display for Unmet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "is off",
+            Self::Missing => "is missing or cannot be read",
+            Self::OtherVariant => "has another variant",
+            Self::Cycle => "needs this flag in turn",
+            Self::TooMany => "needs too many others",
+        })
+    }
+}
+
+/// The share of a rule.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Share {
+    /// The attribute that distinguishes callers.
+    pub by: String,
+    /// The share now, from 0 to 1.
+    pub percentage: f64,
+    /// The caller's place, from 0.00000 to 0.99999; `None` without the attribute, which is on at 100 % only.
+    pub score: Option<f64>,
 }
 
 impl Reason {
@@ -97,6 +160,9 @@ impl Reason {
             Self::Random { .. } => "random",
             Self::NoBucketAttribute { .. } => "no_bucket_attribute",
             Self::CustomBucketer { .. } => "custom_bucketer",
+            Self::Scheduled { .. } => "scheduled",
+            Self::Prerequisite { .. } => "prerequisite",
+            Self::Rule { .. } => "rule",
             Self::Overridden => "overridden",
         }
     }
@@ -124,6 +190,22 @@ impl fmt::Display for Reason {
                 write!(f, "the context has no {attribute:?} to choose by, at a percentage of {percentage}")
             }
             Self::CustomBucketer { bucketer_type } => write!(f, "the bucketer {bucketer_type:?} decided"),
+            Self::Scheduled { at, is_over: false } => write!(f, "it is on from {}", time(*at)),
+            Self::Scheduled { at, is_over: true } => write!(f, "it is off since {}", time(*at)),
+            Self::Prerequisite { flag, unmet } => write!(f, "the flag {flag:?}, which must be on, {unmet}"),
+            Self::Rule { index, name, share } => {
+                write!(f, "rule {index}")?;
+                name.iter().try_for_each(|name| write!(f, " ({name:?})"))?;
+                match share {
+                    Some(Share { percentage, score: Some(score), .. }) => {
+                        write!(f, ": score {score} at a percentage of {percentage}")
+                    }
+                    Some(Share { percentage, by, score: None }) => {
+                        write!(f, ": the context has no {by:?} to choose by, at a percentage of {percentage}")
+                    }
+                    None => Ok(()),
+                }
+            }
             Self::Overridden => f.write_str("a test overrides the flag"),
         }
     }
@@ -151,6 +233,9 @@ mod tests {
             Reason::Random { percentage: 0.0 },
             Reason::NoBucketAttribute { attribute: String::new(), percentage: 0.0 },
             Reason::CustomBucketer { bucketer_type: String::new() },
+            Reason::Scheduled { at: 0, is_over: true },
+            Reason::Prerequisite { flag: String::new(), unmet: Unmet::Cycle },
+            Reason::Rule { index: 0, name: None, share: None },
             Reason::Overridden,
         ] {
             let debug = format!("{reason:?}");

@@ -18,8 +18,10 @@ impl FlagRecord {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the client data is no object or takes over 256 KiB as JSON text, or the flag nests deeper than 512.
+    /// `InvalidInput` if the client data is no object or takes over 256 KiB as JSON text, the flag nests deeper than 512, or its rules,
+    /// variants, prerequisites or schedule contradict each other.
     pub fn validate(&self) -> Result<()> {
+        self.validate_targeting()?;
         if self.client_data.as_object().is_none() {
             return self.refuse(format!("client data is {}, not an object", self.client_data.type_name()));
         }
@@ -37,11 +39,17 @@ impl FlagRecord {
     ///
     /// Those of `validate`.
     pub fn validate_change(&self, before: &Self) -> Result<()> {
+        self.validate_targeting()?;
         let (old, new) = (&before.client_data, &self.client_data);
         if new == old || (new.as_object().is_some() && size(old) > MAX_CLIENT_DATA && size(new) <= size(old)) {
             return self.validate_depth();
         }
         self.validate()
+    }
+
+    fn validate_targeting(&self) -> Result<()> {
+        let Some(targeting) = &self.targeting else { return Ok(()) };
+        targeting.check().map_err(|error| error.with_flag(&self.name))
     }
 
     fn validate_depth(&self) -> Result<()> {

@@ -1,8 +1,9 @@
-use super::{FlagRecord, boxed};
+use super::{ENABLED, FlagRecord, boxed};
 use crate::bucketing::{Bucketer, NO_OP_JSON};
 use crate::conditions::Condition;
 use crate::json::{Json, Object};
 use crate::json::{Parsed, Parser, parse};
+use crate::targeting::Field;
 use crate::{Error, Result};
 
 impl FlagRecord {
@@ -27,6 +28,19 @@ impl FlagRecord {
             None | Some(Json::Null) => None,
             Some(fields) => boxed(Bucketer::from_json(&fields).map_err(|error| corrupt("meta.bucketer", error))?),
         };
+        let mut unknown_meta = meta.unknown;
+        let targeting = meta.targeting.map_or(Ok(None), |fields| fields.read())?;
+        // Another program may have turned it on where it is stored as off.
+        let is_enabled = match targeting.as_ref().filter(|targeting| targeting.limits()) {
+            Some(_) if is_enabled == Json::Bool(false) => {
+                unknown_meta.remove(ENABLED).filter(|enabled| enabled.as_bool() == Some(true)).unwrap_or(is_enabled)
+            }
+            Some(_) => {
+                unknown_meta.remove(ENABLED);
+                is_enabled
+            }
+            None => is_enabled,
+        };
         Ok(Self {
             name,
             is_enabled,
@@ -35,8 +49,9 @@ impl FlagRecord {
             conditions: conditions(meta.conditions, "conditions")?,
             bucketer,
             deny_conditions: conditions(meta.deny_conditions, "deny_conditions")?,
+            targeting,
             unknown: item.unknown,
-            unknown_meta: meta.unknown,
+            unknown_meta,
         })
     }
 }
@@ -79,6 +94,8 @@ struct Meta {
     conditions: Option<Json>,
     bucketer: Option<Json>,
     deny_conditions: Option<Json>,
+    /// Boxed: most flags have none.
+    targeting: Option<Box<Field>>,
     unknown: Object,
 }
 
@@ -97,6 +114,16 @@ impl Fields for Meta {
                 return Ok(());
             }
             "deny_conditions" => &mut self.deny_conditions,
+            "rules" | "variants" | "prerequisites" | "schedule" | "segment" => {
+                let fields = self.targeting.get_or_insert_default();
+                match key {
+                    "rules" => &mut fields.rules,
+                    "variants" => &mut fields.variants,
+                    "prerequisites" => &mut fields.prerequisites,
+                    "schedule" => &mut fields.schedule,
+                    _ => &mut fields.segment,
+                }
+            }
             _ => return parser.entry(&mut self.unknown, key, depth),
         };
         *field = Some(parser.value(depth)?);

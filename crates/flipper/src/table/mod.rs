@@ -1,7 +1,9 @@
 mod changes;
 mod index;
 mod slot;
+mod timer;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
@@ -17,6 +19,8 @@ pub use self::changes::{Change, Changes};
 pub(crate) use self::changes::{TableEvent, table_events};
 use self::index::Index;
 pub(crate) use self::slot::{Answer, Entry, Slot, State};
+use self::timer::{Scheduled, Timer};
+use crate::evaluation::{Linked, Links};
 use crate::lock::Mutex;
 use crate::record::FlagRecord;
 use crate::state::{Corrupt, Stored, Version, Watch, WatchEvent};
@@ -54,12 +58,15 @@ pub struct FlagTable {
     writer: Mutex<Writer>,
     changes: broadcast::Sender<TableEvent>,
     revision: AtomicU64,
+    timer: Timer,
 }
 
 #[derive(Default)]
 struct Writer {
-    slots: usize,
+    /// Changed while other flags are linked, so in a cell.
+    slots: Cell<usize>,
     corrupt: BTreeMap<String, Corrupt>,
+    scheduled: Scheduled,
     strict: bool,
 }
 
@@ -72,6 +79,7 @@ impl FlagTable {
             writer: Mutex::default(),
             changes: broadcast::Sender::new(CHANGES_KEPT),
             revision: AtomicU64::new(0),
+            timer: Timer::default(),
         }
     }
 
@@ -82,6 +90,7 @@ impl FlagTable {
             writer: Mutex::default(),
             changes: broadcast::Sender::new(changes),
             revision: AtomicU64::new(0),
+            timer: Timer::default(),
         }
     }
 
@@ -115,7 +124,7 @@ impl FlagTable {
     pub(crate) fn replace(&self, flag: Stored, way: &'static str) {
         let Stored { name, version, record } = flag;
         let mut writer = self.writer.lock();
-        let entry = Entry::new(version, record, writer.strict);
+        let entry = self.entry(&writer, version, record);
         self.put(&mut writer, &name, entry, way);
     }
 
@@ -125,7 +134,7 @@ impl FlagTable {
         for slot in self.index.slots() {
             let strict = slot.entry().as_ref().and_then(|entry| entry.to_stored(slot.name()));
             if let Some(Stored { version, record, .. }) = strict {
-                slot.set(Some(Arc::new(Entry::new(version, record, true))));
+                slot.set(Some(Arc::new(self.entry(&writer, version, record))));
             }
         }
         self.revision.fetch_add(1, Ordering::Release);
@@ -178,7 +187,7 @@ impl FlagTable {
         }
         drop(kept);
         for Stored { name, version, record } in flags {
-            let entry = Entry::new(version, record, writer.strict);
+            let entry = self.entry(&writer, version, record);
             self.put(&mut writer, &name, entry, BY_LIST);
         }
         warn_of_vanished(held, vanished);
@@ -275,7 +284,7 @@ impl FlagTable {
             return false;
         }
         let entry = match record {
-            Some(record) => Entry::new(version, record, writer.strict),
+            Some(record) => self.entry(&writer, version, record),
             None => Entry::absent(version),
         };
         self.put(&mut writer, name, entry, "store");
@@ -287,11 +296,21 @@ impl FlagTable {
             return self.set(writer, slot, entry, way);
         }
         let entry = Arc::new(entry);
-        self.index.insert(Arc::new(Slot::new(name, Some(entry.clone()))), writer.slots);
-        writer.slots += 1;
+        self.add(writer, name, Some(entry.clone()));
         if !entry.is_absent() {
             self.report(writer, name, &entry, way);
         }
+    }
+
+    fn entry(&self, writer: &Writer, version: Version, record: Result<Arc<FlagRecord>, Corrupt>) -> Entry {
+        Entry::new(version, record, writer.strict, &Linker { table: self, writer })
+    }
+
+    fn add(&self, writer: &Writer, name: &str, entry: Option<Arc<Entry>>) -> Arc<Slot> {
+        let slot = Arc::new(Slot::new(name, entry));
+        self.index.insert(slot.clone(), writer.slots.get());
+        writer.slots.set(writer.slots.get() + 1);
+        slot
     }
 
     fn set(&self, writer: &mut Writer, slot: &Slot, entry: Entry, way: &'static str) {
@@ -314,6 +333,7 @@ impl FlagTable {
             _ => {}
         }
         tracing::debug!(flag = name, state = entry.state.describe(), way, "flag has changed");
+        self.schedule(&mut writer.scheduled, name, &entry.state);
         // After the flag itself, before the event.
         self.revision.fetch_add(1, Ordering::Release);
         self.send(|| TableEvent::Change(Change::of(name, entry)));
@@ -324,6 +344,26 @@ impl FlagTable {
             // The last receiver may be dropped by now.
             let _ = self.changes.send(event());
         }
+    }
+}
+
+/// Finds the flags that another one needs, while the table is locked. A missing one gets its slot, in which it will appear.
+struct Linker<'a> {
+    table: &'a FlagTable,
+    writer: &'a Writer,
+}
+
+impl Links for Linker<'_> {
+    fn link(&self, name: &str) -> Arc<dyn Linked> {
+        let slot = self.table.index.get(name).cloned();
+        slot.unwrap_or_else(|| self.table.add(self.writer, name, None))
+    }
+}
+
+/// Flags that need each other in a circle hold each other, too.
+impl Drop for FlagTable {
+    fn drop(&mut self) {
+        self.index.slots().filter(|slot| slot.has_links()).for_each(|slot| slot.set(None));
     }
 }
 
@@ -350,6 +390,6 @@ impl Default for FlagTable {
 
 impl fmt::Debug for FlagTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FlagTable").field("names", &self.writer.lock().slots).finish_non_exhaustive()
+        f.debug_struct("FlagTable").field("names", &self.writer.lock().slots.get()).finish_non_exhaustive()
     }
 }

@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use arc_swap::{ArcSwapOption, Guard};
 
 use crate::context::Attributes;
-use crate::evaluation::{Environment, Evaluation, Plan, Reason};
+use crate::evaluation::{Environment, Evaluation, Linked, Links, Plan, Reason};
 use crate::record::FlagRecord;
 use crate::state::{Corrupt, Stored, Version};
+use crate::targeting::Targeting;
 
 /// A check by one atomic load. An integer, to be read without a branch, which the CPU would mispredict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,9 +72,14 @@ impl State {
 }
 
 impl Entry {
-    pub(super) fn new(version: Version, record: Result<Arc<FlagRecord>, Corrupt>, strict: bool) -> Self {
+    pub(super) fn new(
+        version: Version,
+        record: Result<Arc<FlagRecord>, Corrupt>,
+        strict: bool,
+        links: &dyn Links,
+    ) -> Self {
         let state = match record {
-            Ok(record) => State::Present { plan: Plan::of(&record, strict), record },
+            Ok(record) => State::Present { plan: Plan::of(&record, strict, links), record },
             Err(corrupt) => State::Corrupt(corrupt),
         };
         Self { version, state }
@@ -185,6 +191,19 @@ impl Slot {
         self.answers.load(Ordering::Acquire) & HAS_CONDITIONS != 0
     }
 
+    /// Whether it is a segment, which is stored beside the flags.
+    pub(crate) fn is_segment(&self) -> bool {
+        let entry = self.entry();
+        let state = entry.as_ref().map(|entry| &entry.state);
+        matches!(state, Some(State::Present { record, .. }) if record.segment().is_some())
+    }
+
+    pub(super) fn has_links(&self) -> bool {
+        let entry = self.entry();
+        let state = entry.as_ref().map(|entry| &entry.state);
+        matches!(state, Some(State::Present { record, .. }) if record.targeting().is_some_and(Targeting::has_links))
+    }
+
     pub(crate) fn entry(&self) -> Guard<Option<Arc<Entry>>> {
         self.entry.load()
     }
@@ -195,6 +214,23 @@ impl Slot {
         self.answers.store(Answer::pair(Answer::EVALUATE, Answer::EVALUATE), Ordering::Release);
         self.entry.store(entry);
         self.answers.store(answers, Ordering::Release);
+    }
+}
+
+impl Linked for Slot {
+    fn read(&self, with: &mut dyn FnMut(Option<&Plan>)) {
+        with(match self.entry().as_ref().map(|entry| &entry.state) {
+            Some(State::Present { plan, .. }) => Some(plan),
+            Some(State::Absent | State::Corrupt(_)) | None => None,
+        });
+    }
+
+    #[inline]
+    fn settled(&self, with_attributes: bool) -> Option<bool> {
+        match if with_attributes { self.answer_with_context() } else { self.answer_without_context() } {
+            Answer::EVALUATE => None,
+            answer => Some(answer == Answer::ON),
+        }
     }
 }
 

@@ -109,5 +109,5 @@ fn scalar(word: &str) -> Json {
 }
 
 fn at(token: &Token, what: &'static str) -> Wrong {
-    Wrong { what, at: token.at, len: token.len }
+    Wrong { what: what.into(), at: token.at, len: token.len }
 }

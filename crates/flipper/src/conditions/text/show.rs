@@ -36,7 +36,7 @@ impl fmt::Display for Condition {
     }
 }
 
-fn write_variable(variable: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+pub(crate) fn write_variable(variable: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let is_word = matches!(tokens(variable).as_deref(), Ok([only, _]) if only.kind == Kind::Word(variable.to_owned()));
     let is_keyword = ["and", "or", "in", "not"].iter().any(|word| variable.eq_ignore_ascii_case(word));
     let is_odd = is_keyword || variable.contains(DELIMITER) || variable.chars().any(is_unprintable);
@@ -44,7 +44,7 @@ fn write_variable(variable: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 /// With letters beyond ASCII unescaped.
-fn write_value(value: &Json, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+pub(crate) fn write_value(value: &Json, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match value {
         Json::String(text) => write_text(text, f),
         Json::Array(items) => {

@@ -3,14 +3,14 @@ use crate::conditions::Operator;
 use crate::json::Json;
 
 #[derive(Clone, Debug)]
-pub(super) struct Token {
-    pub(super) kind: Kind,
-    pub(super) at: usize,
-    pub(super) len: usize,
+pub(crate) struct Token {
+    pub(crate) kind: Kind,
+    pub(crate) at: usize,
+    pub(crate) len: usize,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Word(String),
     /// In quotes: always a string.
     Quoted(String),
@@ -25,7 +25,7 @@ fn ends_word(c: char) -> bool {
     c.is_whitespace() || ",=!<>[]()\"'".contains(c)
 }
 
-pub(super) fn tokens(text: &str) -> Result<Vec<Token>, Wrong> {
+pub(crate) fn tokens(text: &str) -> Result<Vec<Token>, Wrong> {
     let mut tokens = Vec::new();
     let mut at = 0;
     while let Some(c) = text[at..].chars().next() {
@@ -64,7 +64,7 @@ fn next(rest: &str, first: char) -> Result<(Kind, usize), Wrong> {
             None => Err(unclosed()),
         },
         '"' => quoted(rest),
-        '!' => Err(Wrong { what: "`!` alone means nothing here; unequal is `!=`", at: 0, len: 1 }),
+        '!' => Err(Wrong { what: "`!` alone means nothing here; unequal is `!=`".into(), at: 0, len: 1 }),
         _ => {
             let word = &rest[..rest.find(ends_word).unwrap_or(rest.len())];
             Ok((Kind::Word(word.to_owned()), word.len()))
@@ -81,7 +81,7 @@ fn quoted(rest: &str) -> Result<(Kind, usize), Wrong> {
             '"' => {
                 return match Json::parse_strict(&rest[..=at]) {
                     Ok(Json::String(text)) => Ok((Kind::Quoted(text), at + 1)),
-                    _ => Err(Wrong { what: "this is no string as JSON has it", at: 0, len: at + 1 }),
+                    _ => Err(Wrong { what: "this is no string as JSON has it".into(), at: 0, len: at + 1 }),
                 };
             }
             _ => {}
@@ -91,5 +91,5 @@ fn quoted(rest: &str) -> Result<(Kind, usize), Wrong> {
 }
 
 fn unclosed() -> Wrong {
-    Wrong { what: "this quote is not closed", at: 0, len: 1 }
+    Wrong { what: "this quote is not closed".into(), at: 0, len: 1 }
 }

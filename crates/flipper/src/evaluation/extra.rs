@@ -1,0 +1,211 @@
+//! What Python does not have: the schedule, prerequisites, rules, variants and segments of a flag, ready to be asked.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::chosen::{Choice, Chosen};
+use super::link::{Linked, Links, Refused, Visit};
+use super::matcher::Matcher;
+use super::verdict::{Served, Verdict};
+use super::{Environment, Plan, Unmet};
+use crate::bucketing::{AnyPercentage, SaltedPercentageBucketer, bucket_with_seed, seed_of_shares};
+use crate::context::Attributes;
+use crate::record::FlagRecord;
+use crate::targeting::{Prerequisite, Rule, Schedule, Serve, Targeting, seconds};
+
+#[derive(Clone, Debug)]
+pub(super) struct Extra {
+    schedule: Option<Schedule>,
+    prerequisites: Vec<(Prerequisite, Arc<dyn Linked>)>,
+    rules: Vec<ReadyRule>,
+    choice: Option<Choice>,
+    segment: Option<Matcher>,
+    /// Of the shares, as the salted bucketer has it.
+    seed: u64,
+    /// Whether it may turn an enabled flag off.
+    pub(super) limits: bool,
+}
+
+#[derive(Clone, Debug)]
+struct ReadyRule {
+    name: Option<Box<str>>,
+    when: Option<Matcher>,
+    serve: ReadyServe,
+}
+
+#[derive(Clone, Debug)]
+enum ReadyServe {
+    On,
+    Off,
+    Variant(usize),
+    Share { percentage: AnyPercentage, by: Box<str> },
+}
+
+/// What a check needs besides the attributes.
+#[derive(Clone, Copy)]
+pub(super) struct Ask<'a> {
+    pub(super) environment: &'a Environment,
+    pub(super) now: &'a dyn Fn() -> SystemTime,
+    pub(super) visit: &'a Visit<'a>,
+}
+
+impl Extra {
+    pub(super) fn of(record: &FlagRecord, links: &dyn Links) -> Option<Box<Self>> {
+        let targeting: &Targeting = record.targeting()?;
+        let choice = targeting.variants.as_ref().map(|variants| Choice::of(variants, record.name()));
+        let rules = targeting.rules.iter().map(|rule| ReadyRule::of(rule, choice.as_ref(), links)).collect();
+        let prerequisites = targeting.prerequisites.iter();
+        Some(Box::new(Self {
+            schedule: targeting.schedule.clone(),
+            prerequisites: prerequisites.map(|each| (each.clone(), links.link(&each.flag))).collect(),
+            rules,
+            choice,
+            segment: targeting.segment.as_ref().map(|when| Matcher::of(when, links)),
+            seed: seed_of_shares(record.name()),
+            limits: targeting.limits(),
+        }))
+    }
+
+    pub(super) fn segment(&self) -> Option<&Matcher> {
+        self.segment.as_ref()
+    }
+
+    pub(super) fn choice(&self) -> Option<&Choice> {
+        self.choice.as_ref()
+    }
+
+    pub(super) fn rule_name(&self, index: usize) -> Option<&str> {
+        self.rules.get(index)?.name.as_deref()
+    }
+
+    /// Before anything else of an enabled flag. `None`: nothing of it keeps the flag off.
+    pub(super) fn refuses<A: Attributes + ?Sized>(&self, attributes: &A, ask: &Ask<'_>) -> Option<Verdict<'_>> {
+        if let Some(schedule) = self.schedule.as_ref().filter(|schedule| schedule.turns_whole_flag()) {
+            let now = seconds((ask.now)());
+            if let Some(at) = schedule.enable_at.filter(|at| now < *at) {
+                return Some(Verdict::Scheduled { at, is_over: false });
+            }
+            if let Some(at) = schedule.disable_at.filter(|at| now >= *at) {
+                return Some(Verdict::Scheduled { at, is_over: true });
+            }
+        }
+        let unmet = |(wanted, link): &'_ (Prerequisite, Arc<dyn Linked>)| unmet(wanted, &**link, attributes, ask);
+        self.prerequisites.iter().find_map(|prerequisite| {
+            Some(Verdict::Prerequisite { flag: &prerequisite.0.flag, unmet: unmet(prerequisite)? })
+        })
+    }
+
+    /// What the first rule that holds says.
+    pub(super) fn rule<A: Attributes + ?Sized>(&self, attributes: &A, ask: &Ask<'_>) -> Option<Verdict<'_>> {
+        let holds = |rule: &ReadyRule| rule.when.as_ref().is_none_or(|when| when.holds(attributes, ask.visit));
+        let index = self.rules.iter().position(holds)?;
+        let served = match &self.rules[index].serve {
+            ReadyServe::On => Served::On,
+            ReadyServe::Off => Served::Off,
+            ReadyServe::Variant(place) => Served::Variant(*place),
+            ReadyServe::Share { percentage, by } => {
+                // It was a number when the flag was read.
+                let percentage = percentage.value(|| (ask.now)()).unwrap_or_default();
+                let bucket = self.bucket(by, attributes);
+                Served::Share { enabled: takes(bucket, percentage), by, percentage, bucket }
+            }
+        };
+        Some(Verdict::Rule { index, served })
+    }
+
+    /// What the steps of the schedule say, where they are instead of the bucketer.
+    pub(super) fn step<A: Attributes + ?Sized>(&self, attributes: &A, ask: &Ask<'_>) -> Option<Verdict<'_>> {
+        let schedule = self.schedule.as_ref().filter(|schedule| !schedule.steps.is_empty())?;
+        let percentage = schedule.share(seconds((ask.now)()))?;
+        let bucket = self.bucket(&schedule.by, attributes);
+        Some(Verdict::Step { enabled: takes(bucket, percentage), by: &schedule.by, percentage, bucket })
+    }
+
+    fn bucket<A: Attributes + ?Sized>(&self, by: &str, attributes: &A) -> Option<u32> {
+        let mut given = (0..attributes.len()).map(|index| attributes.attribute(index));
+        let (_, value) = given.find(|(name, _)| *name == by)?;
+        Some(bucket_with_seed(self.seed, value))
+    }
+
+    /// The variant of this answer.
+    pub(super) fn chosen<A: Attributes + ?Sized>(&self, verdict: &Verdict<'_>, attributes: &A) -> Option<&Chosen> {
+        let choice = self.choice.as_ref()?;
+        match verdict {
+            Verdict::Rule { served: Served::Variant(place), .. } => choice.get(*place),
+            verdict if verdict.enabled() => choice.choose(attributes),
+            _ => choice.when_off(),
+        }
+    }
+
+    /// The attributes that choose callers here.
+    pub(super) fn chooses_by(&self) -> impl Iterator<Item = &str> {
+        let steps = self.schedule.as_ref().filter(|schedule| !schedule.steps.is_empty());
+        let steps = steps.map(|schedule| schedule.by.as_str());
+        steps.into_iter().chain(self.choice.as_ref().map(Choice::by))
+    }
+}
+
+fn takes(bucket: Option<u32>, percentage: f64) -> bool {
+    match bucket {
+        Some(bucket) => SaltedPercentageBucketer::takes(bucket, percentage),
+        None => SaltedPercentageBucketer::takes_all(percentage),
+    }
+}
+
+/// Why the prerequisite does not hold; `None` if it does.
+fn unmet<A: Attributes + ?Sized>(
+    wanted: &Prerequisite,
+    link: &dyn Linked,
+    attributes: &A,
+    ask: &Ask<'_>,
+) -> Option<Unmet> {
+    if wanted.variant.is_none() && link.settled(!attributes.is_empty()) == Some(true) {
+        return None;
+    }
+    let mut found = Some(Unmet::Missing);
+    link.read(&mut |plan| {
+        let Some(plan) = plan else { return };
+        found = match ask.visit.enter(plan) {
+            Err(Refused::Cycle) => Some(Unmet::Cycle),
+            Err(Refused::TooMany) => Some(Unmet::TooMany),
+            Ok(visit) => plan.unmet(wanted, attributes, &Ask { visit: &visit, ..*ask }),
+        };
+    });
+    found
+}
+
+impl Plan {
+    fn unmet<A: Attributes + ?Sized>(&self, wanted: &Prerequisite, attributes: &A, ask: &Ask<'_>) -> Option<Unmet> {
+        let verdict = self.decide(&wanted.flag, attributes, ask);
+        if !verdict.enabled() {
+            return Some(verdict.passed_on());
+        }
+        let wanted = wanted.variant.as_ref()?;
+        let chosen = self.extra.as_ref().and_then(|extra| extra.chosen(&verdict, attributes));
+        match chosen {
+            Some(chosen) if chosen.name() == wanted => None,
+            _ => Some(Unmet::OtherVariant),
+        }
+    }
+}
+
+impl ReadyRule {
+    fn of(rule: &Rule, choice: Option<&Choice>, links: &dyn Links) -> Self {
+        let serve = match &rule.serve {
+            Serve::On => ReadyServe::On,
+            Serve::Off => ReadyServe::Off,
+            Serve::Share { percentage, by } => {
+                ReadyServe::Share { percentage: percentage.clone(), by: by.as_str().into() }
+            }
+            // Without the variant it would be corrupt.
+            Serve::Variant(name) => {
+                choice.and_then(|choice| choice.place(name)).map_or(ReadyServe::Off, ReadyServe::Variant)
+            }
+        };
+        Self {
+            name: rule.name.as_deref().map(Box::from),
+            when: rule.when.as_ref().map(|when| Matcher::of(when, links)),
+            serve,
+        }
+    }
+}

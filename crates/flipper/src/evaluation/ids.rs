@@ -1,0 +1,80 @@
+use std::collections::HashSet;
+
+use foldhash::fast::RandomState;
+
+use crate::conditions::Operator;
+use crate::conditions::compare;
+use crate::context::Value;
+use crate::context::operand::Operand;
+use crate::json::Json;
+
+/// Up to this many are compared one by one, which is faster than hashing.
+const FEW: usize = 8;
+
+/// A list of values, in which most searches take one step, however long it is.
+#[derive(Clone, Debug)]
+pub(super) struct Ids {
+    texts: HashSet<Box<str>, RandomState>,
+    /// Booleans and floats without a fraction too: they equal integers.
+    integers: HashSet<i128, RandomState>,
+    /// Whatever else there is, and all of a short list.
+    rest: Vec<Json>,
+}
+
+impl Ids {
+    pub(super) fn of(values: &[Json]) -> Self {
+        let mut ids = Self { texts: HashSet::default(), integers: HashSet::default(), rest: Vec::new() };
+        if values.len() <= FEW {
+            ids.rest = values.to_vec();
+            return ids;
+        }
+        for value in values {
+            match value {
+                Json::String(text) => {
+                    ids.texts.insert(text.as_str().into());
+                }
+                other => match integer(other.into()) {
+                    Some(integer) => {
+                        ids.integers.insert(integer);
+                    }
+                    None => ids.rest.push(other.clone()),
+                },
+            }
+        }
+        ids
+    }
+
+    /// As the operator `in` of conditions.
+    #[inline]
+    pub(super) fn contain(&self, value: Value<'_>) -> bool {
+        if let Some(text) = text(value) {
+            return self.texts.contains(text) || self.rest_contains(value);
+        }
+        let found = !self.integers.is_empty() && integer(value.into()).is_some_and(|id| self.integers.contains(&id));
+        found || self.rest_contains(value)
+    }
+
+    fn rest_contains(&self, value: Value<'_>) -> bool {
+        self.rest.iter().any(|item| compare::holds(value.into(), Operator::Eq, item.into()) == Ok(true))
+    }
+}
+
+#[inline]
+pub(super) fn text(value: Value<'_>) -> Option<&str> {
+    match value {
+        Value::Str(text) => Some(text),
+        Value::Json(Json::String(text)) => Some(text),
+        _ => None,
+    }
+}
+
+/// Equal numbers are equal integers; a float beyond 2⁶³ is compared one by one.
+fn integer(operand: Operand<'_>) -> Option<i128> {
+    const LARGEST: f64 = 9_223_372_036_854_775_808.0;
+    match operand {
+        Operand::Bool(value) => Some(value.into()),
+        Operand::Int(value) => Some(value),
+        Operand::Float(value) if value.trunc() == value && value.abs() < LARGEST => Some(value as i128),
+        _ => None,
+    }
+}

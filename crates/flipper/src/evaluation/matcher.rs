@@ -1,0 +1,178 @@
+use std::cmp::Ordering;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use regex::Regex;
+use semver::Version;
+
+use super::ids::{Ids, text};
+use super::link::{Linked, Links, Visit};
+use crate::conditions::compare::by_order;
+use crate::conditions::{Check, Operator};
+use crate::context::operand::Operand;
+use crate::context::{Attributes, Value};
+use crate::json::Json;
+use crate::targeting::{self, Network, Place, Test, When};
+
+/// A `When`, ready to be asked.
+#[derive(Clone, Debug)]
+pub(super) enum Matcher {
+    All(Vec<Matcher>),
+    Any(Vec<Matcher>),
+    Not(Box<Matcher>),
+    Segment(Arc<dyn Linked>),
+    Check { attribute: Box<str>, tester: Tester },
+}
+
+impl Matcher {
+    pub(super) fn of(when: &When, links: &dyn Links) -> Self {
+        let all = |parts: &[When]| parts.iter().map(|part| Self::of(part, links)).collect();
+        match when {
+            When::All(parts) => Self::All(all(parts)),
+            When::Any(parts) => Self::Any(all(parts)),
+            When::Not(part) => Self::Not(Box::new(Self::of(part, links))),
+            When::Segment(name) => Self::Segment(links.link(&targeting::stored_name(name))),
+            When::Check { attribute, test } => {
+                Self::Check { attribute: attribute.as_str().into(), tester: Tester::of(test) }
+            }
+        }
+    }
+
+    pub(super) fn holds<A: Attributes + ?Sized>(&self, attributes: &A, visit: &Visit<'_>) -> bool {
+        match self {
+            Self::All(parts) => parts.iter().all(|part| part.holds(attributes, visit)),
+            Self::Any(parts) => parts.iter().any(|part| part.holds(attributes, visit)),
+            Self::Not(part) => !part.holds(attributes, visit),
+            Self::Segment(segment) => holds_segment(&**segment, attributes, visit),
+            Self::Check { attribute, tester } => {
+                let mut given = (0..attributes.len()).map(|index| attributes.attribute(index));
+                given.find(|(name, _)| *name == &**attribute).is_some_and(|(_, value)| tester.holds(value))
+            }
+        }
+    }
+}
+
+/// Not generic over what it is called from, or the compiler would inline without end.
+fn holds_segment<A: Attributes + ?Sized>(segment: &dyn Linked, attributes: &A, visit: &Visit<'_>) -> bool {
+    let mut holds = false;
+    segment.read(&mut |plan| {
+        let Some(plan) = plan else { return };
+        let Some(segment) = plan.segment() else { return };
+        if let Ok(visit) = visit.enter(plan) {
+            holds = segment.holds(attributes, &visit);
+        }
+    });
+    holds
+}
+
+/// A `Test`, ready to be asked.
+#[derive(Clone, Debug)]
+pub(super) enum Tester {
+    Compare(Check),
+    OneOf(Ids),
+    NoneOf(Ids),
+    Text {
+        place: Place,
+        values: Vec<Box<str>>,
+        ignore_case: bool,
+    },
+    Matches(Box<Regex>),
+    Semver(Operator, Box<Version>),
+    Date(Operator, Timestamp),
+    Networks(Vec<Network>),
+    Exists,
+    /// It was refused when the flag was read, so no flag has it.
+    Never,
+}
+
+impl Tester {
+    fn of(test: &Test) -> Self {
+        let ready = match test {
+            Test::Compare(Operator::In, Json::Array(values)) => Some(Self::OneOf(Ids::of(values))),
+            Test::Compare(Operator::NotIn, Json::Array(values)) => Some(Self::NoneOf(Ids::of(values))),
+            Test::Compare(operator, value) => Some(Self::Compare(Check::new(*operator, value.clone()))),
+            Test::Text { place, values, ignore_case } => {
+                let value = |value: &String| if *ignore_case { folded(value) } else { value.clone() };
+                let values = values.iter().map(|each| value(each).into()).collect();
+                Some(Self::Text { place: *place, values, ignore_case: *ignore_case })
+            }
+            Test::Matches(pattern) => targeting::pattern(pattern).ok().map(|regex| Self::Matches(Box::new(regex))),
+            Test::Semver(operator, text) => {
+                targeting::version(text).map(|version| Self::Semver(*operator, Box::new(version)))
+            }
+            Test::Date(operator, text) => targeting::date(text).map(|date| Self::Date(*operator, date)),
+            Test::Network(texts) => {
+                texts.iter().map(|text| targeting::network(text)).collect::<Option<_>>().map(Self::Networks)
+            }
+            Test::Exists => Some(Self::Exists),
+        };
+        ready.unwrap_or(Self::Never)
+    }
+
+    #[inline]
+    fn holds(&self, value: Value<'_>) -> bool {
+        match self {
+            Self::Compare(check) => check.holds(value) == Ok(true),
+            Self::OneOf(ids) => ids.contain(value),
+            Self::NoneOf(ids) => !ids.contain(value),
+            Self::Text { place, values, ignore_case } => text_holds(*place, values, *ignore_case, value),
+            Self::Matches(regex) => text(value).is_some_and(|text| regex.is_match(text)),
+            Self::Semver(operator, version) => text(value)
+                .and_then(targeting::version)
+                .is_some_and(|given| decided(given.cmp_precedence(version), *operator)),
+            Self::Date(operator, date) => time(value).is_some_and(|given| decided(given.cmp(date), *operator)),
+            Self::Networks(networks) => text(value)
+                .and_then(|text| text.parse::<IpAddr>().ok())
+                .is_some_and(|address| networks.iter().any(|network| network.contains(address))),
+            Self::Exists => !matches!(Operand::from(value), Operand::Null),
+            Self::Never => false,
+        }
+    }
+}
+
+fn decided(ordering: Ordering, operator: Operator) -> bool {
+    by_order(ordering, operator).unwrap_or_default()
+}
+
+fn time(value: Value<'_>) -> Option<Timestamp> {
+    match Operand::from(value) {
+        Operand::Str(text) => targeting::date(text),
+        Operand::Int(seconds) => Timestamp::from_second(i64::try_from(seconds).ok()?).ok(),
+        Operand::Float(seconds) => targeting::date_of_seconds(seconds),
+        _ => None,
+    }
+}
+
+fn text_holds(place: Place, wanted: &[Box<str>], ignore_case: bool, value: Value<'_>) -> bool {
+    match text(value) {
+        Some(text) if ignore_case => {
+            let text = folded(text);
+            wanted.iter().any(|wanted| is_there(place, &text, wanted))
+        }
+        Some(text) => wanted.iter().any(|wanted| is_there(place, text, wanted)),
+        None => place == Place::Anywhere && list_has(wanted, ignore_case, value),
+    }
+}
+
+fn is_there(place: Place, text: &str, wanted: &str) -> bool {
+    match place {
+        Place::Start => text.starts_with(wanted),
+        Place::End => text.ends_with(wanted),
+        Place::Anywhere => text.contains(wanted),
+    }
+}
+
+fn list_has(wanted: &[Box<str>], ignore_case: bool, value: Value<'_>) -> bool {
+    let Operand::List(items) = Operand::from(value) else { return false };
+    items.iter().any(|item| match item {
+        Operand::Str(item) if ignore_case => wanted.contains(&folded(item).into()),
+        Operand::Str(item) => wanted.iter().any(|wanted| **wanted == *item),
+        _ => false,
+    })
+}
+
+/// For comparisons without regard to case, of letters of any language. It is independent of the machine's.
+fn folded(text: &str) -> String {
+    text.to_lowercase()
+}
