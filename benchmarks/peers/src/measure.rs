@@ -3,23 +3,28 @@
 use std::hint::black_box;
 use std::sync::Barrier;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::peer::Batch;
 
 #[derive(Clone, Copy)]
 pub struct Effort {
+    /// How often the flags are loaded again: where they are in memory decides how many of them the processor's cache holds.
+    pub loads: usize,
+    /// Of each load.
     pub rounds: usize,
     /// Of one contestant in one round.
     pub slice: Duration,
 }
 
-pub const WHOLE: Effort = Effort { rounds: 31, slice: Duration::from_millis(5) };
-pub const QUICK: Effort = Effort { rounds: 5, slice: Duration::from_micros(500) };
+pub const WHOLE: Effort = Effort { loads: 5, rounds: 7, slice: Duration::from_millis(5) };
+pub const QUICK: Effort = Effort { loads: 1, rounds: 5, slice: Duration::from_micros(500) };
 
 /// Nanoseconds of a check, by contestant and round. Each round begins with another contestant than the last.
 #[must_use]
-pub fn rounds(batches: &[&Batch], threads: usize, effort: Effort) -> Vec<Vec<f64>> {
+pub fn rounds(batches: &[Batch], threads: usize, effort: Effort) -> Vec<Vec<f64>> {
     let checks: Vec<usize> = batches.iter().map(|batch| calibrate(batch, effort.slice)).collect();
     let mut figures = vec![Vec::with_capacity(effort.rounds); batches.len()];
     for round in 0..effort.rounds {
@@ -27,7 +32,7 @@ pub fn rounds(batches: &[&Batch], threads: usize, effort: Effort) -> Vec<Vec<f64
             let contestant = (round + turn) % batches.len();
             // Other flags than in the last round, so that few of them are in the cache.
             let first = round * checks[contestant];
-            figures[contestant].push(time(batches[contestant], threads, first, checks[contestant]));
+            figures[contestant].push(time(&batches[contestant], threads, first, checks[contestant]));
         }
     }
     figures
@@ -47,15 +52,23 @@ pub fn calibrate(batch: &Batch, slice: Duration) -> usize {
     }
 }
 
+/// Nanoseconds. One thread never waits, so its processor time leaves out only what other programs took of the slice; of several
+/// threads one may wait for the other.
+fn now(threads: usize) -> f64 {
+    let clock = if threads == 1 { ClockId::ThreadCPUTime } else { ClockId::Monotonic };
+    let now = clock_gettime(clock);
+    now.tv_sec as f64 * 1e9 + now.tv_nsec as f64
+}
+
 /// With several threads the mean of theirs; each begins at other flags.
 fn time(batch: &Batch, threads: usize, first: usize, checks: usize) -> f64 {
     let barrier = Barrier::new(threads);
     let time = |thread: usize| {
         let first = first + thread * checks;
         barrier.wait();
-        let begin = Instant::now();
+        let begin = now(threads);
         black_box(batch(black_box(first), black_box(checks)));
-        begin.elapsed().as_secs_f64() * 1e9 / checks as f64
+        (now(threads) - begin) / checks as f64
     };
     let times: Vec<f64> = thread::scope(|scope| {
         let time = &time;

@@ -7,9 +7,10 @@ use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
 use flipper_peers::measure::{self, Effort, QUICK, WHOLE, quartiles, ratio};
-use flipper_peers::peer::Peer;
+use flipper_peers::peer::{Batch, Peer};
 use flipper_peers::report::{Allocations, FLIPPER, Figure, Measured, Report};
 use flipper_peers::rows::{ROWS, Row, verify};
+use flipper_peers::scenario::Scenario;
 use flipper_peers::{Result, peers, svg};
 
 const HELP: &str = "scripts/bench peers [--rows ROW,ROW] [--quick] [--json FILE] [--svg FILE]";
@@ -47,28 +48,36 @@ fn find(key: &str) -> Result<&'static Row> {
 
 fn measured(peers: &[Box<dyn Peer>], row: &'static Row, effort: Effort, failures: &mut Vec<String>) -> Measured {
     let scenario = Arc::new((row.scenario)());
-    let mut batches = Vec::new();
-    for peer in peers {
-        let checked = peer.prepare(&scenario).and_then(|batch| {
-            batch.iter().try_for_each(|batch| verify(&scenario, batch))?;
-            Ok(batch)
+    let mut found: Vec<_> = peers.iter().map(|peer| (peer, Vec::new())).collect();
+    for load in 0..effort.loads {
+        let mut batches = Vec::new();
+        found.retain(|(peer, _)| match peer.prepare(&scenario).and_then(|batch| right(&scenario, batch, load == 0)) {
+            Ok(batch) => {
+                let has = batch.is_some();
+                batches.extend(batch);
+                has
+            }
+            Err(error) => {
+                failures.push(format!("{}, {}: {error}", row.key, peer.name()));
+                false
+            }
         });
-        match checked {
-            Ok(Some(batch)) => batches.push((peer, batch)),
-            Ok(None) => {}
-            Err(error) => failures.push(format!("{}, {}: {error}", row.key, peer.name())),
-        }
+        let rounds = measure::rounds(&batches, row.threads, effort);
+        found.iter_mut().zip(rounds).for_each(|((_, ns), rounds)| ns.extend(rounds));
     }
-    let all: Vec<_> = batches.iter().map(|(_, batch)| batch).collect();
-    let rounds = measure::rounds(&all, row.threads, effort);
-    let own = batches.iter().position(|(peer, _)| peer.name() == FLIPPER);
-    let figures = batches.iter().zip(&rounds).map(|((peer, _), ns)| Figure {
+    let own = found.iter().find(|(peer, _)| peer.name() == FLIPPER).map(|(_, ns)| ns.clone());
+    let figures = found.iter().map(|(peer, ns)| Figure {
         name: peer.name(),
         kind: peer.kind(),
         ns: quartiles(ns),
-        ratio: own.map(|own| ratio(ns, &rounds[own])),
+        ratio: own.as_ref().map(|own| ratio(ns, own)),
     });
     Measured { row, figures: figures.collect() }
+}
+
+fn right(scenario: &Scenario, batch: Option<Batch>, check: bool) -> Result<Option<Batch>> {
+    batch.iter().filter(|_| check).try_for_each(|batch| verify(scenario, batch))?;
+    Ok(batch)
 }
 
 /// Another program, as its allocator is slower.
