@@ -11,7 +11,7 @@ use crate::peer::Batch;
 
 #[derive(Clone, Copy)]
 pub struct Effort {
-    /// How often the flags are loaded again: where they are in memory decides how many of them the processor's cache holds.
+    /// How often the flags are loaded.
     pub loads: usize,
     /// Of each load.
     pub rounds: usize,

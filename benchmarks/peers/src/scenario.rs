@@ -45,7 +45,10 @@ pub const TWENTY: [(&str, &str); 20] = [
 
 /// Flags of a scenario with a rule.
 const FEW: usize = 10;
-const USERS: usize = 1_000;
+/// So few that the cache holds their contexts, as it holds that of a request. Each user checks each flag, as this is a prime.
+const USERS: usize = 101;
+/// Their contexts are larger, and their answers the same.
+const USERS_WITH_TWENTY: usize = 11;
 
 pub struct Flag {
     pub name: String,
@@ -96,7 +99,8 @@ impl Scenario {
         let mut scenario = Self::plain(FEW);
         scenario.rule = rule;
         scenario.flags.iter_mut().for_each(|flag| flag.on = true);
-        scenario.users = (0..USERS)
+        let users = if rule == Rule::Twenty { USERS_WITH_TWENTY } else { USERS };
+        scenario.users = (0..users)
             .map(|number| {
                 let plan = if random.bool() { PRO } else { "free" };
                 let attributes = match rule {
@@ -123,7 +127,7 @@ impl Scenario {
     /// The number of different checks, from which on they repeat.
     #[must_use]
     pub fn period(&self) -> usize {
-        self.names.len().max(self.users.len())
+        self.names.len() * self.users.len()
     }
 }
 
