@@ -57,7 +57,7 @@ impl Peer for ByHandle {
         Kind::Own
     }
 
-    /// The handle stands in for the user, so that each check has another one, as a caller's would be.
+    /// A handle for each name, in the place of the contexts.
     fn prepare(&self, scenario: &Arc<Scenario>) -> Result<Option<Batch>> {
         if scenario.rule != Rule::None {
             return Ok(None);
