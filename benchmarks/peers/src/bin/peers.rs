@@ -69,7 +69,8 @@ fn measured(
         load.args([LOAD, row.key]).args(options.quick.then_some(QUICK_OPTION));
         let load: Load = serde_json::from_slice(&output(&mut load)?)?;
         found.iter_mut().for_each(|(peer, ns)| ns.extend(load.ns.get(peer.name()).into_iter().flatten()));
-        failures.extend(load.failures);
+        let new = load.failures.into_iter().filter(|failure| !failures.contains(failure)).collect::<Vec<_>>();
+        failures.extend(new);
     }
     found.retain(|(_, ns)| !ns.is_empty());
     let own = found.iter().find(|(peer, _)| peer.name() == FLIPPER).map(|(_, ns)| ns.clone());

@@ -4,17 +4,20 @@ use std::sync::Arc;
 
 use flipper::bucketing::{ConsistentHashPercentageBucketer, SaltedPercentageBucketer};
 use flipper::context::Value;
+use flipper::targeting::{Rule as TargetingRule, Serve, Variant, Variants, When};
 use flipper::{Bucketer, Condition, FeatureFlagClient, MemoryFeatureFlagStore, context};
 use futures_executor::block_on;
 
 use crate::Result;
 use crate::peer::{Batch, Kind, Peer, batch};
-use crate::scenario::{PERCENT, Rule, Scenario};
+use crate::scenario::{PERCENT, Rule, Scenario, VARIANTS};
 
 pub(super) struct ByName;
 pub(super) struct ByHandle;
 /// The percentage that the Python library can load.
 pub(super) struct CompatibleHash;
+/// What is not in the Python library, instead of conditions.
+pub(super) struct ByRule;
 
 const USER_ID: &str = "user_id";
 
@@ -39,7 +42,7 @@ impl Peer for ByName {
             Rule::One => Some(one(scenario, features)),
             Rule::Twenty => Some(twenty(scenario, features)),
             Rule::Percentage => Some(percentage(scenario, features)),
-            Rule::Variants => variants(scenario, features),
+            Rule::Variants => Some(variants(scenario, features)),
         })
     }
 }
@@ -92,6 +95,38 @@ impl Peer for CompatibleHash {
     }
 }
 
+impl Peer for ByRule {
+    fn name(&self) -> &'static str {
+        "Flipper, a rule"
+    }
+
+    fn package(&self) -> &'static str {
+        "flipper-client"
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Own
+    }
+
+    fn prepare(&self, scenario: &Arc<Scenario>) -> Result<Option<Batch>> {
+        if scenario.conditions().is_empty() {
+            return Ok(None);
+        }
+        let conditions = scenario.conditions().iter();
+        let when = conditions.map(|(name, value)| format!("{name} = {value:?}")).collect::<Vec<_>>().join(" and ");
+        let rules = [TargetingRule::new(Serve::On).when(when.parse::<When>()?), TargetingRule::new(Serve::Off)];
+        let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
+        block_on(async {
+            for flag in &scenario.flags {
+                features.create(&*flag.name).enabled(flag.on).await?;
+                features.set_rules(&flag.name, rules.clone()).await?;
+            }
+            Ok::<_, flipper::Error>(())
+        })?;
+        Ok(Some(if scenario.rule == Rule::One { one(scenario, features) } else { twenty(scenario, features) }))
+    }
+}
+
 pub(super) fn load(scenario: &Scenario, bucketer: impl Fn() -> Bucketer) -> Result<FeatureFlagClient> {
     let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
     let conditions = scenario.conditions().iter().map(|(name, value)| Condition::new().eq(name, *value));
@@ -103,6 +138,12 @@ pub(super) fn load(scenario: &Scenario, bucketer: impl Fn() -> Bucketer) -> Resu
             }
             if scenario.rule == Rule::Percentage {
                 features.set_bucketer(&flag.name, bucketer()).await?;
+            }
+            if scenario.rule == Rule::Variants {
+                let variants = VARIANTS.into_iter().zip([33.33, 33.33, 33.34]);
+                let variants = variants.map(|(variant, percent)| Variant::new(variant, percent));
+                let variants = variants.fold(Variants::new(USER_ID), Variants::with);
+                features.set_variants(&flag.name, variants).await?;
             }
         }
         Ok::<_, flipper::Error>(())
@@ -134,8 +175,8 @@ fn percentage(scenario: &Arc<Scenario>, features: FeatureFlagClient) -> Batch {
     batch(scenario, users, move |name, id| usize::from(features.is_enabled_with(name, &context! { user_id: *id })))
 }
 
-/// The library has no variants yet. When it has, this is a batch of `features.variant(name, &context! { user_id: … }, "red").len()`,
-/// and [`load`] creates the flags with them.
-fn variants(_scenario: &Arc<Scenario>, _features: FeatureFlagClient) -> Option<Batch> {
-    None
+/// The default is no variant.
+fn variants(scenario: &Arc<Scenario>, features: FeatureFlagClient) -> Batch {
+    let users = scenario.users.iter().map(|user| user.id).collect();
+    batch(scenario, users, move |name, id| features.variant(name, &context! { user_id: *id }, "").len())
 }

@@ -25,6 +25,7 @@ pub fn all() -> Vec<Box<dyn Peer>> {
         Box::new(flipper::ByName),
         Box::new(flipper::ByHandle),
         Box::new(flipper::CompatibleHash),
+        Box::new(flipper::ByRule),
         Box::new(open_feature::OfFlipper),
         Box::new(open_feature::OfMap),
         Box::new(yggdrasil::Yggdrasil),
