@@ -9,12 +9,13 @@ from . import _flipper
 from .bucketing.base import AbstractBucketer
 from .conditions import Condition
 from .history import Entry
+from .targeting import FlagTargeting
 
 if TYPE_CHECKING:
     from .client import FeatureFlagClient
 
 
-class FeatureFlag(_flipper.Flag):
+class FeatureFlag(FlagTargeting, _flipper.Flag):
     """A flag, bound to its name: the client's methods without it. The flag need not exist."""
 
     def __init__(self, feature_name: str, client: FeatureFlagClient) -> None:

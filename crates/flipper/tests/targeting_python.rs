@@ -67,7 +67,8 @@ fn object(json: &str) -> Json {
 fn limited() -> Vec<(String, FlagRecord)> {
     let mut flags: Vec<(String, Box<dyn Fn(&mut FlagRecord)>)> = Vec::new();
     for text in WHENS {
-        flags.push((text.to_owned(), Box::new(move |flag| flag.set_rules(vec![Rule::new(Serve::On).when(when(text))]))));
+        flags
+            .push((text.to_owned(), Box::new(move |flag| flag.set_rules(vec![Rule::new(Serve::On).when(when(text))]))));
     }
     let mut add = |name: &str, change: fn(&mut FlagRecord)| flags.push((name.to_owned(), Box::new(change)));
     let everybody: fn(&mut FlagRecord) = |flag| flag.set_rules(vec![Rule::new(Serve::On)]);
@@ -178,8 +179,8 @@ async fn variants_alone_are_on_as_here() {
         ("none", (|_| {}) as fn(&mut FlagRecord)),
         ("condition", |flag| flag.set_conditions(vec![Condition::new().eq("plan", "pro")])),
         ("bucketer", |flag| {
-            let keys = ["user_id"];
-            flag.set_bucketer(flipper::bucketing::ConsistentHashPercentageBucketer::new(keys, 0.5).into());
+            let half = flipper::bucketing::ConsistentHashPercentageBucketer::new(0.5);
+            flag.set_bucketer(half.key_whitelist(["user_id"]).into());
         }),
     ] {
         for enabled in [true, false] {
