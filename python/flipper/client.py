@@ -17,7 +17,7 @@ from .events import EventType, FlipperEventEmitter, IEventEmitter, RestoreEventT
 from .exceptions import FlagDoesNotExistError, UnreadableFlagError
 from .flag import FeatureFlag
 from .history import Cause, Entry, entries_of, restore, unix_time, with_actor, with_reason, writing
-from .targeting import Targeting
+from .targeting import Targeting, enable_now
 
 _Client = TypeVar("_Client", bound="FeatureFlagClient")
 
@@ -257,6 +257,8 @@ class FeatureFlagClient(Targeting, _flipper.Client):
         with writing(self._cause):
             if native is None:
                 self._store.set(feature_name, is_enabled)
+                if is_enabled:
+                    enable_now(self._store, feature_name)
             else:
                 native.switch(feature_name, is_enabled)
         self._event_emitter.emit(post, feature_name)

@@ -12,6 +12,7 @@ from .contrib.interface import change_flag
 from .contrib.native import Draft, NativeFeatureFlagStore
 from .contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from .contrib.storage.limits import (
+    ENABLED,
     SEGMENT,
     SEGMENTS,
     is_segment,
@@ -270,8 +271,23 @@ def _set_by_python(store: AbstractFeatureFlagStore, name: str, part: str, text: 
             raise UnsupportedError(f"{store!r} does not enable a flag with its schedule: enable the flag first")
         # A store that merges takes a part away for `None`.
         meta._others = {**meta._others, part: new._meta._others.get(part)}
+        if item._is_limited:
+            # The item has it.
+            meta._others.pop(ENABLED, None)
 
     change_flag(store, name, change)
+
+
+def enable_now(store: AbstractFeatureFlagStore, name: str) -> None:
+    """Ends what of the schedule keeps an enabled flag off, where the store's own `set` has not done so."""
+    item = store.get(name)
+    if not isinstance(item, FeatureFlagStoreItem) or item._meta._others.get("schedule") is None:
+        return
+    before = item._meta._others["schedule"]
+    item._switch(True)
+    after = item._meta._others.get("schedule")
+    if after != before:
+        _set_by_python(store, name, "schedule", _json(after))
 
 
 def type_of(default: Any) -> type:

@@ -100,7 +100,8 @@ fn limited() -> Vec<(String, FlagRecord)> {
         flag.set_conditions(vec![condition.clone()]);
         flag.set_deny_conditions(vec![condition]);
         flag.set_strict(true);
-        flag.set_bucketer(flipper::bucketing::SaltedPercentageBucketer::new("user_id", 1.0).into());
+        // Python does not read a flag with a salted bucketer at all.
+        flag.set_bucketer(flipper::bucketing::ConsistentHashPercentageBucketer::new(1.0).into());
         flag.set_variants(Some(two_variants()));
         flag.set_rules(WHENS.iter().map(|text| Rule::new(Serve::On).when(when(text))).collect());
         flag.set_prerequisites(vec![Prerequisite::new("PLAIN"), Prerequisite::new("VARIANTS").with_variant("red")]);
