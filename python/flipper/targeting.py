@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 # The value of a variant.
 Value = TypeVar("Value", bound="bool | int | float | str | list[Any] | dict[str, Any]")
 
+_LARGEST = sys.float_info.max
+
 
 class Targeting:
     """The methods of a client for them."""
@@ -53,17 +56,13 @@ class Targeting:
         """
         known = type_of(default)
         native = self._native()
-        if native is None:
+        chosen = None if native is None else _flipper.variant(native._flags, feature_name, context)
+        if native is None or (chosen is not None and chosen[0] == "custom_bucketer"):
             evaluation = self.evaluate(feature_name, **context)
-            return value_as(known, evaluation.value, default) if evaluation.variant is not None else default
-        chosen = _flipper.variant(native._flags, feature_name, context)
-        if chosen is None:
+            return default if evaluation.variant is None else as_type(evaluation.value, known, default)
+        if chosen is None or chosen[1] is None:
             return default
-        is_enabled, code, variant = chosen
-        if code == "custom_bucketer":
-            evaluation = self.evaluate(feature_name, **context)
-            return value_as(known, evaluation.value, default) if evaluation.variant is not None else default
-        return default if variant is None else value_as(known, json.loads(variant[1]), default)
+        return as_type(json.loads(chosen[1]), known, default)
 
     def evaluate(self, feature_name: str, **context: Any) -> Evaluation:
         """The answer of a check, with the reason for it and the variant. A flag that is missing is off."""
@@ -298,15 +297,15 @@ def type_of(default: Any) -> type:
     raise TypeError(f"a default is a bool, a number, a str, a list or a dict, not {type(default).__name__}")
 
 
-def value_as(known: type, value: Any, default: Any) -> Any:
+def as_type(value: Any, known: type, default: Value) -> Value:
     """The value, if it has this type, as JSON has types; else the default."""
+    read = value if isinstance(value, known) else None
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if known is float:
-        return float(value) if is_number and abs(value) < float("inf") else default
-    if known is int:
-        is_whole = is_number and (isinstance(value, int) or value.is_integer())
-        return int(value) if is_whole else default
-    return value if isinstance(value, known) else default
+        read = float(value) if is_number and abs(value) <= _LARGEST else None
+    elif known is int:
+        read = int(value) if is_number and (isinstance(value, int) or value.is_integer()) else None
+    return default if read is None else cast(Value, read)
 
 
 def _json(value: Any) -> str:
@@ -343,7 +342,12 @@ def _with_seconds(schedule: Mapping[str, Any]) -> dict[str, Any]:
             given[key] = _seconds(given[key])
     steps: Any = given.get("steps")
     if isinstance(steps, (list, tuple)):
-        given["steps"] = [
-            {**step, "at": _seconds(step.get("at"))} if isinstance(step, dict) else step for step in cast("list[Any]", steps)
-        ]
+        given["steps"] = [_step(step) for step in cast(Iterable[Any], steps)]
     return given
+
+
+def _step(step: Any) -> Any:
+    if not isinstance(step, Mapping):
+        return step
+    fields = dict(cast("Mapping[str, Any]", step))
+    return {**fields, "at": _seconds(fields.get("at"))}

@@ -38,16 +38,17 @@ pub(crate) fn evaluate_text(name: &str, texts: Vec<Text>, attributes: &Bound<'_,
     Ok(answer(holding(texts).evaluate(name, &context)))
 }
 
-/// The variant's name and its value as JSON.
+/// The reason's code, and the variant's value as JSON.
 #[pyfunction]
 pub(crate) fn variant(
     flags: &Flags,
     name: &str,
     attributes: &Bound<'_, PyDict>,
-) -> PyResult<Option<(bool, &'static str, Option<(String, String)>)>> {
+) -> PyResult<Option<(&'static str, Option<String>)>> {
     let context = context(attributes)?;
     let read = |evaluation: &Evaluation, _: Option<&FlagRecord>| {
-        (evaluation.is_enabled, evaluation.reason.code(), chosen(evaluation))
+        let value = evaluation.variant.as_ref().map(|chosen| chosen.value().to_string());
+        (evaluation.reason.code(), value)
     };
     Ok(flags.read().map(|client| client.explain(name, &context, read)))
 }

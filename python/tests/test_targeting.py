@@ -158,7 +158,7 @@ def test_other_writes_keep_them(client):
 
 @pytest.mark.parametrize("store", [MemoryFeatureFlagStore, Comparing])
 def test_meta_data_of_ones_own_keep_them(store):
-    """What is not among the new meta data is kept; nobody gets a flag for the lack of it."""
+    """What is not among the new meta data is kept, and no flag is on for the lack of it."""
     client = FeatureFlagClient(store())
     client.create("F", is_enabled=True)
     client.set_rules("F", STAFF)

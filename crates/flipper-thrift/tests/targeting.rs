@@ -140,7 +140,7 @@ fn its_switch_is_the_flags_own() {
     both.ask(json!(["enable", "DISABLED"]));
     assert!(both.is_on("DISABLED", "pro") && !both.is_on("DISABLED", "free"));
     assert_eq!(both.ask(json!(["is_enabled", "DISABLED", {"plan": "pro"}])), json!(false));
-    // What it was shown, written back, turns the flag off: the server cannot tell that from a wish.
+    // What it was shown, written back, turns the flag off: to the server that is a wish like any other.
     assert_eq!(both.ask(json!(["write_switch", "RULES"])), json!(null));
     let record = both.record("RULES");
     assert!(!record.is_enabled() && record.rules().len() == 2);

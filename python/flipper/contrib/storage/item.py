@@ -89,7 +89,7 @@ class FeatureFlagStoreItem:
             return False
         if self._is_limited:
             return evaluated(self, conditions, None, self._find).is_enabled
-        # An item of a segment is no flag, and on for nobody.
+        # An item of a segment is no flag, and never on.
         return self._meta._others.get(SEGMENT) is None and self._plain_answer(conditions)
 
     def _plain_answer(self, conditions: dict[str, Any]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -180,8 +180,7 @@ def links_of(meta: Mapping[str, Any]) -> Iterator[str]:
 def _dicts(items: Any) -> list[dict[str, Any]]:
     if not isinstance(items, list):
         return []
-    parts: list[Any] = items
-    return [each for each in parts if isinstance(each, dict)]
+    return [cast("dict[str, Any]", each) for each in cast(Iterable[Any], items) if isinstance(each, dict)]
 
 
 def _is_json(item: FeatureFlagStoreItem) -> bool:
