@@ -8,12 +8,13 @@ import os
 import threading
 import warnings
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, ParamSpec, Protocol, TypeVar
 
+from .aio_targeting import AsyncFlagTargeting, AsyncTargeting
 from .bucketing.base import AbstractBucketer
 from .client import FeatureFlagClient
 from .conditions import Condition
@@ -25,9 +26,6 @@ from .targeting import Value
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-# A class that has a method `list` names no types by it.
-Dicts = list[dict[str, Any]]
 
 # Other tasks run after so many flags of a list.
 _TURN = 100
@@ -49,7 +47,7 @@ class _FlagVariant(Protocol):
     def __call__(self, default: Value, **context: Any) -> Value: ...
 
 
-class AsyncFeatureFlagClient:
+class AsyncFeatureFlagClient(AsyncTargeting):
     """A `FeatureFlagClient` whose writes and reads are awaited. They wait in threads, which start with the first of them.
 
     Writes of one flag happen in the order in which they began. A write that is cancelled before its turn is not made; one that
@@ -182,60 +180,6 @@ class AsyncFeatureFlagClient:
         """All meta data, a copy: client data, creation date, conditions and bucketer."""
         return await self._call(feature_name, self._client.get_meta, feature_name)
 
-    async def get_rules(self, feature_name: str) -> Dicts:
-        """The rules, in order."""
-        return await self._call(feature_name, self._client.get_rules, feature_name)
-
-    async def set_rules(self, feature_name: str, rules: Iterable[Mapping[str, Any]]) -> None:
-        """Replaces the rules; see `FeatureFlagClient.set_rules`."""
-        await self._call(feature_name, self._client.set_rules, feature_name, rules)
-
-    async def get_variants(self, feature_name: str) -> dict[str, Any] | None:
-        """The variants, as they are stored."""
-        return await self._call(feature_name, self._client.get_variants, feature_name)
-
-    async def set_variants(self, feature_name: str, variants: Mapping[str, Any] | None) -> None:
-        """Replaces the variants; see `FeatureFlagClient.set_variants`."""
-        await self._call(feature_name, self._client.set_variants, feature_name, variants)
-
-    async def get_prerequisites(self, feature_name: str) -> Dicts:
-        """The flags that must be on for this one to be."""
-        return await self._call(feature_name, self._client.get_prerequisites, feature_name)
-
-    async def set_prerequisites(self, feature_name: str, prerequisites: Iterable[str | Mapping[str, Any]]) -> None:
-        """Replaces the flags that must be on for this one to be."""
-        await self._call(feature_name, self._client.set_prerequisites, feature_name, prerequisites)
-
-    async def get_schedule(self, feature_name: str) -> dict[str, Any] | None:
-        """When the flag is on, as it is stored."""
-        return await self._call(feature_name, self._client.get_schedule, feature_name)
-
-    async def set_schedule(
-        self,
-        feature_name: str,
-        schedule: Mapping[str, Any] | None = None,
-        *,
-        enable_at: datetime | int | None = None,
-        disable_at: datetime | int | None = None,
-        steps: Sequence[tuple[datetime | int, float]] = (),
-        by: str | None = None,
-    ) -> None:
-        """Sets when the flag is on, and enables it; see `FeatureFlagClient.set_schedule`."""
-        times: dict[str, Any] = {"enable_at": enable_at, "disable_at": disable_at, "steps": steps, "by": by}
-        await self._call(feature_name, self._client.set_schedule, feature_name, schedule, **times)
-
-    async def segments(self) -> dict[str, dict[str, Any]]:
-        """The segments, by name, as they are stored."""
-        return await self._call("", self._client.segments)
-
-    async def set_segment(self, segment: str, when: str | Mapping[str, Any]) -> None:
-        """Creates or replaces a segment, which any rule may name."""
-        await self._call(segment, self._client.set_segment, segment, when)
-
-    async def delete_segment(self, segment: str) -> None:
-        """Deletes a segment. Rules that name it do not hold any more."""
-        await self._call(segment, self._client.delete_segment, segment)
-
     async def history(self, feature_name: str) -> AsyncIterator[Entry]:
         """The changes of this flag, the newest first, for `async for`; see `FeatureFlagClient.history`."""
         async for entry in self._entries(lambda: self._client.history(feature_name)):
@@ -295,7 +239,7 @@ class AsyncFeatureFlagClient:
         return f"{type(self).__name__}({self._client._store!r})"
 
 
-class AsyncFeatureFlag:
+class AsyncFeatureFlag(AsyncFlagTargeting):
     """A flag, bound to its name: the client's methods without it. The flag need not exist."""
 
     def __init__(self, feature_name: str, client: AsyncFeatureFlagClient) -> None:
@@ -366,47 +310,6 @@ class AsyncFeatureFlag:
     async def get_meta(self) -> dict[str, Any]:
         """All meta data, a copy: client data, creation date, conditions and bucketer."""
         return await self._client.get_meta(self._name)
-
-    async def get_rules(self) -> Dicts:
-        """The rules, in order."""
-        return await self._client.get_rules(self._name)
-
-    async def set_rules(self, rules: Iterable[Mapping[str, Any]]) -> None:
-        """Replaces the rules."""
-        await self._client.set_rules(self._name, rules)
-
-    async def get_variants(self) -> dict[str, Any] | None:
-        """The variants, as they are stored."""
-        return await self._client.get_variants(self._name)
-
-    async def set_variants(self, variants: Mapping[str, Any] | None) -> None:
-        """Replaces the variants."""
-        await self._client.set_variants(self._name, variants)
-
-    async def get_prerequisites(self) -> Dicts:
-        """The flags that must be on for this one to be."""
-        return await self._client.get_prerequisites(self._name)
-
-    async def set_prerequisites(self, prerequisites: Iterable[str | Mapping[str, Any]]) -> None:
-        """Replaces the flags that must be on for this one to be."""
-        await self._client.set_prerequisites(self._name, prerequisites)
-
-    async def get_schedule(self) -> dict[str, Any] | None:
-        """When the flag is on, as it is stored."""
-        return await self._client.get_schedule(self._name)
-
-    async def set_schedule(
-        self,
-        schedule: Mapping[str, Any] | None = None,
-        *,
-        enable_at: datetime | int | None = None,
-        disable_at: datetime | int | None = None,
-        steps: Sequence[tuple[datetime | int, float]] = (),
-        by: str | None = None,
-    ) -> None:
-        """Sets when the flag is on, and enables it. Without any time the schedule is taken away."""
-        times: dict[str, Any] = {"enable_at": enable_at, "disable_at": disable_at, "steps": steps, "by": by}
-        await self._client.set_schedule(self._name, schedule, **times)
 
     async def history(self) -> AsyncIterator[Entry]:
         """The changes of this flag, the newest first, for `async for`."""

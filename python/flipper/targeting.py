@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -21,11 +22,11 @@ from .contrib.storage.limits import (
     with_links,
 )
 from .evaluation import Evaluation, evaluate, missing
+from .events import IEventEmitter, TargetingEventType
 from .exceptions import FlagDoesNotExistError, InvalidInputError, UnreadableFlagError, UnsupportedError
 from .history import Cause, current_cause, writing
 
 if TYPE_CHECKING:
-    from .client import FeatureFlagClient
     from .contrib.interface import AbstractFeatureFlagStore
 
 # The value of a variant.
@@ -41,6 +42,7 @@ class Targeting:
         _flags: _flipper.Flags | None
         _backend: AbstractFeatureFlagStore
         _cause: Cause | None
+        _event_emitter: IEventEmitter
 
         @property
         def _store(self) -> AbstractFeatureFlagStore: ...
@@ -66,6 +68,11 @@ class Targeting:
 
     def evaluate(self, feature_name: str, **context: Any) -> Evaluation:
         """The answer of a check, with the reason for it and the variant. A flag that is missing is off."""
+        # Only a program that overrides flags has the module.
+        testing: Any = sys.modules.get("flipper.testing")
+        override = None if testing is None else testing.overridden(self, feature_name)
+        if override is not None:
+            return Evaluation(override, "overridden", "a test overrides the flag")
         native = self._native()
         try:
             item = self._backend.get(feature_name) if native is None else native.shared_item(feature_name)
@@ -157,7 +164,7 @@ class Targeting:
 
     def set_segment(self, segment: str, when: str | Mapping[str, Any]) -> None:
         """Creates or replaces a segment, which any rule may name: `set_segment("beta", "plan = pro and country in de, fr")`."""
-        with writing(self._cause):
+        with self._announced(SEGMENTS + segment, SEGMENT, when):
             native = self._native()
             if native is not None:
                 _flipper.set_segment(native._flags, segment, _json(when), current_cause())
@@ -172,7 +179,7 @@ class Targeting:
 
     def delete_segment(self, segment: str) -> None:
         """Deletes a segment. Rules that name it do not hold any more."""
-        with writing(self._cause):
+        with self._announced(SEGMENTS + segment, SEGMENT, None):
             native = self._native()
             if native is not None:
                 _flipper.delete_segment(native._flags, segment, current_cause())
@@ -184,68 +191,20 @@ class Targeting:
 
     def _set_part(self, feature_name: str, part: str, value: Any) -> None:
         text = _json(value)
-        with writing(self._cause):
+        with self._announced(feature_name, part, value):
             native = self._native()
             if native is not None:
                 _flipper.set_part(native._flags, feature_name, part, text, current_cause())
             else:
                 _set_by_python(self._store, feature_name, part, text)
 
-
-class FlagTargeting:
-    """The methods of a flag's handle for them: the client's without the name."""
-
-    if TYPE_CHECKING:
-        _name: str
-        _client: FeatureFlagClient
-
-    def variant(self, default: Value, **context: Any) -> Value:
-        """The value of the flag's variant for this context, if it has the type of the default; else the default."""
-        return self._client.variant(self._name, default, **context)
-
-    def evaluate(self, **context: Any) -> Evaluation:
-        """The answer of a check, with the reason for it and the variant."""
-        return self._client.evaluate(self._name, **context)
-
-    def get_rules(self) -> list[dict[str, Any]]:
-        """The rules, in order."""
-        return self._client.get_rules(self._name)
-
-    def set_rules(self, rules: Iterable[Mapping[str, Any]]) -> None:
-        """Replaces the rules: `[{"when": "plan = pro", "serve": "on"}]`."""
-        self._client.set_rules(self._name, rules)
-
-    def get_variants(self) -> dict[str, Any] | None:
-        """The variants, as they are stored."""
-        return self._client.get_variants(self._name)
-
-    def set_variants(self, variants: Mapping[str, Any] | None) -> None:
-        """Replaces the variants."""
-        self._client.set_variants(self._name, variants)
-
-    def get_prerequisites(self) -> list[dict[str, Any]]:
-        """The flags that must be on for this one to be."""
-        return self._client.get_prerequisites(self._name)
-
-    def set_prerequisites(self, prerequisites: Iterable[str | Mapping[str, Any]]) -> None:
-        """Replaces the flags that must be on."""
-        self._client.set_prerequisites(self._name, prerequisites)
-
-    def get_schedule(self) -> dict[str, Any] | None:
-        """When the flag is on, as it is stored."""
-        return self._client.get_schedule(self._name)
-
-    def set_schedule(
-        self,
-        schedule: Mapping[str, Any] | None = None,
-        *,
-        enable_at: datetime | int | None = None,
-        disable_at: datetime | int | None = None,
-        steps: Sequence[tuple[datetime | int, float]] = (),
-        by: str | None = None,
-    ) -> None:
-        """Sets when the flag is on, and enables it. Without any time the schedule is taken away."""
-        self._client.set_schedule(self._name, schedule, enable_at=enable_at, disable_at=disable_at, steps=steps, by=by)
+    @contextlib.contextmanager
+    def _announced(self, name: str, part: str, value: Any) -> Generator[None, None, None]:
+        """A write of this client, before and after which its subscribers are called."""
+        self._event_emitter.emit(TargetingEventType.PRE_SET_TARGETING, name, part, value)
+        with writing(self._cause):
+            yield
+        self._event_emitter.emit(TargetingEventType.POST_SET_TARGETING, name, part, value)
 
 
 def _checked(store: AbstractFeatureFlagStore, name: str, part: str, text: str, fields: dict[str, Any] | None = None) -> str:

@@ -15,8 +15,10 @@ from flipper.bucketing.base import AbstractBucketer
 from flipper.contrib.comparing import ComparingFeatureFlagStore
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.contrib.store import AbstractFeatureFlagStore
+from flipper.events import FlipperEventSubscriber
 from flipper.exceptions import FlagDoesNotExistError, InvalidInputError, UnsupportedError
 from flipper.scope import Scope
+from flipper.testing import override_flags
 
 NOW = datetime.now(timezone.utc)
 STAFF = [{"when": 'email ends with "@corp.com"', "serve": "on"}, {"serve": "off"}]
@@ -518,6 +520,38 @@ def test_writes_have_their_cause():
     client.set_segment("beta", "plan = pro")
     assert next(client.history("segments/beta")).actor == "ann"
     assert len(client.get_rules("F")) == 2 and not client.is_enabled("F", email="a@corp.com")
+
+
+def test_subscribers_are_called(client):
+    calls = []
+
+    class Log(FlipperEventSubscriber):
+        def on_pre_set_targeting(self, flag_name, part, value):
+            if flag_name == "PROTECTED":
+                raise PermissionError(flag_name)
+            calls.append(("pre", flag_name, part, value))
+
+        def on_post_set_targeting(self, flag_name, part, value):
+            calls.append(("post", flag_name, part, value))
+
+    client.events.register_subscriber(Log())
+    client.set_rules("F", STAFF)
+    client.set_segment("beta", "plan = pro")
+    client.delete_segment("beta")
+    names = [("F", "rules", STAFF), ("segments/beta", "segment", "plan = pro"), ("segments/beta", "segment", None)]
+    assert calls == [(when, *name) for name in names for when in ("pre", "post")]
+    client.create("PROTECTED")
+    with pytest.raises(PermissionError):
+        client.set_variants("PROTECTED", COLOURS)
+    assert client.get_variants("PROTECTED") is None
+
+
+def test_overrides_are_answers_with_a_reason(client):
+    client.set_rules("F", STAFF)
+    with override_flags(client, F=True):
+        assert client.is_enabled("F") and client.evaluate("F").code == "overridden"
+        assert client.evaluate("F").is_enabled
+    assert client.evaluate("F").code == "rule"
 
 
 def test_in_asyncio_and_in_a_scope():
