@@ -171,11 +171,17 @@ class Targeting:
                 return
             name, store = SEGMENTS + segment, self._store
             text = _json(when)
-            if store.get(name) is None:
+            is_new = store.get(name) is None
+            if is_new:
                 # What is wrong creates nothing.
                 _checked(store, name, SEGMENT, text)
                 store.create(name)
-            _set_by_python(store, name, SEGMENT, text)
+            try:
+                _set_by_python(store, name, SEGMENT, text)
+            except UnsupportedError:
+                if is_new:
+                    store.delete(name)
+                raise
 
     def delete_segment(self, segment: str) -> None:
         """Deletes a segment. Rules that name it do not hold any more."""
@@ -216,6 +222,7 @@ def _checked(store: AbstractFeatureFlagStore, name: str, part: str, text: str, f
 
 def _set_by_python(store: AbstractFeatureFlagStore, name: str, part: str, text: str) -> None:
     """Changes a flag of a store in Python to what the Rust library makes of it."""
+    wanted: dict[str, Any] | None = None
 
     def change(meta: Draft | FeatureFlagStoreMeta) -> None:
         if isinstance(meta, Draft):
@@ -227,13 +234,19 @@ def _set_by_python(store: AbstractFeatureFlagStore, name: str, part: str, text: 
         new = FeatureFlagStoreItem._from_dict(json.loads(_checked(store, name, part, text, item.to_dict())))
         if new._is_enabled is not item._is_enabled:
             raise UnsupportedError(f"{store!r} does not enable a flag with its schedule: enable the flag first")
+        nonlocal wanted
+        wanted = {part: new._meta._others.get(part)}
         # A store that merges takes a part away for `None`.
-        meta._others = {**meta._others, part: new._meta._others.get(part)}
+        meta._others = {**meta._others, **wanted}
         if item._is_limited:
             # The item has it.
             meta._others.pop(ENABLED, None)
 
     change_flag(store, name, change)
+    if wanted is not None:
+        item = store.get(name)
+        if item is not None and item._meta._others.get(part) != wanted[part]:
+            raise UnsupportedError(f"{store!r} does not keep {part}")
 
 
 def enable_now(store: AbstractFeatureFlagStore, name: str) -> None:

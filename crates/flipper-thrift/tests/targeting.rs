@@ -46,7 +46,7 @@ impl Both {
         Some(both)
     }
 
-    fn ask(&mut self, call: Value) -> Value {
+    fn ask(&mut self, call: &Value) -> Value {
         serde_json::from_str(&self.python.ask(&call.to_string())).unwrap()
     }
 
@@ -64,12 +64,12 @@ fn what_python_would_find_on_for_everybody_is_off() {
     let Some(mut both) = Both::start() else { return };
     for name in ["RULES", "NEEDS", "SCHEDULED", "STEPS", "DISABLED"] {
         for given in [json!({}), json!({"plan": "pro"}), json!({"plan": "pro", "user_id": 7})] {
-            assert_eq!(both.ask(json!(["is_enabled", name, given])), json!(false), "{name} {given}");
+            assert_eq!(both.ask(&json!(["is_enabled", name, given])), json!(false), "{name} {given}");
         }
     }
     // Without conditions it is on for everybody here, too.
     for name in ["PLAIN", "VARIANTS"] {
-        assert_eq!(both.ask(json!(["is_enabled", name, {"user_id": 7}])), json!(true), "{name}");
+        assert_eq!(both.ask(&json!(["is_enabled", name, {"user_id": 7}])), json!(true), "{name}");
     }
     assert!(both.is_on("RULES", "pro") && !both.is_on("RULES", "free"));
 }
@@ -78,22 +78,22 @@ fn what_python_would_find_on_for_everybody_is_off() {
 fn segments_are_not_in_the_list() {
     let Some(mut both) = Both::start() else { return };
     let flags = ["DISABLED", "NEEDS", "PLAIN", "RULES", "SCHEDULED", "STEPS", "VARIANTS"];
-    assert_eq!(both.ask(json!(["list"])), json!(flags));
+    assert_eq!(both.ask(&json!(["list"])), json!(flags));
     let beta = stored_name("beta");
     // A flag after it in the order, so that pages count flags alone.
     block_on(async { both.features.create("zebra").await.unwrap() });
-    assert_eq!(both.ask(json!(["page", 2, 6])), json!(["VARIANTS", "zebra"]));
-    assert_eq!(both.ask(json!(["raw", beta])), json!(false));
-    assert_eq!(both.ask(json!(["is_enabled", beta, {"plan": "pro"}])), json!(false));
+    assert_eq!(both.ask(&json!(["page", 2, 6])), json!(["VARIANTS", "zebra"]));
+    assert_eq!(both.ask(&json!(["raw", beta])), json!(false));
+    assert_eq!(both.ask(&json!(["is_enabled", beta, {"plan": "pro"}])), json!(false));
 
     let before = both.record(&beta);
-    let refused = both.ask(json!(["enable", beta]));
+    let refused = both.ask(&json!(["enable", beta]));
     assert!(refused.as_str().unwrap().contains("a segment is neither on nor off"), "{refused}");
     assert_eq!(both.record(&beta), before);
-    both.ask(json!(["set_client_data", beta, {"owner": "me"}]));
-    both.ask(json!(["add_condition", beta, {"plan": "free"}]));
+    both.ask(&json!(["set_client_data", beta, {"owner": "me"}]));
+    both.ask(&json!(["add_condition", beta, {"plan": "free"}]));
     assert_eq!(both.record(&beta).segment(), before.segment());
-    assert_eq!(both.ask(json!(["is_enabled", beta, {}])), json!(false));
+    assert_eq!(both.ask(&json!(["is_enabled", beta, {}])), json!(false));
     assert!(both.is_on("RULES", "pro"));
 }
 
@@ -111,37 +111,37 @@ fn no_write_loses_what_python_does_not_know() {
             // It was read as off, and its meta data without the rules.
             json!(["write_meta", name]),
         ] {
-            assert_eq!(both.ask(call.clone()), json!(null), "{call}");
+            assert_eq!(both.ask(&call), json!(null), "{call}");
             let now = both.record(name);
             assert_eq!(now.rules(), before.rules(), "{call}");
             assert_eq!(now.prerequisites(), before.prerequisites(), "{call}");
             assert_eq!(now.schedule(), before.schedule(), "{call}");
             assert!(now.is_enabled() && now.is_off_for_python(), "{call}");
-            assert_eq!(both.ask(json!(["is_enabled", name, {"plan": "pro"}])), json!(false), "{call}");
+            assert_eq!(both.ask(&json!(["is_enabled", name, {"plan": "pro"}])), json!(false), "{call}");
             if name == "RULES" {
                 assert!(both.is_on(name, "pro") && !both.is_on(name, "free"), "{call}");
             }
         }
     }
-    both.ask(json!(["set_client_data", "VARIANTS", {"owner": "me"}]));
-    both.ask(json!(["disable", "VARIANTS"]));
+    both.ask(&json!(["set_client_data", "VARIANTS", {"owner": "me"}]));
+    both.ask(&json!(["disable", "VARIANTS"]));
     assert_eq!(both.record("VARIANTS").variants().unwrap().values.len(), 2);
 }
 
 #[test]
 fn its_switch_is_the_flags_own() {
     let Some(mut both) = Both::start() else { return };
-    both.ask(json!(["disable", "RULES"]));
+    both.ask(&json!(["disable", "RULES"]));
     assert!(!both.record("RULES").is_enabled());
     assert!(!both.is_on("RULES", "pro"));
-    both.ask(json!(["enable", "RULES"]));
+    both.ask(&json!(["enable", "RULES"]));
     assert!(both.is_on("RULES", "pro") && !both.is_on("RULES", "free"));
     // Enabled there, it follows its rules, and is not on for everybody.
-    both.ask(json!(["enable", "DISABLED"]));
+    both.ask(&json!(["enable", "DISABLED"]));
     assert!(both.is_on("DISABLED", "pro") && !both.is_on("DISABLED", "free"));
-    assert_eq!(both.ask(json!(["is_enabled", "DISABLED", {"plan": "pro"}])), json!(false));
+    assert_eq!(both.ask(&json!(["is_enabled", "DISABLED", {"plan": "pro"}])), json!(false));
     // What it was shown, written back, turns the flag off: to the server that is a wish like any other.
-    assert_eq!(both.ask(json!(["write_switch", "RULES"])), json!(null));
+    assert_eq!(both.ask(&json!(["write_switch", "RULES"])), json!(null));
     let record = both.record("RULES");
     assert!(!record.is_enabled() && record.rules().len() == 2);
 }
