@@ -1,9 +1,11 @@
 """Rules, variants, prerequisites, schedules and segments: by the Rust library wherever the flags are."""
 
 import asyncio
+import copy
 import enum
 import json
 import logging
+import pickle
 from datetime import date, datetime, timedelta, timezone
 
 import pytest
@@ -94,6 +96,8 @@ STORES = {
     "texts": Texts,
     "comparing": Comparing,
     "cached": lambda: CachedFeatureFlagStore(Comparing()),
+    "cached-memory": lambda: CachedFeatureFlagStore(MemoryFeatureFlagStore()),
+    "replicated-memory": lambda: ReplicatedFeatureFlagStore(MemoryFeatureFlagStore(), MemoryFeatureFlagStore()),
     "replicated": lambda: ReplicatedFeatureFlagStore(Comparing(), Comparing()),
 }
 
@@ -430,6 +434,9 @@ def test_a_bucketer_in_python_decides_after_the_rules(client):
     assert [client.variant("F", "grey", user_id=number) for number in (0, 2, 4)] == ["red"] * 3
     assert {client.variant("F", "grey", user_id=number) for number in range(1, 80, 2)} == {"red", "blue"}
     assert client.evaluate("F", user_id=5).code == "custom_bucketer"
+    client.create("NEEDS", is_enabled=True)
+    client.set_prerequisites("NEEDS", ["F"])
+    assert client.is_enabled("NEEDS", staff=True) and not client.is_enabled("NEEDS", user_id=5)
 
 
 def test_conditions_that_are_objects():
@@ -582,6 +589,13 @@ def test_in_asyncio_and_in_a_scope():
         assert await client.segments() == {} and await client.get_rules("F") == []
 
     asyncio.run(use())
+
+
+def test_an_item_is_copied_without_its_store(client):
+    client.set_rules("F", STAFF)
+    item = client._store.get("F")
+    for copied in (pickle.loads(pickle.dumps(item)), copy.deepcopy(item)):
+        assert copied == item and copied.is_enabled(email="a@corp.com") and not copied.is_enabled()
 
 
 def test_an_item_without_limits_is_checked_in_python():

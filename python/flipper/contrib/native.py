@@ -17,7 +17,7 @@ from flipper.history import Entry, current_cause
 
 from .interface import AbstractFeatureFlagStore
 from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
-from .storage.limits import ENABLED, is_limited, merged, state_of
+from .storage.limits import ENABLED, SEGMENTS, is_limited, merged, state_of
 from .util import date
 
 _METHODS = ("create", "get", "set", "delete", "list", "set_meta")
@@ -161,8 +161,13 @@ class NativeFeatureFlagStore(AbstractFeatureFlagStore, metaclass=StoreType):
         self._flags.delete(feature_name, current_cause())
 
     def list(self, limit: int | None = None, offset: int = 0) -> Iterator[FeatureFlagStoreItem]:
-        """All flags that can be read, ordered by name."""
-        for name in self.names(limit, offset):
+        """All flags that can be read, ordered by name, with the segments: clients leave those out."""
+        segments = [SEGMENTS + segment for segment, _ in _flipper.segments(self._flags)]
+        names = self.names(limit, offset)
+        if segments:
+            names = sorted([*self.names(), *segments])[offset:]
+            names = names if limit is None else names[:limit]
+        for name in names:
             try:
                 item = self.get(name)
             except UnreadableFlagError:

@@ -108,6 +108,10 @@ class FeatureFlagStoreItem:
         answer: bool = bucketer.check(**conditions)
         return answer
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy is of the flag, and not of its store.
+        return {name: value for name, value in vars(self).items() if name != "_find"}
+
     def __eq__(self, other: object) -> bool:
         return self.to_dict() == other.to_dict() if isinstance(other, FeatureFlagStoreItem) else NotImplemented
 
