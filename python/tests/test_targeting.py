@@ -449,6 +449,9 @@ def test_conditions_that_are_objects():
     assert not client.is_enabled("F", plan=frozenset(["free"]))
     assert client._store.get("F").is_enabled(plan=frozenset(["free"])) is False
     assert client._store.get("F").is_enabled(plan=frozenset(["pro"])) is True
+    client.add_condition("F", Condition(age__gt=17))
+    assert client.is_enabled("F", plan=frozenset(["pro"]), age="old") is False
+    assert client.evaluate("F", plan=frozenset(["pro"]), age="old").code == "type_mismatch"
     with pytest.raises(InvalidInputError):
         client.set_schedule("F", steps=[(NOW, 0.5)], by="user_id")
     client.disable("F")

@@ -114,7 +114,11 @@ def evaluated(item: FeatureFlagStoreItem, attributes: dict[str, Any], flags: _fl
 
 def _by_bucketer(item: FeatureFlagStoreItem, attributes: dict[str, Any], known: Answer) -> Answer:
     """The answer where nothing but what is written in Python decides."""
-    is_enabled = item._plain_answer(attributes)
+    try:
+        is_enabled = bool(item._plain_answer(attributes))
+    except TypeError as error:
+        # A check of a flag with rules does not raise.
+        return known._replace(is_enabled=False, code="type_mismatch", explanation=str(error))
     if known.is_enabled is is_enabled or "variants" not in item._meta._others:
         return known._replace(is_enabled=is_enabled)
     # The variant of this answer.
