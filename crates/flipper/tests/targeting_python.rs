@@ -51,6 +51,8 @@ const WHENS: [&str; 33] = [
     "not (in segment beta or plan = pro)",
 ];
 
+type Change = Box<dyn Fn(&mut FlagRecord)>;
+
 fn when(text: &str) -> When {
     text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
 }
@@ -65,7 +67,7 @@ fn object(json: &str) -> Json {
 
 /// Each part, alone and with the others, by a name.
 fn limited() -> Vec<(String, FlagRecord)> {
-    let mut flags: Vec<(String, Box<dyn Fn(&mut FlagRecord)>)> = Vec::new();
+    let mut flags: Vec<(String, Change)> = Vec::new();
     for text in WHENS {
         flags
             .push((text.to_owned(), Box::new(move |flag| flag.set_rules(vec![Rule::new(Serve::On).when(when(text))]))));
