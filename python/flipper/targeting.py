@@ -52,15 +52,18 @@ class Targeting:
         def get_meta(self, feature_name: str) -> dict[str, Any]: ...
 
     def variant(self, feature_name: str, default: Value, **context: Any) -> Value:
-        """The value of the flag's variant for this context, if it has the type of the default; else the default.
+        """The value of the flag's variant for this context, if it has the type of the default; else the default. So is it where
+        a test overrides the flag with `False`.
 
         A whole number is read as a float, and a number without a fraction as an int. A bool is no number.
         """
         known = type_of(default)
+        if self._overridden(feature_name) is False:
+            return default
         native = self._native()
         chosen = None if native is None else _flipper.variant(native._flags, feature_name, context)
         if native is None or (chosen is not None and chosen[0] == "custom_bucketer"):
-            evaluation = self.evaluate(feature_name, **context)
+            evaluation = self._evaluated(feature_name, context)
             return default if evaluation.variant is None else as_type(evaluation.value, known, default)
         if chosen is None or chosen[1] is None:
             return default
@@ -68,11 +71,19 @@ class Targeting:
 
     def evaluate(self, feature_name: str, **context: Any) -> Evaluation:
         """The answer of a check, with the reason for it and the variant. A flag that is missing is off."""
-        # Only a program that overrides flags has the module.
-        testing: Any = sys.modules.get("flipper.testing")
-        override = None if testing is None else testing.overridden(self, feature_name)
+        override = self._overridden(feature_name)
         if override is not None:
             return Evaluation(override, "overridden", "a test overrides the flag")
+        return self._evaluated(feature_name, context)
+
+    def _overridden(self, feature_name: str) -> bool | None:
+        """The answer of a test's override."""
+        # Only a program that overrides flags has the module.
+        testing: Any = sys.modules.get("flipper.testing")
+        override: bool | None = None if testing is None else testing.overridden(self, feature_name)
+        return override
+
+    def _evaluated(self, feature_name: str, context: dict[str, Any]) -> Evaluation:
         native = self._native()
         try:
             item = self._backend.get(feature_name) if native is None else native.shared_item(feature_name)

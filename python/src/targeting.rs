@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use flipper::blocking::{self, wait};
+use flipper::blocking;
 use flipper::context::Value;
 use flipper::evaluation::{Evaluation, ParseConditionError, Reason};
 use flipper::json::{Json, Object};
@@ -66,7 +66,7 @@ pub(crate) fn set_part(
 ) -> PyResult<()> {
     let part = Part::read(part, value).or_raise(py)?;
     let client = flags.writer(py, cause)?;
-    flags.write_again(py, || wait(part.set(&client, name)))
+    flags.write_again(py, || part.set(&client, name))
 }
 
 /// The flag's text with another part, for a store in Python.
@@ -74,7 +74,7 @@ pub(crate) fn set_part(
 pub(crate) fn with_part(py: Python<'_>, name: &str, texts: Vec<Text>, part: &str, value: &str) -> PyResult<String> {
     let part = Part::read(part, value).or_raise(py)?;
     let client = holding(texts);
-    wait(part.set(&client, name)).or_raise(py)?;
+    part.set(&client, name).or_raise(py)?;
     Ok(client.record(name).or_raise(py)?.to_json())
 }
 
@@ -121,7 +121,7 @@ pub(crate) fn set_segment(
 ) -> PyResult<()> {
     let when = when(value).or_raise(py)?;
     let client = flags.writer(py, cause)?;
-    flags.write_again(py, || wait(client.set_segment(segment, when.clone())))
+    flags.write_again(py, || client.set_segment(segment, when.clone()))
 }
 
 /// Deletes a segment.
@@ -129,7 +129,7 @@ pub(crate) fn set_segment(
 #[pyo3(signature = (flags, segment, cause = None))]
 pub(crate) fn delete_segment(py: Python<'_>, flags: &Flags, segment: &str, cause: Option<&Cause>) -> PyResult<()> {
     let client = flags.writer(py, cause)?;
-    flags.write_again(py, || wait(client.delete_segment(segment)))
+    flags.write_again(py, || client.delete_segment(segment))
 }
 
 fn now() -> i64 {
@@ -251,20 +251,20 @@ impl Part {
         }
     }
 
-    async fn set(&self, client: &FeatureFlagClient, name: &str) -> Result<()> {
+    fn set(&self, client: &blocking::FeatureFlagClient, name: &str) -> Result<()> {
         match self {
-            Self::Rules(rules) => client.set_rules(name, rules.clone()).await,
-            Self::Variants(variants) => client.set_variants(name, variants.clone()).await,
-            Self::Prerequisites(prerequisites) => client.set_prerequisites(name, prerequisites.clone()).await,
+            Self::Rules(rules) => client.set_rules(name, rules.clone()),
+            Self::Variants(variants) => client.set_variants(name, variants.clone()),
+            Self::Prerequisites(prerequisites) => client.set_prerequisites(name, prerequisites.clone()),
             Self::Schedule(schedule) => {
                 let has_steps = schedule.as_ref().is_some_and(|schedule| !schedule.steps.is_empty());
                 if has_steps && client.record(name).is_ok_and(|record| is_kept(&record)) {
                     // Steps are instead of a bucketer, and where there are conditions, those alone decide.
                     return Err(invalid("a flag whose conditions or bucketer are objects of Python has no steps"));
                 }
-                client.set_schedule(name, schedule.clone()).await
+                client.set_schedule(name, schedule.clone())
             }
-            Self::Segment(when) => client.set_segment(segment_of(name).unwrap_or_default(), when.clone()).await,
+            Self::Segment(when) => client.set_segment(segment_of(name).unwrap_or_default(), when.clone()),
         }
     }
 }

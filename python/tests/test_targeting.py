@@ -561,6 +561,13 @@ def test_overrides_are_answers_with_a_reason(client):
     with override_flags(client, F=True):
         assert client.is_enabled("F") and client.evaluate("F").code == "overridden"
         assert client.evaluate("F").is_enabled
+    client.set_rules("F", [])
+    client.set_variants("F", COLOURS)
+    with override_flags(client, F=False):
+        assert client.variant("F", "grey", user_id=1) == "grey"
+    with override_flags(client, F=True):
+        assert client.variant("F", "grey", user_id=1) in ("red", "blue")
+    client.set_rules("F", STAFF)
     assert client.evaluate("F").code == "rule"
 
 
