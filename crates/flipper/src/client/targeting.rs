@@ -154,7 +154,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         .await
     }
 
-    /// Sets the flag's schedule, and enables the flag: its schedule says when it is on.
+    /// Sets the flag's schedule. With a start or steps it also enables the flag: then the schedule says when it is on.
     ///
     /// # Errors
     ///
@@ -165,7 +165,9 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         self.change(name, move |record| {
             if let Some(schedule) = &schedule {
                 schedule.check_new(record.schedule(), now)?;
-                record.set_enabled(true);
+                if schedule.enable_at.is_some() || !schedule.steps.is_empty() {
+                    record.set_enabled(true);
+                }
             }
             record.set_schedule(schedule.clone());
             Ok(Verb::Update)
