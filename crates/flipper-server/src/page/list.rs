@@ -34,7 +34,7 @@ const FLIP: &str = "flip";
 pub(super) async fn show(Shared(state): Shared<Arc<State>>, viewer: Viewer, uri: Uri) -> Result<Response, Problem> {
     viewer.must_read()?;
     let filter = Filter::of(&uri);
-    let mut all = state.app.store.table().list();
+    let mut all = state.app.flags();
     all.retain(|flag| viewer.reads(&flag.name));
     let matching: Vec<&Stored> = all.iter().filter(|flag| filter.matches(flag)).collect();
     // Names are in the order of their bytes.

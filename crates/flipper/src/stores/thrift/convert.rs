@@ -24,7 +24,8 @@ type TCondition = flipper_thrift_protocol::feature_flag_store::Condition;
 pub fn to_item(name: &str, record: &FlagRecord) -> FeatureFlagStoreItem {
     FeatureFlagStoreItem {
         feature_name: Some(name.to_owned()),
-        is_enabled: Some(record.is_enabled()),
+        // Its clients know nothing of what limits such a flag.
+        is_enabled: Some(record.is_enabled() && !record.is_off_for_python()),
         // Never `None`: the Python client does not check.
         meta: Some(to_meta(record)),
     }
