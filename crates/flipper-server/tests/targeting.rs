@@ -5,18 +5,21 @@
 mod support;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use flipper::store::Precondition;
+use flipper::evaluation::Operator;
+use flipper::store::{LocalFeatureFlagStore, Precondition};
 use flipper::targeting::{Test, When, stored_name};
-use flipper::{Condition, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, MirroredFeatureFlagStore, context};
+use flipper::{
+    FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, MirroredFeatureFlagStore, context,
+};
 use flipper_server::{AccessControl, App, HttpOptions, Limits, NewToken, Role, TokenFile, Tokens};
 use flipper_testkit::{block_on, wait_until};
 use support::Running;
 
 const RULES: &str = r#"[
     {"name": "staff", "when": "email ends with \"@corp.com\" or in segment beta", "serve": "on"},
-    {"when": {"attribute": "plan", "operator": "=", "value": "pro"}, "serve": {"share": 0.25, "by": "user_id"}},
+    {"when": {"attribute": "plan", "operator": "eq", "value": "pro"}, "serve": {"share": 0.25, "by": "user_id"}},
     {"serve": "off"}]"#;
 
 fn in_seconds(seconds: i64) -> i64 {
@@ -39,13 +42,17 @@ fn a_flag_has_rules_variants_prerequisites_and_a_schedule() {
     let created = server.expect(201, "POST /api/v1/flags", &body).json();
     let stored = created["rules"][0]["when"]["any"][1].to_string();
     assert_eq!(stored, r#"{"segment": "beta"}"#);
-    assert_eq!(created["rules"][1].to_string(), r#"{"when": {"attribute": "plan", "operator": "=", "value": "pro"}, "serve": {"share": 0.25, "by": "user_id"}}"#);
+    assert_eq!(
+        created["rules"][1].to_string(),
+        r#"{"when": {"attribute": "plan", "operator": "eq", "value": "pro"}, "serve": {"share": 0.25, "by": "user_id"}}"#
+    );
     assert_eq!(created["variants"]["off"].as_str(), Some("red"));
     assert_eq!(created["prerequisites"].to_string(), r#"[{"flag": "BASE"}]"#);
     assert_eq!(created["schedule"].to_string(), format!(r#"{{"disable_at": {at}}}"#));
     assert_eq!(created["enabled"].as_bool(), Some(true));
 
-    let evaluate = |context: &str| server.expect(200, "POST /api/v1/evaluate/A", &format!(r#"{{"context": {context}}}"#)).json();
+    let evaluate =
+        |context: &str| server.expect(200, "POST /api/v1/evaluate/A", &format!(r#"{{"context": {context}}}"#)).json();
     let answer = evaluate(r#"{"country": "fr", "user_id": 7}"#);
     assert_eq!((answer["enabled"].as_bool(), answer["rule"].as_str()), (Some(true), Some("rule")));
     assert_eq!(answer["reason"].as_str(), Some("rule 0 (\"staff\")"));
@@ -59,14 +66,18 @@ fn a_flag_has_rules_variants_prerequisites_and_a_schedule() {
     assert_eq!((off["enabled"].as_bool(), off["rule"].as_str()), (Some(false), Some("prerequisite")));
 
     // A null clears what is one; other fields stay.
-    let cleared = server.expect(200, "PATCH /api/v1/flags/A", r#"{"variants": null, "schedule": null, "prerequisites": []}"#).json();
+    let cleared = server
+        .expect(200, "PATCH /api/v1/flags/A", r#"{"variants": null, "schedule": null, "prerequisites": []}"#)
+        .json();
     assert!(cleared["variants"].is_null() && cleared["schedule"].is_null(), "{cleared}");
     assert_eq!(cleared["rules"], created["rules"]);
     assert!(evaluate(r#"{"country": "fr"}"#)["variant"].is_null());
     let replaced = server.expect(200, "PUT /api/v1/flags/A", r#"{"enabled": true}"#).json();
     assert_eq!(replaced["rules"].to_string(), "[]");
 
-    let bulk = format!(r#"[{{"op": "change", "name": "A", "rules": {RULES}}}, {{"op": "create", "name": "B", "rules": [{{"serve": {{"variant": "x"}}}}]}}]"#);
+    let bulk = format!(
+        r#"[{{"op": "change", "name": "A", "rules": {RULES}}}, {{"op": "create", "name": "B", "rules": [{{"serve": {{"variant": "x"}}}}]}}]"#
+    );
     let results = server.expect(200, "POST /api/v1/bulk", &bulk).json();
     assert_eq!(results["results"][0]["status"].as_i64(), Some(200));
     assert_eq!(results["results"][1]["status"].as_i64(), Some(422));
@@ -81,7 +92,11 @@ fn what_contradicts_itself_is_refused_with_the_librarys_words() {
     }
     server.expect(200, "PATCH /api/v1/flags/B", r#"{"prerequisites": [{"flag": "A"}]}"#);
     let tag = server.expect(200, "GET /api/v1/flags/A", "").header("etag").unwrap().to_owned();
-    let heads = ["PATCH /api/v1/flags/A".to_owned(), format!("PATCH /api/v1/flags/A\nIf-Match: {tag}"), "PUT /api/v1/flags/A".to_owned()];
+    let heads = [
+        "PATCH /api/v1/flags/A".to_owned(),
+        format!("PATCH /api/v1/flags/A\nIf-Match: {tag}"),
+        "PUT /api/v1/flags/A".to_owned(),
+    ];
     let past = in_seconds(-3600);
     let schedule = format!(r#"{{"schedule": {{"enable_at": {past}}}}}"#);
     for (body, shown) in [
@@ -92,13 +107,19 @@ fn what_contradicts_itself_is_refused_with_the_librarys_words() {
         (r#"{"rules": [{"serve": "on", "then": 1}]}"#, "unknown field \\\"then\\\""),
         (r#"{"rules": [{"serve": {"share": 2, "by": "id"}}]}"#, "0 to 1"),
         (r#"{"rules": {}}"#, "must be an array"),
-        (r#"{"prerequisites": [{"flag": "B"}]}"#, "circle: A → B → A"),
-        (r#"{"prerequisites": [{"flag": "A"}]}"#, "circle: A → A"),
+        (r#"{"prerequisites": [{"flag": "B"}]}"#, "circle: A \\u2192 B \\u2192 A"),
+        (r#"{"prerequisites": [{"flag": "A"}]}"#, "circle: A \\u2192 A"),
         (r#"{"prerequisites": [{"flag": "NONE"}]}"#, "\\\"NONE\\\" is no flag that exists"),
         (r#"{"prerequisites": [{"flag": "C", "variant": "red"}]}"#, "has no variant \\\"red\\\""),
         (r#"{"prerequisites": ["B"]}"#, "prerequisite 0 must be an object"),
-        (r#"{"variants": {"by": "id", "values": [{"name": "a", "weight": 40000}]}}"#, "add up to 40%, so 60% are missing"),
-        (r#"{"variants": {"by": "id", "values": [{"name": "a", "weight": 50000}, {"name": "b", "weight": 50000, "value": 1}]}}"#, "all must have one type"),
+        (
+            r#"{"variants": {"by": "id", "values": [{"name": "a", "weight": 40000}]}}"#,
+            "add up to 40%, so 60% are missing",
+        ),
+        (
+            r#"{"variants": {"by": "id", "values": [{"name": "a", "weight": 50000}, {"name": "b", "weight": 50000, "value": 1}]}}"#,
+            "all must have one type",
+        ),
         (r#"{"variants": []}"#, "variants"),
         (schedule.as_str(), "has passed"),
         (r#"{"schedule": {}}"#, "the schedule has no time"),
@@ -121,10 +142,14 @@ fn enabled_turns_a_flag_on_now() {
     let (soon, later) = (in_seconds(3600), in_seconds(7200));
     let scheduled = format!(r#"{{"enabled": true, "schedule": {{"enable_at": {soon}, "disable_at": {later}}}}}"#);
     let tag = server.expect(201, "PUT /api/v1/flags/A", &scheduled).header("etag").unwrap().to_owned();
-    let is_on = |name: &str| server.expect(200, &format!("POST /api/v1/evaluate/{name}"), "{}").json()["enabled"].as_bool().unwrap();
+    let is_on = |name: &str| {
+        server.expect(200, &format!("POST /api/v1/evaluate/{name}"), "{}").json()["enabled"].as_bool().unwrap()
+    };
     assert!(!is_on("A"));
     // The end stays.
-    let changed = server.expect(200, &format!("PATCH /api/v1/flags/A\nIf-Match: {tag}"), r#"{"enabled": true, "strict": true}"#).json();
+    let changed = server
+        .expect(200, &format!("PATCH /api/v1/flags/A\nIf-Match: {tag}"), r#"{"enabled": true, "strict": true}"#)
+        .json();
     assert_eq!(changed["schedule"].to_string(), format!(r#"{{"disable_at": {later}}}"#));
     assert!(is_on("A"));
     server.expect(200, "PUT /api/v1/flags/A", &scheduled);
@@ -135,7 +160,8 @@ fn enabled_turns_a_flag_on_now() {
     assert!(is_on("A"));
     // A schedule does not turn on what is off, and one of the same request counts.
     server.expect(200, "PUT /api/v1/flags/A", "{}");
-    let disabled = server.expect(200, "PATCH /api/v1/flags/A", &format!(r#"{{"schedule": {{"disable_at": {later}}}}}"#)).json();
+    let disabled =
+        server.expect(200, "PATCH /api/v1/flags/A", &format!(r#"{{"schedule": {{"disable_at": {later}}}}}"#)).json();
     assert_eq!(disabled["enabled"].as_bool(), Some(false));
     server.expect(200, "PATCH /api/v1/flags/A", &scheduled);
     assert!(!is_on("A"));
@@ -145,18 +171,25 @@ fn enabled_turns_a_flag_on_now() {
 fn a_variant_that_grows_keeps_its_callers() {
     let server = Running::memory();
     let variants = |red: u32, blue: u32, green: u32| {
-        format!(r#"{{"variants": {{"by": "id", "values": [{{"name": "red", "weight": {red}}}, {{"name": "blue", "weight": {blue}}}, {{"name": "green", "weight": {green}}}]}}, "enabled": true}}"#)
+        format!(
+            r#"{{"variants": {{"by": "id", "values": [{{"name": "red", "weight": {red}}}, {{"name": "blue", "weight": {blue}}}, {{"name": "green", "weight": {green}}}]}}, "enabled": true}}"#
+        )
     };
     server.expect(201, "PUT /api/v1/flags/A", &variants(30_000, 30_000, 40_000));
     let all = || -> Vec<String> {
-        let one = |id| server.expect(200, "POST /api/v1/evaluate/A", &format!(r#"{{"context": {{"id": {id}}}}}"#)).json()["variant"]["name"].to_string();
+        let one = |id| {
+            server.expect(200, "POST /api/v1/evaluate/A", &format!(r#"{{"context": {{"id": {id}}}}}"#)).json()["variant"]["name"].to_string()
+        };
         (0..60).map(one).collect()
     };
     let before = all();
     for head in ["PATCH /api/v1/flags/A", "PUT /api/v1/flags/A"] {
         server.expect(200, head, &variants(60_000, 30_000, 10_000));
         for (before, after) in before.iter().zip(all()) {
-            assert!(*before == after || (before == "\"green\"" && after == "\"red\""), "{head}: {before} became {after}");
+            assert!(
+                *before == after || (before == "\"green\"" && after == "\"red\""),
+                "{head}: {before} became {after}"
+            );
         }
         server.expect(200, head, &variants(30_000, 30_000, 40_000));
     }
@@ -168,7 +201,7 @@ fn a_segments_life() {
     let created = server.expect(201, "PUT /api/v1/segments/beta\nIf-None-Match: *", r#"{"when": "plan = pro"}"#);
     let first = created.header("etag").unwrap().to_owned();
     assert_eq!(created.json()["name"].as_str(), Some("beta"));
-    assert_eq!(created.json()["when"].to_string(), r#"{"attribute": "plan", "operator": "=", "value": "pro"}"#);
+    assert_eq!(created.json()["when"].to_string(), r#"{"attribute": "plan", "operator": "eq", "value": "pro"}"#);
     server.expect(412, "PUT /api/v1/segments/beta\nIf-None-Match: *", r#"{"when": "plan = pro"}"#);
     let read = server.expect(200, "GET /api/v1/segments/beta", "");
     assert_eq!((read.header("etag"), &read.body), (Some(&*first), &created.body));
@@ -181,14 +214,23 @@ fn a_segments_life() {
     server.expect(201, "PUT /api/v1/segments/all", r#"{"when": "in segment beta or plan = pro"}"#);
     let circle = server.expect(422, "PUT /api/v1/segments/beta", r#"{"when": "in segment all"}"#);
     assert!(circle.body.contains("in a circle"), "{}", circle.body);
-    for (body, shown) in [("{}", "lacks the field"), (r#"{"when": "plan"}"#, "when"), (r#"{"when": 7}"#, "when"), (r#"{"when": "a = 1", "x": 1}"#, "unknown field")] {
+    for (body, shown) in [
+        ("{}", "lacks the field"),
+        (r#"{"when": "plan"}"#, "when"),
+        (r#"{"when": 7}"#, "when"),
+        (r#"{"when": "a = 1", "x": 1}"#, "unknown field"),
+    ] {
         let refused = server.expect(422, "PUT /api/v1/segments/beta", body);
         assert!(refused.body.contains(shown), "{body}: {}", refused.body);
     }
     assert_eq!(server.expect(422, "PUT /api/v1/segments/a%2Fb", r#"{"when": "a = 1"}"#).code(), "invalid_name");
 
     server.expect(201, "POST /api/v1/flags", r#"{"name": "t", "enabled": true}"#);
-    server.expect(201, "POST /api/v1/flags", r#"{"name": "A", "enabled": true, "rules": [{"when": "in segment all", "serve": "on"}, {"serve": "off"}]}"#);
+    server.expect(
+        201,
+        "POST /api/v1/flags",
+        r#"{"name": "A", "enabled": true, "rules": [{"when": "in segment all", "serve": "on"}, {"serve": "off"}]}"#,
+    );
     let page = server.expect(200, "GET /api/v1/segments?limit=1", "").json();
     assert_eq!((page["segments"][0]["name"].as_str(), page["next"].as_str()), (Some("all"), Some("all")));
     let page = server.expect(200, "GET /api/v1/segments?after=all", "").json();
@@ -200,7 +242,11 @@ fn a_segments_life() {
         let refused = server.expect(404, &format!("{head} /api/v1/flags/segments/beta"), "");
         assert!(refused.json()["hint"].as_str().unwrap().contains("/api/v1/segments/beta"));
     }
-    for head in ["PATCH /api/v1/flags/segments%2Fbeta", "PUT /api/v1/flags/segments%2Fbeta", "POST /api/v1/evaluate/segments/beta"] {
+    for head in [
+        "PATCH /api/v1/flags/segments%2Fbeta",
+        "PUT /api/v1/flags/segments%2Fbeta",
+        "POST /api/v1/evaluate/segments/beta",
+    ] {
         server.expect(404, head, "{}");
     }
     let bulk = server.expect(200, "POST /api/v1/bulk", r#"[{"op": "destroy", "name": "segments/beta"}]"#).json();
@@ -211,7 +257,10 @@ fn a_segments_life() {
     }
     let exported = server.expect(200, "GET /api/v1/export", "").body;
 
-    let is_on = |id: u8| server.expect(200, "POST /api/v1/evaluate/A", &format!(r#"{{"context": {{"id": {id}}}}}"#)).json()["enabled"].as_bool();
+    let is_on = |id: u8| {
+        server.expect(200, "POST /api/v1/evaluate/A", &format!(r#"{{"context": {{"id": {id}}}}}"#)).json()["enabled"]
+            .as_bool()
+    };
     assert_eq!((is_on(1), is_on(3)), (Some(true), Some(false)));
     server.expect(204, "DELETE /api/v1/segments/beta", "");
     assert_eq!(is_on(1), Some(false));
@@ -241,11 +290,12 @@ fn a_tokens_prefixes_are_of_the_segments_own_name() {
     let folder = tempfile::tempdir().unwrap();
     let file = TokenFile::new(folder.path().join("tokens"));
     let token = |prefix: &str| {
-        let new = NewToken { name: format!("ci {prefix}"), role: Role::Write, prefixes: vec![prefix.into()], lifetime: None };
-        file.add(&new).unwrap().1.to_string()
+        let new =
+            NewToken { name: format!("ci {prefix}"), role: Role::Write, prefixes: vec![prefix.into()], lifetime: None };
+        file.create(&new).unwrap().1.text().to_owned()
     };
     let (shop, other) = (token("shop."), token("other."));
-    let tokens = Tokens::load(&file).unwrap();
+    let tokens = Tokens::open(file.path()).unwrap();
     let app = App::new(Arc::new(MemoryFeatureFlagStore::new())).access(AccessControl::new().tokens(tokens));
     let server = Running::start(app, HttpOptions::default());
     let body = r#"{"when": "plan = pro"}"#;
@@ -268,7 +318,7 @@ fn a_tokens_prefixes_are_of_the_segments_own_name() {
 
 /// As long as those of a UUID.
 fn callers(count: usize) -> Vec<String> {
-    (0..count).map(|number| format!("{number:032}-x-{number:01}")[..36].to_owned()).collect()
+    (0..count).map(|number| format!("{number:036}")).collect()
 }
 
 #[test]
@@ -279,7 +329,10 @@ fn a_segment_may_list_a_hundred_thousand_callers() {
     let body = format!(r#"{{"when": {{"attribute": "id", "operator": "in", "value": [{list}]}}}}"#);
     server.expect(201, "PUT /api/v1/segments/large", &body);
     let rule = r#"{"name": "A", "enabled": true, "rules": [{"when": "in segment large or in segment more", "serve": "on"}, {"serve": "off"}]}"#;
-    let when: When = Condition::new().is_in("id", ids.iter().map(|id| format!("m{id}"))).into();
+    let when: When = When::check(
+        "id",
+        Test::Compare(Operator::In, ids.iter().map(|id| format!("m{id}")).collect::<Vec<_>>().into()),
+    );
 
     // Through a store over the server, in both directions.
     block_on(async {
@@ -289,7 +342,8 @@ fn a_segment_may_list_a_hundred_thousand_callers() {
         features.set_segment("more", when.clone()).await.unwrap();
         server.expect(201, "POST /api/v1/flags", rule);
         wait_until("the flag is there", || features.exists("A"));
-        for (id, expected) in [(ids[99_999].clone(), true), (format!("m{}", ids[0]), true), ("other".to_owned(), false)] {
+        for (id, expected) in [(ids[99_999].clone(), true), (format!("m{}", ids[0]), true), ("other".to_owned(), false)]
+        {
             assert_eq!(features.is_enabled_with("A", &context! { id: &id }), expected, "{id}");
             let answer = server.expect(200, "POST /api/v1/evaluate/A", &format!(r#"{{"context": {{"id": "{id}"}}}}"#));
             assert_eq!(answer.json()["enabled"].as_bool(), Some(expected), "{id}");
@@ -304,7 +358,7 @@ fn a_segment_may_list_a_hundred_thousand_callers() {
 }
 
 #[test]
-fn a_follower_is_told_of_turns_by_no_event_but_checks_by_its_clock() {
+fn a_schedule_turns_at_the_server_and_at_its_followers() {
     let store = MemoryFeatureFlagStore::new();
     let mut flag = FlagRecord::new("A", 1);
     flag.set_enabled(true);
@@ -319,5 +373,4 @@ fn a_follower_is_told_of_turns_by_no_event_but_checks_by_its_clock() {
         wait_until("it is on", || features.is_enabled("A"));
     });
     assert_eq!(server.expect(200, "POST /api/v1/evaluate/A", "{}").json()["enabled"].as_bool(), Some(true));
-    let _ = (Test::Exists, Duration::ZERO);
 }
