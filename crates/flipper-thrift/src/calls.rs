@@ -51,6 +51,11 @@ fn not_found(name: &str) -> Error {
     Error::new(ErrorKind::FlagNotFound).with_flag(name)
 }
 
+/// It is stored beside the flags, and the Python library knows none.
+fn is_segment(stored: &Stored) -> bool {
+    stored.record.as_ref().is_ok_and(|record| record.segment().is_some())
+}
+
 fn log(error: &Error) {
     if error.kind() == ErrorKind::Unavailable {
         tracing::warn!(%error, "store is unavailable");
@@ -98,7 +103,8 @@ impl FeatureFlagStoreSyncHandler for Call<'_> {
     fn handle_get(&self, feature_name: Option<String>) -> thrift::Result<FeatureFlagStoreItem> {
         python_reply((|| {
             let name = given(feature_name, "feature_name")?;
-            let stored = self.service.get_known(&name, self.deadline)?.ok_or_else(|| not_found(&name))?;
+            let stored = self.service.get_known(&name, self.deadline)?.filter(|stored| !is_segment(stored));
+            let stored = stored.ok_or_else(|| not_found(&name))?;
             Ok(convert::to_item(&name, stored.readable()?))
         })())
     }
@@ -125,7 +131,8 @@ impl FeatureFlagStoreSyncHandler for Call<'_> {
             let offset = count(offset, "offset", 0)?;
             let flags = self.service.list_known(self.deadline)?;
             // An unreadable flag must not hide the others; Get returns its reason.
-            let readable = flags.iter().filter_map(|stored| Some((&stored.name, stored.record.as_ref().ok()?)));
+            let readable = flags.iter().filter(|stored| !is_segment(stored));
+            let readable = readable.filter_map(|stored| Some((&stored.name, stored.record.as_ref().ok()?)));
             Ok(readable.skip(offset).take(limit).map(|(name, record)| convert::to_item(name, record)).collect())
         })())
     }
