@@ -18,7 +18,7 @@ use super::layout::{self, Place, csrf};
 use super::list::{breakable, labels, shown, switch};
 use super::viewer::Viewer;
 use super::views::{ago, audience, notice};
-use super::{history, link, preview, reason};
+use super::{history, link, preview, reason, targeting};
 use crate::api::{Name, tag};
 use crate::problem::Problem;
 
@@ -170,6 +170,7 @@ impl View {
                 @if let Some(text) = description(record) { p.lead { (plain(text)) } }
                 dl.facts {
                     div { dt { "For" } dd { (plain(&audience(record))) } }
+                    (targeting::facts(record))
                     @if let Some(created) = record.created_date() {
                         div { dt { "Created" } dd { time datetime=(date(created)) title=(date(created)) { (ago(created)) } } }
                     }

@@ -23,6 +23,7 @@ mod reason;
 mod rollout;
 mod session;
 mod status;
+mod targeting;
 mod undo;
 mod viewer;
 mod views;
