@@ -26,6 +26,7 @@ use super::write::{self, Outcome};
 use super::{State, link, preview, targeting, undo};
 use crate::access::Role;
 use crate::api::now;
+use crate::app::is_segment;
 use crate::problem::Problem;
 
 /// Of a second question.
@@ -113,6 +114,10 @@ pub(super) async fn change(
         return undo::undo(&state, &viewer, &form, button).await;
     }
     let wish = Wish::read(&form)?;
+    // It has a form of its own, which knows no switch.
+    if held(&state, &wish.name).is_ok_and(|stored| is_segment(&stored)) {
+        return Err(Problem::bad_request("this is a segment, not a flag"));
+    }
     if let What::Preview(draft) = &wish.what {
         viewer.must(Role::Read, &wish.name)?;
         return try_out(&state, &viewer, &wish, draft).await;

@@ -7,11 +7,13 @@ use axum::response::Response;
 use flipper::__words::{date, plain};
 use flipper::client_data::{self, description};
 use flipper::store::Stored;
+use flipper::targeting::segment_of;
 use flipper::{Error, ErrorKind, FlagRecord};
 use http::{StatusCode, Uri};
 use maud::{Markup, html};
 
 use super::State;
+use super::change::see;
 use super::draft::{Draft, Fault};
 use super::edit::Edit;
 use super::layout::{self, Place, csrf};
@@ -20,6 +22,7 @@ use super::viewer::Viewer;
 use super::views::{ago, audience, notice};
 use super::{history, link, preview, reason, targeting};
 use crate::api::{Name, tag};
+use crate::app::is_segment;
 use crate::problem::Problem;
 
 /// The form of the switch.
@@ -51,6 +54,7 @@ async fn one(state: &State, viewer: &Viewer, name: &str, uri: &Uri) -> Result<Re
     viewer.must(crate::access::Role::Read, name)?;
     let view = View { notice: done(uri), ..View::default() };
     match held(state, name) {
+        Ok(stored) if is_segment(&stored) => Ok(see(&link::segment(segment_of(name).unwrap_or(name)))),
         Ok(stored) => Ok(view.response(state, viewer, &stored).await),
         Err(_) => Ok(missing(state, viewer, name).await),
     }
