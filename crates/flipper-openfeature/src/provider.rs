@@ -52,7 +52,7 @@ impl FlipperProvider {
         self
     }
 
-    /// A segment, which is stored beside the flags, is none.
+    /// Whether there is a flag of this name: not a segment, which is stored beside the flags.
     fn has_flag(&self, name: &str) -> bool {
         let is_segment = || self.features.record(name).is_ok_and(|record| record.segment().is_some());
         self.features.exists(name) && (segment_of(name).is_none() || !is_segment())

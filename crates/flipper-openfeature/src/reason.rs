@@ -33,7 +33,7 @@ impl Resolved {
         Self { chosen: None, ..self }
     }
 
-    /// Why there is none: the caller's default applies.
+    /// Why the context gets no variant, so that the caller's default applies.
     pub(crate) fn no_variant(&self, name: &str, variants: &Variants) -> EvaluationError {
         if self.enabled {
             let message = format!("flag {name:?}: the context has no {:?} to choose a variant by", variants.by);

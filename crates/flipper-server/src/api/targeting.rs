@@ -33,7 +33,7 @@ pub(super) fn when(fields: &Fields<'_>) -> Result<When, Problem> {
     read.map_err(|error| fields.wrong("when", &error))
 }
 
-/// `Some(None)`: a null, which means that there is none.
+/// `Some(None)`: a null, which removes them.
 pub(super) fn variants(fields: &Fields<'_>) -> Result<Option<Option<Variants>>, Problem> {
     or_null(fields, "variants", Variants::from_json)
 }

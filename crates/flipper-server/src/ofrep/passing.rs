@@ -9,7 +9,7 @@ use flipper::{Bucketer, FlagRecord};
 /// Flags that are looked at for one answer, as many as a check asks.
 const MOST: usize = 1000;
 
-/// Time that a schedule counts is none: the answer's text changes with each turn, and so does its tag.
+/// A schedule does not count: the answer's text changes with each turn, and so does its tag.
 pub(super) fn is_passing(reason: &Reason, record: &FlagRecord, table: &FlagTable) -> bool {
     let own = match reason {
         Reason::Disabled | Reason::Scheduled { .. } => return false,

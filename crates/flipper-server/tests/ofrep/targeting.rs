@@ -185,7 +185,7 @@ fn a_tag_changes_when_a_schedule_turns() {
     server.flag("F", "{}", |_| {});
     let tag = server.http().bulk(&[], "{}").tag();
     server.flag("SOON", "{}", |flag| {
-        flag.set_schedule(Some(Schedule { enable_at: Some(in_seconds(2)), ..Schedule::default() }))
+        flag.set_schedule(Some(Schedule { enable_at: Some(in_seconds(2)), ..Schedule::default() }));
     });
     let mut http = server.http();
     let before = http.bulk(&[], "{}");

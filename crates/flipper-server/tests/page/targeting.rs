@@ -248,7 +248,7 @@ fn a_form_of_an_older_page_loses_nothing() {
     let mut expected = FlagRecord::clone(&before);
     expected.set_conditions(vec![Condition::new().gt("age", 3)]);
     assert_eq!(*site.stored("A").unwrap(), expected);
-    // One that ended early is none of these.
+    // One that ended early is refused.
     let page = site.get("/flags/A").body;
     for field in fields {
         let cut = send(&site, &page, EDIT, "/flags/-/change", &[(field, None), ("do", Some("save"))]);
@@ -261,9 +261,8 @@ fn a_form_of_an_older_page_loses_nothing() {
 fn a_conflict_keeps_both_sides() {
     let site = site();
     let page = site.get("/flags/A").body;
-    let original = FlagRecord::clone(&site.stored("A").unwrap());
     // Another changes the variants.
-    let mut theirs = original.clone();
+    let mut theirs = FlagRecord::clone(&site.stored("A").unwrap());
     theirs.set_variants(Some(Variants::new("user_id").with(Variant::new("dark blue", 100.0))));
     site.flag("A", |flag| *flag = theirs.clone());
     let conflict = edit(&site, &page, "save", &[("rules", "plan = team: on")]);
