@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use flipper::evaluation::Operator;
 use flipper::targeting::{Prerequisite, Rule, Schedule, Serve, Step, Test, Variant, Variants, When, stored_name};
 use flipper::{Condition, FlagRecord};
 
@@ -476,4 +477,20 @@ fn what_a_form_cannot_say_stays_as_it_is_stored() {
     assert_eq!(saved.status, 303, "{}", saved.body);
     let after = site.stored("A").unwrap();
     assert_eq!((after.rules(), after.variants()), (record.rules(), record.variants()));
+}
+
+#[test]
+fn a_segment_may_list_a_hundred_thousand_callers() {
+    let site = Site::open();
+    // As long as UUIDs.
+    let ids: Vec<_> = (0..100_000).map(|number| format!("{number:036}")).collect();
+    let all = When::check("id", Test::Compare(Operator::In, ids.into()));
+    site.flag("segments/large", |record| record.set_segment(Some(all.clone())));
+    let list = site.get("/flags/-/segments").body;
+    assert!(list.contains("000… (") && list.len() < 10_000, "{}", list.len());
+    let page = site.get("/flags/-/segment?name=large").body;
+    let more = format!("{all} or plan = pro");
+    assert_eq!(segment(&site, &page, &[("when", &more), ("do", "save")]).status, 303);
+    let expected = When::Any(vec![all, when("plan = pro")]);
+    assert_eq!(site.stored("segments/large").unwrap().segment(), Some(&expected));
 }
