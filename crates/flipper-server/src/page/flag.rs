@@ -196,6 +196,10 @@ fn link_of(record: &FlagRecord) -> Option<&str> {
     ["https://", "http://"].iter().any(|scheme| link.starts_with(scheme)).then_some(link)
 }
 
+fn needs(flag: &Stored, other: &str) -> bool {
+    flag.record.as_ref().is_ok_and(|record| record.prerequisites().iter().any(|needed| needed.flag == other))
+}
+
 fn destroy(state: &State, viewer: &Viewer, stored: &Stored, reason: &str) -> Markup {
     html! {
         details.danger {
@@ -205,6 +209,17 @@ fn destroy(state: &State, viewer: &Viewer, stored: &Stored, reason: &str) -> Mar
                 input type="hidden" name="name" value=(link::written(&stored.name));
                 input type="hidden" name="version" data-version-of="" value=(tag(&stored.version));
                 p { "Programs that still check it find no flag, and take it for off." }
+                @let needing: Vec<_> = state.app.flags().into_iter().filter(|other| viewer.reads(&other.name) && needs(other, &stored.name)).collect();
+                @if !needing.is_empty() {
+                    p {
+                        "These flags need it, and are off then: "
+                        @for (place, other) in needing.iter().enumerate() {
+                            @if place > 0 { ", " }
+                            a href=(link::flag(&other.name)) { (breakable(&other.name)) }
+                        }
+                        "."
+                    }
+                }
                 div.field {
                     label for="typed" { "Type its name to destroy it" }
                     input #typed name="typed" autocomplete="off" spellcheck="false" required;

@@ -40,8 +40,8 @@ fn row(stored: &Stored) -> Markup {
         li data-name=(stored.name) {
             div.name { a href=(link::segment(name)) { (breakable(name)) } }
             @match stored.record.as_ref().ok().and_then(|record| record.segment()) {
-                None => div.state { span.badge.bad { "Unreadable" } },
-                Some(when) => p { (brief(&when.to_string())) },
+                None => { div.state { span.badge.bad { "Unreadable" } } div.who {} }
+                Some(when) => { div.state {} div.who { p { (brief(&when.to_string())) } } }
             }
         }
     }

@@ -122,6 +122,8 @@ fn a_flag_is_shown_in_sentences() {
     assert_eq!(field("prerequisites"), "BASE");
     assert_eq!((field("enable-at"), field("disable-at")), ("", "2100-01-01T00:00:00"));
     assert_eq!((field("steps"), field("steps-by")), ("12.5% from 2099-12-31T00:00:00", "user_id"));
+    let base = site.get("/flags/BASE").body;
+    assert!(base.contains("These flags need it, and are off then: <a href=\"/flags/A\">A</a>."), "{base}");
     // As it is, it changes nothing.
     let before = site.stored("A").unwrap();
     let same = edit(&site, &page.body, "save", &[]);
