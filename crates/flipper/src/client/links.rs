@@ -28,11 +28,7 @@ struct Cost {
 }
 
 impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
-    /// Refuses a change after which the flag would need one that is missing, or itself, or too many. For servers, before a `put`.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput`, and the store's.
+    /// Refuses a change after which the flag would need one that is missing, or itself, or too many.
     #[doc(hidden)]
     pub async fn check_links(&self, record: &FlagRecord, before: Option<&FlagRecord>) -> Result<()> {
         let Some(targeting) = record.targeting().filter(|targeting| targeting.has_links()) else { return Ok(()) };
