@@ -1,11 +1,11 @@
 use flipper::__words::attribute;
-use flipper::evaluation::Reason;
+use flipper::evaluation::{Evaluation, Reason};
 use flipper::json::Json;
 use flipper::{Bucketer, Context, FlagRecord};
 
 use crate::args::Check;
-use crate::commands::evaluate;
 use crate::failure::Done;
+use crate::linked::Links;
 use crate::names;
 use crate::text::{json_type, plain, value};
 
@@ -76,7 +76,8 @@ impl<'a> Caller<'a> {
         &self,
         name: &str,
         record: &FlagRecord,
-        enabled: bool,
+        links: &Links,
+        answer: &Evaluation,
     ) -> Done<Vec<&Attribute<'a>>> {
         let mut type_decides = Vec::new();
         // The result is random, so one more check shows nothing.
@@ -89,9 +90,9 @@ impl<'a> Caller<'a> {
             let others = others
                 .map(|(at, each)| (each.key, if at == place { text.clone() } else { each.json.clone() }))
                 .collect();
-            let evaluation = evaluate(name, record, &others).await?;
+            let evaluation = links.evaluate(name, record, &others).await?;
             // Where a condition compares numbers, programs pass numbers.
-            if evaluation.is_enabled != enabled && !matches!(evaluation.reason, Reason::TypeMismatch { .. }) {
+            if evaluation.is_enabled != answer.is_enabled && !matches!(evaluation.reason, Reason::TypeMismatch { .. }) {
                 type_decides.push(attribute);
             }
         }

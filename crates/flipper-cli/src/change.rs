@@ -1,10 +1,11 @@
 use flipper::json::Json;
-use flipper::{FlagRecord, Result};
+use flipper::{Error, ErrorKind, FlagRecord, Result};
 
 use crate::diff::Difference;
 use crate::failure::{Done, Failure};
 use crate::session::Session;
 use crate::store::Store;
+use crate::text::quoted;
 
 pub(crate) struct Messages {
     /// `enabled X`
@@ -25,7 +26,20 @@ pub(crate) async fn change(
 ) -> Done {
     let (before, after) = edited(store, name, dry_run, edit).await?;
     let messages = messages(&before, &after);
-    report(session, store, &Difference { name, before: Some(&before), after: Some(&after) }, dry_run, &messages)
+    report(session, store, &Difference { name, before: Some(&before), after: Some(&after) }, dry_run, &messages)?;
+    let is_shared = store.inner.capabilities().shared_with_python;
+    if is_shared && !session.out.json() && after.is_off_for_python() && !before.is_off_for_python() {
+        let name = quoted(name);
+        session.out.note(format_args!(
+            "for the Python library {name} is off, as it has no rules, prerequisites and schedules; it drops them when it writes {name}"
+        ));
+    }
+    Ok(())
+}
+
+/// What is wrong with a change, for its `edit`.
+pub(crate) fn refuse(what: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidInput).with_message(what)
 }
 
 async fn edited(
@@ -36,15 +50,21 @@ async fn edited(
 ) -> Done<(FlagRecord, FlagRecord)> {
     let mut states = None;
     let mut edit = |record: &mut FlagRecord| {
+        if record.segment().is_some() {
+            return Err(refuse("it is a segment; `flipper segment set` changes it").with_flag(name));
+        }
         let before = record.clone();
-        edit(record)?;
+        edit(record).map_err(|error| error.with_flag(name))?;
         states = Some((before, record.clone()));
         Ok(())
     };
     let done = if dry_run {
         let before = store.record(name).await?;
         let mut record = FlagRecord::clone(&before);
-        edit(&mut record).and_then(|()| record.validate_change(&before))
+        match edit(&mut record).and_then(|()| record.validate_change(&before)) {
+            Ok(()) => store.client().check_links(&record, Some(&before)).await.map_err(|error| error.with_flag(name)),
+            wrong => wrong,
+        }
     } else {
         store.client().update(name, edit).await.map(drop)
     };

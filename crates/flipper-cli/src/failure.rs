@@ -62,6 +62,11 @@ impl Failure {
         Self::new(Code::NoSuchFlag, ErrorKind::FlagNotFound.code(), message).flag(name)
     }
 
+    pub(crate) fn no_such_segment(segment: &str, store: &str) -> Self {
+        let message = format!("no segment {} in {store}", quoted(segment));
+        Self::new(Code::NoSuchFlag, ErrorKind::FlagNotFound.code(), message)
+    }
+
     pub(crate) fn exists(name: &str, store: &str) -> Self {
         let message = format!("flag {} exists already in {store}", quoted(name));
         Self::new(Code::Usage, ErrorKind::FlagExists.code(), message).flag(name)

@@ -1,5 +1,6 @@
 //! `flipper enable`, `flipper disable` and `flipper toggle`
 
+use flipper::__words::is_on_now;
 use flipper::FlagRecord;
 
 use super::create::{self, Settings};
@@ -9,7 +10,7 @@ use crate::failure::Done;
 use crate::names;
 use crate::session::Session;
 use crate::store::{Purpose, Store};
-use crate::text::quoted;
+use crate::text::{now, quoted};
 
 pub(crate) async fn run(session: &mut Session, args: &Switch, on: bool) -> Done {
     let dry_run = args.write.dry_run;
@@ -51,9 +52,25 @@ async fn set(
         let (verb, state) = if record.is_enabled() { ("enabled", "on") } else { ("disabled", "off") };
         Messages { done: format!("{verb} {quoted}"), already: format!("{quoted} is {state} already") }
     };
+    let mut note = None;
     let edit = |record: &mut FlagRecord| {
-        record.set_enabled(becomes(record.is_enabled()));
+        let before = record.schedule().cloned();
+        record.switch(becomes(is_on_now(record)), now());
+        note = match (before, record.schedule()) {
+            (Some(before), None) => Some(format!("its schedule was dropped: {before}")),
+            (Some(before), Some(after)) if before != *after => {
+                Some(format!("of its schedule, {before}, there is left: {after}"))
+            }
+            (Some(_), Some(kept)) if !record.is_enabled() && kept.next_turn(now()).is_some() => {
+                Some(format!("its schedule stays, and does nothing while {quoted} is off: {kept}"))
+            }
+            _ => None,
+        };
         Ok(())
     };
-    change(session, store, name, dry_run, messages, edit).await
+    change(session, store, name, dry_run, messages, edit).await?;
+    if let Some(note) = note.filter(|_| !session.out.json()) {
+        session.out.note(note);
+    }
+    Ok(())
 }

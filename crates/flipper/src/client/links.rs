@@ -29,7 +29,8 @@ struct Cost {
 
 impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     /// Refuses a change after which the flag would need one that is missing, or itself, or too many.
-    pub(super) async fn check_links(&self, record: &FlagRecord, before: Option<&FlagRecord>) -> Result<()> {
+    #[doc(hidden)]
+    pub async fn check_links(&self, record: &FlagRecord, before: Option<&FlagRecord>) -> Result<()> {
         let Some(targeting) = record.targeting().filter(|targeting| targeting.has_links()) else { return Ok(()) };
         if before.is_some_and(|before| before.targeting() == record.targeting()) {
             return Ok(());

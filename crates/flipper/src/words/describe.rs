@@ -1,3 +1,4 @@
+use super::parts;
 use super::text::{date, now, percent, plain, value};
 use crate::json::Json;
 use crate::{Bucketer, FlagRecord};
@@ -5,15 +6,33 @@ use crate::{Bucketer, FlagRecord};
 /// A strict flag: a condition on a missing attribute does not hold.
 const STRICT: &str = "strict";
 
-/// Which callers an enabled flag is on for; `None` for all.
+/// Which callers an enabled flag is on for, and with which variants; `None` for all. Of a segment: whom it is about.
 pub fn targeting(record: &FlagRecord) -> Option<String> {
-    let deny = record.deny_conditions().iter().map(|deny| format!("not if {deny}"));
-    let conditions = record.conditions().iter().map(ToString::to_string);
+    if let Some(segment) = record.segment() {
+        return Some(parts::brief(&segment.to_string()));
+    }
+    let deny = deny(record);
+    let before = parts::prerequisites(record).into_iter().chain(deny).chain(parts::rules_briefly(record));
+    let all: Vec<_> = before.chain(allowed(record)).chain(parts::variants(record)).collect();
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
+/// The same without prerequisites, rules and variants: what decides where no rule holds.
+pub fn callers(record: &FlagRecord) -> Option<String> {
+    let all: Vec<_> = deny(record).chain(allowed(record)).collect();
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
+fn deny(record: &FlagRecord) -> impl Iterator<Item = String> {
+    record.deny_conditions().iter().map(|deny| format!("not if {deny}"))
+}
+
+fn allowed(record: &FlagRecord) -> impl Iterator<Item = String> {
     // It is about conditions alone.
     let has_conditions = !record.conditions().is_empty() || !record.deny_conditions().is_empty();
     let strict = (record.is_strict() && has_conditions).then(|| STRICT.to_owned());
-    let parts: Vec<_> = deny.chain(conditions).chain(strict).chain(rollout(record.bucketer())).collect();
-    (!parts.is_empty()).then(|| parts.join("; "))
+    let share = parts::steps(record).or_else(|| rollout(record.bucketer()));
+    record.conditions().iter().map(ToString::to_string).chain(strict).chain(share)
 }
 
 /// The share, the attributes that choose callers, and the current share of a ramp.
@@ -115,9 +134,13 @@ pub fn ramp(bucketer: &Bucketer) -> Option<Ramp> {
     })
 }
 
-/// All fields of a flag as names and values. Two states of a flag are compared by them.
-pub fn fields(record: &FlagRecord) -> Vec<(String, String)> {
-    let mut fields = vec![("enabled".to_owned(), record.is_enabled().to_string())];
+/// All fields of a flag as names and values, each with a value that may be long. Two states of a flag are compared by them.
+pub(super) fn whole_fields(record: &FlagRecord) -> Vec<(String, String)> {
+    let mut fields = Vec::new();
+    // A segment is neither on nor off.
+    if record.segment().is_none() || record.is_enabled() {
+        fields.push(("enabled".to_owned(), record.is_enabled().to_string()));
+    }
     match record.client_data() {
         Json::Object(data) => {
             fields.extend(data.iter().map(|(key, data)| (format!("data {}", plain(key)), value(data))));
@@ -128,14 +151,20 @@ pub fn fields(record: &FlagRecord) -> Vec<(String, String)> {
     fields.extend(record.deny_conditions().iter().map(|each| ("deny condition".to_owned(), each.to_string())));
     fields.extend(record.is_strict().then(|| ("conditions".to_owned(), STRICT.to_owned())));
     fields.extend(settled_rollout(record.bucketer()).map(|rollout| ("rollout".to_owned(), rollout)));
+    fields.extend(parts::fields(record));
     fields.push(("created".to_owned(), record.created_date().map_or_else(|| "unknown".to_owned(), date)));
     fields.extend(unknown(record));
     fields
 }
 
+/// The same, with long values cut.
+pub fn fields(record: &FlagRecord) -> Vec<(String, String)> {
+    whole_fields(record).into_iter().map(|(what, how)| (what, parts::brief(&how))).collect()
+}
+
 /// Stored fields that this library does not know, as names and values.
 pub fn unknown(record: &FlagRecord) -> Vec<(String, String)> {
-    const KNOWN: [&str; 9] = [
+    const KNOWN: [&str; 14] = [
         "feature_name",
         "is_enabled",
         "meta",
@@ -145,13 +174,21 @@ pub fn unknown(record: &FlagRecord) -> Vec<(String, String)> {
         "bucketer",
         "deny_conditions",
         "strict_conditions",
+        "rules",
+        "variants",
+        "prerequisites",
+        "schedule",
+        "segment",
     ];
+    // Where the Python library is to find the flag off, its state.
+    const STATE: &str = "enabled";
     let stored = Json::parse(&record.to_json()).unwrap_or_default();
     let meta = record.meta();
     let mut unknown = Vec::new();
     for (prefix, object) in [("", &stored), ("meta ", &meta)] {
         let fields = object.as_object().into_iter().flat_map(|object| object.iter());
-        let fields = fields.filter(|(key, _)| !KNOWN.contains(key));
+        let is_state = |key: &str| record.is_off_for_python() && !prefix.is_empty() && key == STATE;
+        let fields = fields.filter(|(key, _)| !KNOWN.contains(key) && !is_state(key));
         unknown.extend(fields.map(|(key, data)| (format!("{prefix}{}", plain(key)), value(data))));
     }
     unknown

@@ -1,6 +1,7 @@
 use std::collections::{HashMap, VecDeque};
 
-use super::describe::fields;
+use super::describe::whole_fields;
+use super::parts::{brief, brief_pair};
 use crate::FlagRecord;
 
 /// What differs between two states of a flag.
@@ -17,7 +18,7 @@ type Field = (String, String);
 
 /// What differs, in the order of the first state. `None`: the flag does not exist. Empty for states that differ only in their spelling.
 pub fn difference(before: Option<&FlagRecord>, after: Option<&FlagRecord>) -> Vec<Changed> {
-    let of = |record: Option<&FlagRecord>| record.map(fields).unwrap_or_default();
+    let of = |record: Option<&FlagRecord>| record.map(whole_fields).unwrap_or_default();
     let (old, new) = (of(before), of(after));
     let mut added: Vec<_> = without(&new, &old).into_iter().map(Some).collect();
     let mut places: HashMap<&str, VecDeque<usize>> = HashMap::new();
@@ -27,11 +28,15 @@ pub fn difference(before: Option<&FlagRecord>, after: Option<&FlagRecord>) -> Ve
     let mut changed = Vec::new();
     for (what, how) in without(&old, &new) {
         let place = places.get_mut(&**what).and_then(VecDeque::pop_front);
-        let after = place.and_then(|place| added[place].take()).map(|(_, how)| how.clone());
-        changed.push(Changed { what: what.clone(), before: Some(how.clone()), after });
+        let after = place.and_then(|place| added[place].take()).map(|(_, after)| brief_pair(how, after));
+        let (before, after) = match after {
+            Some((before, after)) => (before, Some(after)),
+            None => (brief(how), None),
+        };
+        changed.push(Changed { what: what.clone(), before: Some(before), after });
     }
     let added = added.into_iter().flatten();
-    changed.extend(added.map(|(what, how)| Changed { what: what.clone(), before: None, after: Some(how.clone()) }));
+    changed.extend(added.map(|(what, how)| Changed { what: what.clone(), before: None, after: Some(brief(how)) }));
     changed
 }
 
