@@ -25,9 +25,9 @@ pub(crate) fn parse<T: FromStr<Err = ParseConditionError>>(what: &str, text: &st
     })
 }
 
-/// Whom a rule or a segment is about.
-pub(crate) fn when(text: &str) -> Done<When> {
-    parse("when", text, WHEN_FORMS)
+/// Whom a rule or a segment, which `what` says, is about.
+pub(crate) fn when(what: &str, text: &str) -> Done<When> {
+    parse(what, text, WHEN_FORMS)
 }
 
 /// Refuses a text that names a segment which the store lacks.

@@ -172,8 +172,8 @@ pub mod __words {
     pub use crate::words::{
         Changed, Ramp, attribute, brief, callers, choice, chosen_by, date, difference, fields, hashed, is_on_now,
         is_settled, json_or_text, json_type, last_rule, links, moved, next_turn, now, percent, percentage, plain, ramp,
-        rollout, rules, settled_since, share, share_of, targeting, turns, unknown, value, variant, variants, weight,
-        with_share,
+        rollout, rule, rules, segment, settled_since, share, share_of, targeting, turns, unknown, value, variant,
+        variants, weight, with_share,
     };
 }
 

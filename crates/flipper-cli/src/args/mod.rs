@@ -140,7 +140,7 @@ pub(crate) enum Command {
     Diff(Diff),
     /// Lists flags that have long been fully on or off
     Stale(Stale),
-    /// Finds flags that have no owner, have expired, or have long been on; for CI jobs
+    /// Finds flags that have no owner, have expired, have long been on, or name what is missing; for CI jobs
     Lint(Lint),
     /// Serves the store's flags over HTTP and Thrift
     Serve(Box<Serve>),

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use flipper::__words::brief;
+use flipper::__words::{self as words, brief};
 use flipper::evaluation::{Evaluation, Reason};
 use flipper::json::{Json, Object};
 use flipper::{Context, FlagRecord};
@@ -98,7 +98,7 @@ impl Checked<'_> {
         let reason = plain(&self.evaluation.reason.to_string()).into_owned();
         let Reason::Rule { index, .. } = self.evaluation.reason else { return reason };
         match self.record.rules().get(index) {
-            Some(rule) => format!("{reason}, `{}`", brief(&rule.to_string())),
+            Some(rule) => format!("{reason}, `{}`", brief(&words::rule(rule))),
             None => reason,
         }
     }

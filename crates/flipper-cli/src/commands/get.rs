@@ -1,4 +1,4 @@
-use flipper::__words::{brief, is_on_now, last_rule, turns, variant};
+use flipper::__words::{self as words, brief, is_on_now, last_rule, turns, variant};
 use flipper::FlagRecord;
 use flipper::json::Json;
 
@@ -25,7 +25,7 @@ fn show(session: &mut Session, name: &str, record: &FlagRecord) -> Done {
     let mut line =
         |what: &str, how: String| out.line(format_args!("  {}  {how}", styled(FAINT, format_args!("{what:<12}"))));
     if let Some(segment) = record.segment() {
-        line("segment", brief(&segment.to_string()))?;
+        line("segment", words::segment(segment))?;
     } else {
         let off = record.is_enabled() && !is_on_now(record);
         line(

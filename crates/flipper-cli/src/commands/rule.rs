@@ -1,6 +1,6 @@
 use std::slice;
 
-use flipper::__words::{brief, chosen_by, last_rule, share};
+use flipper::__words::{self as words, brief, chosen_by, last_rule, share};
 use flipper::json::{Json, Object};
 use flipper::targeting::{Rule, Serve, When};
 use flipper::{FlagRecord, Result};
@@ -100,7 +100,7 @@ async fn add(session: &mut Session, args: &RuleAdd) -> Done {
     if args.by.is_some() && !matches!(what, What::Share(_)) {
         return Err(Failure::usage("--by is for a share").hint(WHAT));
     }
-    let when: Option<When> = text.as_deref().map(marked::when).transpose()?;
+    let when: Option<When> = text.as_deref().map(|text| marked::when("rule", text)).transpose()?;
     let mut is_known = false;
     let add = async |session: &mut Session, store: &Store, name: &str| {
         if let (Some(when), false) = (&when, is_known) {
@@ -196,7 +196,7 @@ fn to_json(flag: &str, index: usize, rule: &Rule) -> Object {
         ("name", or_null(rule.name.as_deref())),
         ("when", part("when")),
         ("serve", part("serve")),
-        ("text", rule.to_string().into()),
+        ("text", words::rule(rule).into()),
     ])
 }
 

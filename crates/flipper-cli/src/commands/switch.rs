@@ -1,7 +1,8 @@
 //! `flipper enable`, `flipper disable` and `flipper toggle`
 
-use flipper::__words::is_on_now;
+use flipper::__words::{date, is_on_now, turns};
 use flipper::FlagRecord;
+use flipper::targeting::Schedule;
 
 use super::create::{self, Settings};
 use crate::args::{Switch, Toggle};
@@ -56,16 +57,7 @@ async fn set(
     let edit = |record: &mut FlagRecord| {
         let before = record.schedule().cloned();
         record.switch(becomes(is_on_now(record)), now());
-        note = match (before, record.schedule()) {
-            (Some(before), None) => Some(format!("its schedule was dropped: {before}")),
-            (Some(before), Some(after)) if before != *after => {
-                Some(format!("of its schedule, {before}, there is left: {after}"))
-            }
-            (Some(_), Some(kept)) if !record.is_enabled() && kept.next_turn(now()).is_some() => {
-                Some(format!("its schedule stays, and does nothing while {quoted} is off: {kept}"))
-            }
-            _ => None,
-        };
+        note = note_on(&quoted, before.as_ref(), record);
         Ok(())
     };
     change(session, store, name, dry_run, messages, edit).await?;
@@ -73,4 +65,24 @@ async fn set(
         session.out.note(note);
     }
     Ok(())
+}
+
+/// What the flag's schedule does after the switch.
+fn note_on(quoted: &str, before: Option<&Schedule>, record: &FlagRecord) -> Option<String> {
+    let shown = |turns: Vec<(i64, String)>| {
+        turns.iter().map(|(at, what)| format!("{what} from {}", date(*at))).collect::<Vec<_>>().join(", ")
+    };
+    let before = turns(before?);
+    let after = record.schedule().map(turns).unwrap_or_default();
+    let is_later = after.iter().any(|(at, _)| *at > now());
+    if !record.is_enabled() {
+        return is_later
+            .then(|| format!("its schedule stays, and does nothing while {quoted} is off: {}", shown(after)));
+    }
+    let dropped: Vec<_> = before.into_iter().filter(|turn| !after.contains(turn)).collect();
+    let dropped = Some(dropped).filter(|dropped| !dropped.is_empty());
+    let dropped = dropped.map(|dropped| format!("dropped of its schedule: {}", shown(dropped)));
+    let stays = is_later.then(|| format!("its schedule goes on: {}", shown(after)));
+    let parts: Vec<_> = dropped.into_iter().chain(stays).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }

@@ -9,7 +9,7 @@ const STRICT: &str = "strict";
 /// Which callers an enabled flag is on for, and with which variants; `None` for all. Of a segment: whom it is about.
 pub fn targeting(record: &FlagRecord) -> Option<String> {
     if let Some(segment) = record.segment() {
-        return Some(parts::brief(&segment.to_string()));
+        return Some(parts::segment(segment));
     }
     let deny = deny(record);
     let before = parts::prerequisites(record).into_iter().chain(deny).chain(parts::rules_briefly(record));
@@ -134,7 +134,7 @@ pub fn ramp(bucketer: &Bucketer) -> Option<Ramp> {
     })
 }
 
-/// All fields of a flag as names and values, each with a value that may be long. Two states of a flag are compared by them.
+/// All fields of a flag but its rules, as names and values that may be long. Two states of a flag are compared by them.
 pub(super) fn whole_fields(record: &FlagRecord) -> Vec<(String, String)> {
     let mut fields = Vec::new();
     // A segment is neither on nor off.
@@ -157,9 +157,13 @@ pub(super) fn whole_fields(record: &FlagRecord) -> Vec<(String, String)> {
     fields
 }
 
-/// The same, with long values cut.
+/// All fields of a flag as names and values, long ones cut.
 pub fn fields(record: &FlagRecord) -> Vec<(String, String)> {
-    whole_fields(record).into_iter().map(|(what, how)| (what, parts::brief(&how))).collect()
+    whole_fields(record)
+        .into_iter()
+        .chain(parts::rule_fields(record))
+        .map(|(what, how)| (what, parts::brief(&how)))
+        .collect()
 }
 
 /// Stored fields that this library does not know, as names and values.

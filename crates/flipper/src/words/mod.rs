@@ -10,7 +10,8 @@ mod text;
 pub use describe::{Ramp, callers, choice, fields, hashed, ramp, rollout, share_of, targeting, unknown};
 pub use difference::{Changed, difference};
 pub use parts::{
-    brief, chosen_by, is_on_now, last_rule, links, moved, next_turn, rules, turns, variant, variants, weight,
+    brief, chosen_by, is_on_now, last_rule, links, moved, next_turn, rule, rules, segment, turns, variant, variants,
+    weight,
 };
 pub use settled::{is_settled, settled_since};
 pub use share::{percentage, share, with_share};

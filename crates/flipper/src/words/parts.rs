@@ -2,10 +2,14 @@
 
 use super::text::{date, now, percent, plain, value};
 use crate::FlagRecord;
-use crate::targeting::{Prerequisite, Schedule, Serve, Variant, WHOLE};
+use crate::conditions::Operator;
+use crate::json::Json;
+use crate::targeting::{Prerequisite, Rule, Schedule, Serve, Test, Variant, WHOLE, When};
 
 /// More rules are counted, not shown, where there is one line for all.
 const FEW_RULES: usize = 3;
+/// Of a longer list of values the first ones are shown.
+const FEW_VALUES: usize = 5;
 /// Letters of a text that is shown within a line.
 const LONGEST: usize = 300;
 
@@ -32,13 +36,26 @@ pub(super) fn brief_pair(before: &str, after: &str) -> (String, String) {
     (part(before), part(after))
 }
 
-/// `if plan = "pro": on for 25% by user_id`, after the rule's name.
+/// `if plan = "pro": on for 25% by user_id`, or `everybody: off`.
+pub fn rule(rule: &Rule) -> String {
+    match &rule.when {
+        Some(_) => rule.to_string(),
+        None => format!("everybody: {rule}"),
+    }
+}
+
+/// The same of all rules, after their names.
 pub fn rules(record: &FlagRecord) -> Vec<String> {
-    let rules = record.rules().iter().map(|rule| match &rule.name {
-        Some(name) => format!("{}: {rule}", plain(name)),
-        None => rule.to_string(),
+    let rules = record.rules().iter().map(|each| match &each.name {
+        Some(name) => format!("{}: {}", plain(name), rule(each)),
+        None => rule(each),
     });
     rules.collect()
+}
+
+/// The same as names and values.
+pub(super) fn rule_fields(record: &FlagRecord) -> Vec<(String, String)> {
+    rules(record).into_iter().enumerate().map(|(index, rule)| (format!("rule {index}"), rule)).collect()
 }
 
 /// The same on one line.
@@ -46,7 +63,7 @@ pub(super) fn rules_briefly(record: &FlagRecord) -> Option<String> {
     match record.rules() {
         [] => None,
         rules if rules.len() > FEW_RULES => Some(format!("{} rules", rules.len())),
-        rules => Some(rules.iter().map(|rule| brief(&rule.to_string())).collect::<Vec<_>>().join("; ")),
+        rules => Some(rules.iter().map(|each| brief(&rule(each))).collect::<Vec<_>>().join("; ")),
     }
 }
 
@@ -118,7 +135,7 @@ pub fn is_on_now(record: &FlagRecord) -> bool {
     record.is_on_at(now())
 }
 
-/// All parts as names and values.
+/// All parts but the rules as names and values.
 pub(super) fn fields(record: &FlagRecord) -> Vec<(String, String)> {
     let mut fields = Vec::new();
     let mut add = |what: &str, how: String| fields.push((what.to_owned(), how));
@@ -127,9 +144,6 @@ pub(super) fn fields(record: &FlagRecord) -> Vec<(String, String)> {
     }
     for prerequisite in record.prerequisites() {
         add("prerequisite", plain(&prerequisite.to_string()).into_owned());
-    }
-    for (index, rule) in rules(record).into_iter().enumerate() {
-        add(&format!("rule {index}"), rule);
     }
     if let Some(variants) = record.variants() {
         add("variants by", plain(&variants.by).into_owned());
@@ -146,6 +160,20 @@ pub(super) fn fields(record: &FlagRecord) -> Vec<(String, String)> {
     fields
 }
 
+/// Whom a segment is about; of a long list of values how many there are.
+pub fn segment(when: &When) -> String {
+    match when {
+        When::Check { attribute, test: Test::Compare(Operator::In, Json::Array(values)) }
+            if values.len() > FEW_VALUES =>
+        {
+            let first: Vec<_> = values[..FEW_VALUES].iter().map(value).collect();
+            let (attribute, count) = (plain(attribute), values.len());
+            format!("{attribute} in {count} values: {}", brief(&format!("{}, …", first.join(", "))))
+        }
+        other => brief(&other.to_string()),
+    }
+}
+
 /// What this flag names that no other part of it has: `CHECKOUT`, `CHECKOUT = red`, `in segment beta`.
 pub fn links(record: &FlagRecord) -> (Vec<&Prerequisite>, Vec<String>) {
     let mut segments = Vec::new();
@@ -160,7 +188,7 @@ pub fn links(record: &FlagRecord) -> (Vec<&Prerequisite>, Vec<String>) {
 pub fn last_rule(record: &FlagRecord) -> Option<usize> {
     record.rules().iter().position(|rule| match &rule.when {
         None => true,
-        Some(crate::targeting::When::All(parts)) => parts.is_empty(),
+        Some(When::All(parts)) => parts.is_empty(),
         Some(_) => false,
     })
 }

@@ -52,7 +52,7 @@ fn parse(text: &str, all_text: bool) -> Result<Ids, String> {
     let values: Vec<_> = values.into_iter().filter(|value| seen.insert(value.to_string())).collect();
     let mut notes = Vec::new();
     if values.len() < read {
-        notes.push(format!("left out {} that occur twice", count(read - values.len(), "value")));
+        notes.push(format!("left out {}", count(read - values.len(), "repeated value")));
     }
     let texts = values.iter().filter(|value| matches!(value, Json::String(_))).count();
     if texts > 0 && texts < values.len() {
@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(notes("1\n2\n"), [] as [&str; 0]);
         assert_eq!(
             notes("1\n1\nx\n"),
-            ["left out 1 value that occur twice", "1 of 2 values look like numbers, and are; with --text all are text"]
+            ["left out 1 repeated value", "1 of 2 values look like numbers, and are; with --text all are text"]
         );
     }
 }

@@ -4,7 +4,7 @@ mod ids;
 
 use std::collections::BTreeMap;
 
-use flipper::__words::{brief, links};
+use flipper::__words::{self as words, brief, links};
 use flipper::json::{Json, Object};
 use flipper::store::{Stored, validate_new_name};
 use flipper::targeting::{Test, When, segment_of, stored_name};
@@ -21,7 +21,7 @@ use crate::output::object;
 use crate::session::Session;
 use crate::store::{Purpose, Store, is_segment};
 use crate::table::{self, Cell};
-use crate::text::{count, now, plain, quoted, value};
+use crate::text::{now, plain, quoted, value};
 
 pub(crate) async fn run(session: &mut Session, args: &Segments) -> Done {
     match args {
@@ -40,7 +40,7 @@ async fn set(session: &mut Session, args: &SegmentSet) -> Done {
             ids.notes.iter().for_each(|note| session.out.note(note));
             ids::when(attribute, ids.values)
         }
-        _ => marked::when(&args.when.join(" "))?,
+        _ => marked::when("segment", &args.when.join(" "))?,
     };
     let dry_run = args.write.dry_run;
     let store = session.open(if dry_run { Purpose::Rehearsal } else { Purpose::New })?;
@@ -56,10 +56,10 @@ async fn set(session: &mut Session, args: &SegmentSet) -> Done {
     } else if let Err(error) = store.client().set_segment(&args.name, when).await {
         return Err(store.write_failure(&error, &name).await);
     }
-    let (shown, about) = (quoted(&args.name), brief(&after.segment().map(When::to_string).unwrap_or_default()));
+    let (shown, about) = (quoted(&args.name), after.segment().map(words::segment).unwrap_or_default());
     let messages = Messages {
-        done: format!("segment {shown} is {about},"),
-        already: format!("segment {shown} is {about} already,"),
+        done: format!("segment {shown} is now `{about}`,"),
+        already: format!("segment {shown} is `{about}` already,"),
     };
     report(
         session,
@@ -146,11 +146,7 @@ async fn list(session: &mut Session) -> Done {
         return session.out.value(segments.map(to_json).collect::<Vec<_>>());
     }
     let row = |(name, when, users): (&str, &When, Vec<String>)| {
-        let who = match listed(when) {
-            Some(values) if values.len() > 5 => short(when, values.len()),
-            _ => brief(&when.to_string()),
-        };
-        [Cell::new(plain(name)), Cell::new(who), Cell::new(users.join(", "))]
+        [Cell::new(plain(name)), Cell::new(words::segment(when)), Cell::new(users.join(", "))]
     };
     let rows: Vec<_> = segments.map(row).collect();
     if rows.is_empty() {
@@ -160,15 +156,8 @@ async fn list(session: &mut Session) -> Done {
     table::write(&mut session.out, ["SEGMENT", "WHO", "NAMED BY"], &rows)
 }
 
-/// `user_id in 100,000 values`
-fn short(when: &When, values: usize) -> String {
-    let mut attribute = "";
-    when.each_attribute(&mut |name| attribute = name);
-    format!("{} in {}", plain(attribute), count(values, "value"))
-}
-
 fn to_json((name, when, users): (&str, &When, Vec<String>)) -> Object {
-    object([("segment", name.into()), ("text", brief(&when.to_string()).into()), ("named_by", users.into())])
+    object([("segment", name.into()), ("text", words::segment(when).into()), ("named_by", users.into())])
 }
 
 async fn delete(session: &mut Session, args: &SegmentDelete) -> Done {
@@ -196,7 +185,8 @@ async fn delete_one(
     let named_by = users.get(name).filter(|users| !users.is_empty());
     let warning = named_by.map(|users| {
         let names = if users.len() > 5 { format!("{}, …", users[..5].join(", ")) } else { users.join(", ") };
-        format!("{names} named it: where it is missing, `in segment {shown}` does not hold")
+        let verb = if users.len() == 1 { "names" } else { "name" };
+        format!("{names} {verb} it: `in segment {shown}` holds nowhere without it")
     });
     if !args.yes && !args.write.dry_run {
         let more = warning.as_ref().map(|warning| format!(" {warning}.")).unwrap_or_default();
