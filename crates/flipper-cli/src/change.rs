@@ -5,7 +5,6 @@ use crate::diff::Difference;
 use crate::failure::{Done, Failure};
 use crate::session::Session;
 use crate::store::Store;
-use crate::text::quoted;
 
 pub(crate) struct Messages {
     /// `enabled X`
@@ -26,15 +25,7 @@ pub(crate) async fn change(
 ) -> Done {
     let (before, after) = edited(store, name, dry_run, edit).await?;
     let messages = messages(&before, &after);
-    report(session, store, &Difference { name, before: Some(&before), after: Some(&after) }, dry_run, &messages)?;
-    let is_shared = store.inner.capabilities().shared_with_python;
-    if is_shared && !session.out.json() && after.is_off_for_python() && !before.is_off_for_python() {
-        let name = quoted(name);
-        session.out.note(format_args!(
-            "for the Python library {name} is off, as it has no rules, prerequisites and schedules; it drops them when it writes {name}"
-        ));
-    }
-    Ok(())
+    report(session, store, &Difference { name, before: Some(&before), after: Some(&after) }, dry_run, &messages)
 }
 
 /// What is wrong with a change, for its `edit`.

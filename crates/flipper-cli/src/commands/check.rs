@@ -48,8 +48,8 @@ pub(super) struct Checked<'a> {
     pub(super) caller: &'a Caller<'a>,
     pub(super) context: &'a Context,
     pub(super) evaluation: Evaluation,
-    /// The attributes that would flip the result if they were text.
-    type_decides: Vec<&'a Attribute<'a>>,
+    /// The attributes with which the answer would be another one if they were text, and that answer.
+    type_decides: Vec<(&'a Attribute<'a>, String)>,
 }
 
 /// Checks each flag of the arguments, and shows the result.
@@ -110,7 +110,7 @@ impl Checked<'_> {
     }
 
     pub(super) fn warn(&self, out: &mut Output) {
-        self.type_decides.iter().for_each(|attribute| out.note(warning(attribute, self.evaluation.is_enabled)));
+        self.type_decides.iter().for_each(|(attribute, other)| out.note(warning(attribute, other)));
     }
 
     pub(super) fn to_json(&self) -> Object {
@@ -119,7 +119,7 @@ impl Checked<'_> {
             let score = Json::try_from(bucket.score).unwrap_or_default();
             object([("score", score), ("percentage", bucket.percentage.clone())])
         });
-        let type_decides: Vec<_> = self.type_decides.iter().map(|attribute| attribute.key).collect();
+        let type_decides: Vec<_> = self.type_decides.iter().map(|(attribute, _)| attribute.key).collect();
         let variant = evaluation.variant.as_ref();
         let variant = variant.map(|chosen| object([("name", chosen.name().into()), ("value", chosen.value().clone())]));
         let mut object = object([

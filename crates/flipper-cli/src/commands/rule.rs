@@ -179,8 +179,8 @@ async fn list(session: &mut Session, args: &Names) -> Done {
             }
         }
         if !session.out.json() && !record.rules().is_empty() && last_rule(&record).is_none() {
-            let rest = callers(&record).unwrap_or_else(|| "everybody".to_owned());
-            session.out.note(format_args!("where none of them holds, {} is on for {rest}", quoted(name)));
+            let rest = callers(&record).unwrap_or_else(|| "on for everybody".to_owned());
+            session.out.note(format_args!("where none of them holds: {rest}"));
         }
         Ok(())
     };
@@ -201,13 +201,11 @@ fn to_json(flag: &str, index: usize, rule: &Rule) -> Object {
 }
 
 fn no_rule(record: &FlagRecord, index: usize) -> flipper::Error {
-    let rules = record.rules().len();
-    let which = match rules {
-        0 => String::new(),
-        1 => ", rule 0".to_owned(),
-        rules => format!(", rules 0 to {}", rules - 1),
-    };
-    refuse(format!("it has no rule {index}: it has {}{which}", count(rules, "rule")))
+    refuse(match record.rules().len() {
+        0 => format!("it has no rule {index}: it has no rules"),
+        1 => format!("it has no rule {index}: it has rule 0 alone"),
+        rules => format!("it has no rule {index}: it has rules 0 to {}", rules - 1),
+    })
 }
 
 async fn remove(session: &mut Session, args: &RuleRemove) -> Done {

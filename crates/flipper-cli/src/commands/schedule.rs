@@ -97,7 +97,7 @@ async fn set(session: &mut Session, store: &Store, args: &args::Schedule, wanted
     let mut notes = Vec::new();
     let edit = |record: &mut FlagRecord| {
         let next = wanted.next(args, record)?;
-        let was_on = is_on_now(record);
+        let was_on = is_on(record);
         if let Some(next) = &next {
             next.check_new(record.schedule(), SystemTime::now())?;
         }
@@ -115,10 +115,16 @@ async fn set(session: &mut Session, store: &Store, args: &args::Schedule, wanted
     Ok(())
 }
 
+/// Whether it is on now for anyone, as far as its schedule decides.
+fn is_on(record: &FlagRecord) -> bool {
+    let begun = |schedule: &Schedule| schedule.steps.first().is_none_or(|first| first.at <= now());
+    is_on_now(record) && record.schedule().is_none_or(begun)
+}
+
 /// What the command's user may not expect of the flag's state now.
 fn notes_on(quoted: &str, record: &FlagRecord, was_on: bool) -> Vec<String> {
     let mut notes = Vec::new();
-    match (was_on, is_on_now(record)) {
+    match (was_on, is_on(record)) {
         _ if !record.is_enabled() => {
             notes.push(format!("{quoted} is off, and stays so until `flipper enable {quoted}`"));
         }
@@ -143,7 +149,7 @@ fn show(session: &mut Session, name: &str, record: &FlagRecord, zone: Option<&Ti
         return session.out.value(to_json(name, record));
     }
     let out = &mut session.out;
-    let state = if is_on_now(record) { styled(ON, "on") } else { styled(OFF, "off") };
+    let state = if is_on(record) { styled(ON, "on") } else { styled(OFF, "off") };
     let Some(schedule) = record.schedule() else {
         out.message(format_args!("{} is {state}, and has no schedule", quoted(name)));
         return Ok(());

@@ -67,6 +67,9 @@ impl Wanted<'_> {
     /// The flag's variants afterwards.
     fn next(&self, args: &VariantSet, record: &FlagRecord) -> Result<Variants> {
         let before = record.variants();
+        if before.is_none() && self.variants.is_empty() {
+            return Err(refuse("it has no variants yet; write them after its name, like red=50% blue=50%"));
+        }
         let by = args.by.clone().or_else(|| before.map(|before| before.by.clone())).or_else(|| chosen_by(record));
         let by =
             by.ok_or_else(|| refuse("variants need the attribute that identifies callers; say which: --by user_id"))?;
@@ -109,29 +112,40 @@ async fn set(session: &mut Session, args: &VariantSet) -> Done {
         let quoted = quoted(name);
         let messages = |before: &FlagRecord, after: &FlagRecord| {
             let now = variants(after).unwrap_or_default();
-            let moved = match before.variants() {
-                Some(_) => format!("; {} of callers get another one than before", weight(moved(before, after))),
-                None => String::new(),
-            };
+            let moved = moved_text(before, after, "get").map(|moved| format!("; {moved}")).unwrap_or_default();
             Messages {
                 done: format!("{quoted} now has the variants {now}{moved},"),
                 already: format!("{quoted} has the variants {now} already,"),
             }
         };
-        let mut is_off = false;
+        let (mut is_off, mut would_move) = (false, None);
         let edit = |record: &mut FlagRecord| {
+            let before = record.clone();
             let next = wanted.next(args, record)?;
             record.set_variants(Some(next));
             is_off = !record.is_enabled();
+            would_move = moved_text(&before, record, "would get").filter(|_| before != *record);
             Ok(())
         };
         change(session, store, name, args.write.dry_run, messages, edit).await?;
+        if let Some(would_move) = would_move.filter(|_| args.write.dry_run && !session.out.json()) {
+            session.out.message(would_move);
+        }
         if is_off && !session.out.json() {
             session.out.note(format_args!("{quoted} is off, and stays so until `flipper enable {quoted}`"));
         }
         Ok(())
     };
     session.each_given(slice::from_ref(&args.name), set).await
+}
+
+/// How many callers have another variant afterwards; `None` if there were none before.
+fn moved_text(before: &FlagRecord, after: &FlagRecord, get: &str) -> Option<String> {
+    before.variants()?;
+    Some(match moved(before, after) {
+        0 => "all callers keep theirs".to_owned(),
+        moved => format!("{} of callers {get} another one than before", weight(moved)),
+    })
 }
 
 async fn get(session: &mut Session, args: &Check) -> Done {
@@ -151,7 +165,10 @@ async fn get(session: &mut Session, args: &Check) -> Done {
             ]));
         }
         match &evaluation.variant {
-            Some(chosen) => session.out.line(plain(chosen.name()))?,
+            Some(chosen) => {
+                session.out.line(plain(chosen.name()))?;
+                checked.warn(&mut session.out);
+            }
             None if checked.record.variants().is_none() => {
                 session.out.message(format_args!("{} has no variants", quoted(name)));
             }

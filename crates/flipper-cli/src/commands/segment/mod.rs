@@ -53,7 +53,9 @@ async fn set(session: &mut Session, args: &SegmentSet) -> Done {
         let wrong = |error: flipper::Error| store.failure(&error.with_flag(&name));
         after.validate().map_err(wrong)?;
         store.client().check_links(&after, before.as_deref()).await.map_err(wrong)?;
-    } else if let Err(error) = store.client().set_segment(&args.name, when).await {
+    } else if before.as_deref() != Some(&after)
+        && let Err(error) = store.client().set_segment(&args.name, when).await
+    {
         return Err(store.write_failure(&error, &name).await);
     }
     let (shown, about) = (quoted(&args.name), after.segment().map(words::segment).unwrap_or_default());
