@@ -9,7 +9,7 @@ use super::targeting::Check;
 pub(crate) enum Variants {
     /// Sets the variants and their shares; of an existing set as few callers as possible change theirs
     Set(VariantSet),
-    /// Prints the variant that a caller gets; exit code 1 if there is none
+    /// Prints the variant that a caller gets; exit code 1 without one
     Get(Check),
     /// Lists the variants, with their shares and values
     List(Names),

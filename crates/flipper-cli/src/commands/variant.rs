@@ -49,7 +49,7 @@ fn read<'a>(args: &'a VariantSet) -> Done<Wanted<'a>> {
     if let Some((name, _)) =
         values.iter().find(|(name, _)| !variants.is_empty() && variants.iter().all(|(known, _)| known != name))
     {
-        return Err(Failure::usage(format!("--value names {:?}, which is none of the variants", plain(name))));
+        return Err(Failure::usage(format!("--value names {:?}, and there is no such variant", plain(name))));
     }
     Ok(Wanted { variants, values })
 }
@@ -97,7 +97,7 @@ impl Wanted<'_> {
         };
         for (name, value) in &self.values {
             let Some(variant) = next.values.iter_mut().find(|variant| variant.name == *name) else {
-                return Err(refuse(format!("--value names {name:?}, which is none of its variants")));
+                return Err(refuse(format!("--value names {name:?}, and it has no such variant")));
             };
             variant.value = value.clone();
         }

@@ -129,7 +129,7 @@ impl Store {
     }
 }
 
-/// Whether it is stored beside the flags and is none.
+/// Whether it is a segment, which is stored beside the flags.
 pub(crate) fn is_segment(stored: &Stored) -> bool {
     stored.record.as_ref().is_ok_and(|record| record.segment().is_some())
 }

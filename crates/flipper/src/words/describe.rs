@@ -197,3 +197,67 @@ pub fn unknown(record: &FlagRecord) -> Vec<(String, String)> {
     }
     unknown
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Condition;
+    use crate::targeting::{Prerequisite, Rule, Schedule, Serve, Variant, Variants, When};
+
+    fn full() -> FlagRecord {
+        let mut record = FlagRecord::new("F", 1);
+        record.set_enabled(true);
+        record.set_variants(Some(Variants::new("id").with(Variant::new("red", 100.0)).off("red")));
+        record.set_rules(vec![
+            Rule::new(Serve::On).when("in segment beta".parse::<When>().unwrap()).named("first"),
+            Rule::new(Serve::Variant("red".into())),
+        ]);
+        record.set_prerequisites(vec![Prerequisite::new("OTHER").with_variant("blue")]);
+        record.set_schedule(Some(Schedule { enable_at: Some(10), ..Schedule::default() }));
+        record.set_deny_conditions(vec![Condition::new().eq("country", "XX")]);
+        FlagRecord::from_json(record.to_json()).unwrap()
+    }
+
+    #[test]
+    fn all_parts_are_known_and_shown() {
+        assert_eq!(unknown(&full()), []);
+        let expected = "needs OTHER = blue; not if country = \"XX\"; if in segment beta: on; everybody: variant red; \
+                        red 100% by id, red when off";
+        assert_eq!(targeting(&full()).as_deref(), Some(expected));
+        assert_eq!(callers(&full()).as_deref(), Some("not if country = \"XX\""));
+        let fields: Vec<_> = fields(&full()).into_iter().map(|(what, how)| format!("{what}: {how}")).collect();
+        assert_eq!(
+            fields,
+            [
+                "enabled: true",
+                "deny condition: country = \"XX\"",
+                "schedule: on from 1970-01-01T00:00:10Z",
+                "prerequisite: OTHER = blue",
+                "variants by: id",
+                "variant red: 100%, \"red\"",
+                "variant when off: red",
+                "created: 1970-01-01T00:00:01Z",
+                "rule 0: first: if in segment beta: on",
+                "rule 1: everybody: variant red",
+            ]
+        );
+    }
+
+    #[test]
+    fn fields_of_other_programs_are_shown() {
+        let stored = full().to_json().replace("\"rules\"", "\"mine\": 1, \"rules\"");
+        assert_eq!(unknown(&FlagRecord::from_json(stored).unwrap()), [("meta mine".to_owned(), "1".to_owned())]);
+        // Without a part that needs it, it is a foreign field.
+        let plain =
+            FlagRecord::new("F", 1).to_json().replace("\"created_date\"", "\"enabled\": true, \"created_date\"");
+        assert_eq!(unknown(&FlagRecord::from_json(plain).unwrap()), [("meta enabled".to_owned(), "true".to_owned())]);
+    }
+
+    #[test]
+    fn a_segment_is_neither_on_nor_off() {
+        let mut record = FlagRecord::new("segments/beta", 1);
+        record.set_segment(Some("id in 1, 2, 3, 4, 5, 6, 7".parse().unwrap()));
+        assert_eq!(targeting(&record).as_deref(), Some("id in 7 values: 1, 2, 3, 4, 5, …"));
+        assert!(fields(&record).iter().all(|(what, _)| what != "enabled"));
+    }
+}
