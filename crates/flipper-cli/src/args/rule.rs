@@ -20,7 +20,7 @@ pub(crate) enum Rules {
 pub(super) const WHEN: &str = "\
 WHEN, of which `and` binds closer than `or`, and brackets group:
   'plan = pro and not (country in de, fr)'  = != < <= > >= in `not in`, as in conditions
-  'email ends with \"@corp.com\"'             starts with, ends with, contains, each also `ignoring case`
+  'email ends with \"@corp.com\"'             starts with, ends with, contains; + `ignoring case`
   'path matches \"^/v[12]/\"'                 a regular expression
   'app >= semver 2.1.0'                     a semantic version
   'born < date 2000-01-01'                  a time; `2026-12-01T09:00+01:00` has its zone
