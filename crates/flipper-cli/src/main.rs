@@ -12,7 +12,9 @@ mod diff;
 mod failure;
 mod follow;
 mod interrupt;
+mod linked;
 mod logs;
+mod marked;
 mod missing;
 mod names;
 mod output;
@@ -26,6 +28,7 @@ mod store;
 mod suggest;
 mod table;
 mod text;
+mod time;
 mod toml_file;
 mod transfer;
 
