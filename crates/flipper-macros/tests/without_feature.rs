@@ -1,6 +1,5 @@
 //! The error without the feature `macros`.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
 const PROGRAM: &str = r#"
 flipper::flags! { struct Flags { new_checkout } }
