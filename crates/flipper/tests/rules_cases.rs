@@ -10,7 +10,8 @@ use flipper::json::Json;
 use flipper::{Context, ErrorKind, FeatureFlagClient, MemoryFeatureFlagStore};
 use futures_executor::block_on;
 
-const CASES: &str = include_str!("../../../docs/rules-cases.jsonl");
+const CASES: &str = include_str!("../docs/rules-cases.jsonl");
+const RULES: &str = include_str!("../docs/rules.md");
 
 #[derive(Clone, Copy, Debug)]
 struct At(f64);
@@ -70,51 +71,165 @@ fn differences(case: &Json) -> Vec<String> {
     found
 }
 
-/// How often each kind of case, operator and reason is there.
-fn counts(cases: &[Json]) -> BTreeMap<String, usize> {
+/// How many cases there are of each kind, and with each operator and reason.
+fn counts(cases: &[Json]) -> [BTreeMap<String, usize>; 3] {
     fn operators(json: &Json, found: &mut BTreeSet<String>) {
-        if let Some(fields) = json.as_object() {
-            for (name, value) in fields.iter() {
-                if let ("operator", Some(operator)) = (name, value.as_str()) {
-                    found.insert(operator.to_owned());
-                }
-                operators(value, found);
+        for (name, value) in json.as_object().into_iter().flat_map(|fields| fields.iter()) {
+            if let ("operator", Some(operator)) = (name, value.as_str()) {
+                found.insert(operator.to_owned());
             }
+            operators(value, found);
         }
         json.as_array().into_iter().flatten().for_each(|item| operators(item, found));
     }
-    let mut counts = BTreeMap::new();
+    let mut counts = [(); 3].map(|()| BTreeMap::new());
     for case in cases {
-        let about = case.get("about").and_then(Json::as_str).unwrap();
-        let reason = case.get("expect").and_then(|expect| expect.get("reason")).and_then(Json::as_str).unwrap();
-        let mut keys = BTreeSet::from([about.split(':').next().unwrap().to_owned(), format!("reason {reason}")]);
+        let text = |json: &Json, field: &str| json.get(field).and_then(Json::as_str).unwrap().to_owned();
         let mut used = BTreeSet::new();
         operators(case.get("flags").unwrap(), &mut used);
-        keys.extend(used.iter().map(|operator| format!("operator {operator}")));
-        for key in keys {
-            *counts.entry(key).or_default() += 1;
+        let kind = text(case, "about").split(':').next().unwrap().to_owned();
+        let reason = text(case.get("expect").unwrap(), "reason");
+        for (counts, keys) in counts.iter_mut().zip([BTreeSet::from([kind]), used, BTreeSet::from([reason])]) {
+            keys.into_iter().for_each(|key| *counts.entry(key).or_default() += 1);
         }
     }
     counts
+}
+
+/// The operators of the page's last table.
+fn documented_operators() -> Vec<String> {
+    let rows = RULES.lines().skip_while(|line| *line != "| operator | value |").skip(2);
+    let mut found = Vec::new();
+    for names in rows.map_while(|row| row.strip_prefix("| ")).map(|row| row.split(" | ").next().unwrap()) {
+        let names: Vec<_> = names.split('`').skip(1).step_by(2).collect();
+        let suffix = names.iter().find(|name| name.starts_with('_')).copied();
+        for name in names.iter().filter(|name| !name.starts_with('_')) {
+            found.push((*name).to_owned());
+            found.extend(suffix.map(|suffix| format!("{name}{suffix}")));
+        }
+    }
+    found
 }
 
 #[test]
 fn the_library_agrees_with_the_cases() {
     let cases: Vec<_> = CASES.lines().map(|line| Json::parse(line).unwrap()).collect();
     let wrong: Vec<_> = cases.iter().flat_map(differences).collect();
-    assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong[..wrong.len().min(20)].join("\n"));
-    println!("{:#?}", counts(&cases));
+    assert!(wrong.is_empty(), "{} differences, first:\n{}", wrong.len(), wrong[..wrong.len().min(20)].join("\n"));
+}
+
+#[test]
+fn a_wrong_case_is_found() {
+    let changes = [
+        (r#""expect":{"enabled":true"#, r#""expect":{"enabled":false"#, 3),
+        (r#""rule":0}"#, r#""rule":1}"#, 1),
+        (r#""reason":"rule""#, r#""reason":"enabled""#, 1),
+        (r#""variant":"red"}}"#, r#""variant":"green"}}"#, 1),
+    ];
+    for (from, to, count) in changes {
+        let line = CASES.lines().find(|line| line.contains(from) && !line.contains(r#""context":{}"#)).unwrap();
+        let found = differences(&Json::parse(&line.replace(from, to)).unwrap());
+        assert_eq!(found.len(), count, "{found:?}");
+    }
+}
+
+/// So that no kind of case can get lost.
+#[test]
+fn each_row_and_operator_has_cases() {
+    let cases: Vec<_> = CASES.lines().map(|line| Json::parse(line).unwrap()).collect();
+    let [kinds, operators, reasons] = counts(&cases);
+    let expected = [
+        ("chance", 75),
+        ("circle", 7),
+        ("enabled", 22),
+        ("missing", 29),
+        ("not", 58),
+        ("operator", 368),
+        ("prerequisite", 31),
+        ("row 1", 6),
+        ("row 2", 4),
+        ("row 3", 4),
+        ("row 4", 8),
+        ("row 5", 9),
+        ("row 6", 10),
+        ("row 7", 8),
+        ("row 7 strict", 4),
+        ("row 8", 4),
+        ("row 9", 4),
+        ("row 9 with conditions", 4),
+        ("row 9 without", 4),
+        ("schedule", 18),
+        ("segment", 25),
+        ("share", 65),
+        ("steps", 48),
+        ("tree", 28),
+        ("unreadable", 83),
+        ("variant", 103),
+    ];
+    assert_eq!(kinds, expected.map(|(kind, count)| (kind.to_owned(), count)).into());
+
+    let documented = documented_operators();
+    assert_eq!(documented.len(), 29, "{documented:?}");
+    for operator in &documented {
+        for kind in ["operator", "missing", "not"] {
+            let about = format!(r#"{{"about":"{kind}: {operator}""#);
+            assert!(CASES.contains(&about), "{about}");
+        }
+        assert!(operators.get(operator).is_some_and(|count| *count >= 5), "{operator}: {operators:?}");
+    }
+    let rows = RULES.lines().skip_while(|line| *line != "| | part | answer | reason |").skip(2);
+    let rows = rows.map_while(|row| row.strip_prefix("| ")?.split(' ').next()).collect::<Vec<_>>();
+    assert_eq!(rows, ["1", "2", "3", "4", "5", "6", "7", "8", "9"]);
+    for row in rows {
+        assert!(kinds.contains_key(&format!("row {row}")), "{row}: {kinds:?}");
+    }
+    // `random` and `custom_bucketer` are no matter of rules; `overridden` is of tests.
+    let codes = [
+        "bucket",
+        "condition_failed",
+        "conditions_met",
+        "corrupt",
+        "denied",
+        "disabled",
+        "enabled",
+        "no_bucket_attribute",
+        "no_such_flag",
+        "not_given",
+        "prerequisite",
+        "rule",
+        "scheduled",
+        "type_mismatch",
+    ];
+    assert!(reasons.keys().eq(&codes), "{reasons:?}");
+}
+
+/// What `rules.py` prints, or `None` without Python.
+fn generated(arguments: &[&str]) -> Option<String> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/rules.py");
+    let output =
+        Command::new(flipper_testkit::python::interpreter()?).args(["-B", script]).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).unwrap())
 }
 
 #[test]
 fn the_generator_reproduces_the_cases() {
-    let Some(python) = flipper_testkit::python::interpreter() else { return };
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/rules.py");
-    let output = Command::new(python).args(["-B", script, "generate"]).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let generated = String::from_utf8(output.stdout).unwrap();
+    let Some(generated) = generated(&["generate"]) else { return };
     for (number, (generated, stored)) in generated.lines().zip(CASES.lines()).enumerate() {
         assert_eq!(generated, stored, "line {}", number + 1);
     }
     assert!(generated == CASES, "{} and {} lines", generated.lines().count(), CASES.lines().count());
+}
+
+#[test]
+fn the_library_agrees_with_other_cases_by_chance() {
+    let (seed, count) = (std::env::var("FLIPPER_SEED"), std::env::var("FLIPPER_COUNT"));
+    let seed = seed.unwrap_or_else(|_| std::process::id().to_string());
+    let count = count.unwrap_or_else(|_| "500".to_owned());
+    let Some(generated) = generated(&["chance", &seed, &count]) else { return };
+    assert_eq!(generated.lines().count().to_string(), count);
+    for line in generated.lines() {
+        let found = differences(&Json::parse(line).unwrap());
+        assert!(found.is_empty(), "seed {seed}: {found:#?}");
+    }
 }

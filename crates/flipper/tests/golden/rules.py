@@ -2,6 +2,7 @@
 
     python3 rules.py check FILE       compares the cases of a file with this implementation
     python3 rules.py generate [FILE]  writes the cases
+    python3 rules.py chance SEED N    writes other cases, by chance
 
 Needs Python 3.11 and xxhash (tests/python/requirements.txt). Of regular expressions it has what Python's have in common with the documented
 ones, and of bucketers the one that shares are defined by.
@@ -181,21 +182,27 @@ def check(path):
     return 0 if cases and not wrong else 1
 
 
-def main(arguments):
-    if arguments[:1] == ["check"] and len(arguments) == 2:
-        return check(arguments[1])
-    if arguments[:1] == ["generate"] and len(arguments) <= 2:
-        import rules_cases
+def lines(cases):
+    return "".join(json.dumps(case, separators=(",", ":")) + "\n" for case in cases)
 
-        text = "".join(json.dumps(case, separators=(",", ":")) + "\n" for case in rules_cases.cases())
-        if len(arguments) == 2:
-            with open(arguments[1], "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-        else:
-            sys.stdout.write(text)
-        return 0
-    print(__doc__, file=sys.stderr)
-    return 2
+
+def main(arguments):
+    import rules_cases
+
+    match arguments:
+        case ["check", path]:
+            return check(path)
+        case ["generate"]:
+            sys.stdout.write(lines(rules_cases.cases()))
+        case ["generate", path]:
+            with open(path, "w", encoding="utf-8", newline="\n") as file:
+                file.write(lines(rules_cases.cases()))
+        case ["chance", seed, count]:
+            sys.stdout.write(lines(rules_cases.by_chance(int(seed), int(count))))
+        case _:
+            print(__doc__, file=sys.stderr)
+            return 2
+    return 0
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ BUCKETS = 100_000
 
 
 class Unreadable(Exception):
-    """The stored flag is none."""
+    """Stored text that is no flag."""
 
 
 def need(condition, what):
