@@ -139,7 +139,7 @@ fn each_row_and_operator_has_cases() {
     let cases: Vec<_> = CASES.lines().map(|line| Json::parse(line).unwrap()).collect();
     let [kinds, operators, reasons] = counts(&cases);
     let expected = [
-        ("chance", 75),
+        ("chance", 70),
         ("circle", 7),
         ("enabled", 22),
         ("missing", 29),

@@ -1,4 +1,4 @@
-"""A second implementation of docs/rules.md and docs/evaluation.md: plain, slow, and written from these pages, not from the library.
+"""A second implementation of docs/rules.md and docs/evaluation.md: plain and slow. It was written from these pages, then compared.
 
     python3 rules.py check FILE       compares the cases of a file with this implementation
     python3 rules.py generate [FILE]  writes the cases

@@ -409,11 +409,22 @@ class Chance:
 
 def by_chance(seed, count):
     chance = Chance(seed)
-    values = {"plan": ["pro", "free", "team", None], "age": [17, 18, 18.0, "18", True], "id": list(range(50)), "app": ["2.1.0", "1.9.9", "x"]}
+    tests = {operator: [value for value, _ in tests] for operator, tests in OPERATORS.items()}
+    givens = [given for tests in OPERATORS.values() for _, some in tests for given in some]
+
+    def any_check():
+        operator = chance.one(list(OPERATORS))
+        return check(A, operator) if operator == "exists" else check(A, operator, chance.one(tests[operator]))
+
+    def any_condition():
+        operator = chance.one(["eq", "ne", "gt", "gte", "lt", "lte", "in", "not_in"])
+        return condition(A, chance.one(tests[operator]), None if operator == "eq" else operator)
+
+    values = {A: givens, "plan": ["pro", "free", "team", None], "age": [17, 18, 18.0, "18", True], "id": list(range(50)), "app": ["2.1.0", "1.9.9", "x"]}
     checks = [lambda: check("plan", chance.one(["eq", "ne", "in", "not_in", "contains"]), chance.one(["pro", "free"])),
               lambda: check("age", chance.one(["eq", "ne", "gt", "gte", "lt", "lte"]), chance.one([18, 17.5, "18"])),
               lambda: check("id", chance.one(["in", "not_in"]), [chance.below(50) for _ in range(1 + chance.below(3))]),
-              lambda: check("app", chance.one(["semver_lt", "semver_gte"]), chance.one(["2.0.0", "2.1.0"])), lambda: check("plan", "exists")]
+              lambda: check("app", chance.one(["semver_lt", "semver_gte"]), chance.one(["2.0.0", "2.1.0"])), lambda: check("plan", "exists"), any_check, any_check]
 
     def when(depth):
         kind = chance.one(["check", "check", "all", "any", "not", "segment"] if depth else ["check"])
@@ -441,9 +452,12 @@ def by_chance(seed, count):
         elif chance.sometimes(4):
             meta["schedule"] = {"steps": [{"at": NOW + chance.below(3), "share": 0.5}, {"at": NOW + 3, "share": 0.9}], "by": "id"}
         if chance.sometimes(4):
-            meta["conditions"] = [condition(*chance.one([("plan", "pro"), ("age", 18, "gte"), ("plan", ["pro", "team"], "in")]))]
+            one = condition(*chance.one([("plan", "pro"), ("age", 18, "gte"), ("plan", ["pro", "team"], "in")]))
+            meta["conditions"] = [one, any_condition()] if chance.sometimes(2) else [one]
         if chance.sometimes(6):
-            meta["deny_conditions"] = [condition("plan", "free")]
+            meta["deny_conditions"] = [condition("plan", "free") if chance.sometimes(2) else any_condition()]
+        if chance.sometimes(9):
+            meta["strict_conditions"] = True
         if chance.sometimes(4):
             meta["bucketer"] = salted(chance.one([0.2, 0.8]))
         on = not chance.sometimes(8)
@@ -466,4 +480,4 @@ def by_chance(seed, count):
 def cases():
     for group in (operators, trees, segments, which_part, enabled, prerequisites, schedules, shares, all_variants, unreadable):
         yield from group()
-    yield from by_chance(0, 75)
+    yield from by_chance(0, 70)
