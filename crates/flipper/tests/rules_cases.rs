@@ -144,7 +144,7 @@ fn each_row_and_operator_has_cases() {
         ("enabled", 22),
         ("missing", 29),
         ("not", 58),
-        ("operator", 368),
+        ("operator", 379),
         ("prerequisite", 31),
         ("row 1", 6),
         ("row 2", 4),
@@ -160,10 +160,10 @@ fn each_row_and_operator_has_cases() {
         ("row 9 without", 4),
         ("schedule", 18),
         ("segment", 25),
-        ("share", 65),
-        ("steps", 48),
+        ("share", 71),
+        ("steps", 49),
         ("tree", 28),
-        ("unreadable", 83),
+        ("unreadable", 63),
         ("variant", 103),
     ];
     assert_eq!(kinds, expected.map(|(kind, count)| (kind.to_owned(), count)).into());

@@ -24,7 +24,7 @@ def bucket(flag, value, seed):
 
 
 def nearest(share):
-    return int(Fraction(share) * BUCKETS + Fraction(1, 2))
+    return int(Fraction(float(share) * BUCKETS) + Fraction(1, 2))
 
 
 def in_share(flag, by, share, context):

@@ -4,7 +4,7 @@ import itertools
 
 import xxhash
 
-from rules import Flags, bucket
+from rules import Flags, bucket, nearest
 from rules_read import BUCKETS
 
 NOW = 1_800_000_000
@@ -69,7 +69,7 @@ OPERATORS = {
     "lt": [(1, [0, 1, False, True, -1e308, "0", None]), ("b", ["a", "b", "", 0, ["a"]]), (1e30, [10**30, 10**29])],
     "lte": [(1, [1, True, 1.0001, "1"]), ("\uffff", ["\U0001f600", "\uffff", "a"]), (None, [None, 1])],
     "in": [(["pro", "team"], ["pro", "team", "free", "", None, ["pro"]]), ([1, None, "a"], [1, 1.0, True, None, "a", "1", False]),
-           ([], ["a", None]), ([[1], {"x": 1}], [[1.0], {"x": 1}, 1]), ("a text", ["text", "", "Text", 5]), ({"k": 1}, ["k", 1, "x"]),
+           ([], ["a", None]), ([[1], {"x": 1}], [[1.0], {"x": 1}, 1]), ("a text", ["text", "", "Text", 5]), ("", ["", "a"]), ({}, ["a"]), ({"k": 1}, ["k", 1, "x"]),
            ([10**30], [10**30, 1e30])],
     "not_in": [(["pro", "team"], ["pro", "free", None, 7]), ([1], [1, 1.0, True, 2, "1"]), ([], ["a"]), ("a text", ["text", "x", 5]),
                ({"k": 1}, ["k", "x"])],
@@ -87,9 +87,9 @@ OPERATORS = {
                    ("0.0.0.0/0", ["1.2.3.4", "::1", "::ffff:1.2.3.4"]), ("192.0.2.7/32", ["192.0.2.7", "192.0.2.8"]), ("::/0", ["::1", "1.2.3.4"])],
 }
 VERSIONS = ["2.1.0", "2.1.0+x.1", "2.1.0-rc.1", "2.1.1", "2.0.9", "10.0.0", "2.1", "v2.1.0", "02.1.0", "2.1.0-", 2.1, None, ""]
-PRE = ["1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta.2", "1.0.0-beta.11", "1.0.0-rc.1", "1.0.0", "1.0.0-1", "1.0.0-01", "1.0.0--"]
+PRE = ["1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta.2", "1.0.0-beta.11", "1.0.0-beta.x", "1.0.0-0", "1.0.0-0a.0-+0.a0", "1.0.0-rc.1", "1.0.0", "1.0.0-1", "1.0.0-01", "1.0.0--"]
 TIMES = ["2000-01-01", "2000-01-01T00:00:00Z", "2000-01-01T00:00:00.000+00:00", "2000-01-01T01:00:00+01:00", "1999-12-31T23:59:59.999999999Z",
-         "2000-01-01T00:00:00.000000001Z", "1999-12-31T23:00:00-01:30", 946684800, 946684800.0, 946684799, 946684800.5, "946684800",
+         "2000-01-01T00:00:00.000000001Z", "1999-12-31T22:30:00-01:30", "2000-01-01T13:00:00+13:00", 946684800, 946684800.0, 946684799, 946684800.5, "946684800",
          "2000-01-01T00:00:00", "2000-02-30", "01.01.2000", "", None, "2000-01-01t00:00:00z", -1]
 for compare in ("eq", "ne", "gt", "gte", "lt", "lte"):
     OPERATORS[f"semver_{compare}"] = [("2.1.0", VERSIONS if compare in ("eq", "gte") else VERSIONS[:4])]
@@ -248,6 +248,8 @@ def schedules():
     for about, schedule in (("enable_at", {"enable_at": begin}), ("disable_at", {"disable_at": end}), ("both", {"enable_at": begin, "disable_at": end})):
         for now in (begin - 1, begin, begin + 1, end - 1, end, end + 1):
             yield case(f"schedule: {about}", flag(schedule=schedule), {"id": 1}, now)
+    hundred = {"steps": [{"at": NOW + number, "share": number / 100} for number in range(100)], "by": "id"}
+    yield case("steps: a hundred", flag(schedule=hundred), {"id": 1}, NOW + 50)
     steps = {"steps": [{"at": begin, "share": 0.25}, {"at": end, "share": 0.75}, {"at": end + 50, "share": 1}], "by": "id"}
     inside, between, outside = who(lambda b: b < 25_000), who(lambda b: 25_000 <= b < 75_000), who(lambda b: b >= 75_000)
     for caller, turn in itertools.product((inside, between, outside), (begin, end, end + 50)):
@@ -276,6 +278,9 @@ def shares():
     for buckets in (mine, mine + 1, mine + 0.4, mine + 0.6):
         yield case("share: at the edge", flag(rules=[rule({"share": buckets / BUCKETS, "by": "id"})]), {"id": caller})
         yield case("share: at the edge of the bucketer", flag(bucketer=salted(buckets / BUCKETS)), {"id": caller})
+    for share in (0.123455, 0.123454, 0.29):
+        for last in (nearest(share) - 1, nearest(share)):
+            yield case("share: rounded", flag(rules=[rule({"share": share, "by": "id"})]), {"id": who(lambda b: b == last)})
     for share in (0, 0.5, 0.99999, 0.999996, 1, 1.0):
         for context in ({}, {"x": 1}):
             yield case("share: missing attribute", flag(rules=[rule({"share": share, "by": "id"})]), context)
@@ -346,10 +351,12 @@ def unreadable():
         "texts": rule("on", check(A, "contains", 5)),
         "unknown variant": rule({"variant": "red"}),
         "empty list": rule("on", check(A, "in", [])),
+        "list with a number": rule("on", check(A, "contains", ["x", 5])),
         "no texts": rule("on", check(A, "starts_with", [])),
         "no networks": rule("on", check(A, "in_network", [])),
         "exists with a value": rule("on", check(A, "exists", True)),
         "nested too deep": rule("on", nested(good, 33)),
+        "nested too deep in lists": rule("on", {"any": [good, {"all": [nested(good, 31)]}]}),
         "empty name": {"name": "", "serve": "on"},
     }
     for about, one in rules.items():
@@ -363,6 +370,10 @@ def unreadable():
         "buckets of one variant alone": {"variants": variants(50_000, 50_000, buckets=[[[0, 50_000]]])},
         "buckets that are not the weight": {"variants": variants(50_000, 50_000, buckets=[[[0, 40_000]], [[40_000, BUCKETS]]])},
         "buckets that overlap": {"variants": variants(50_000, 50_000, buckets=[[[0, 50_000]], [[40_000, 90_000]]])},
+        "an empty range": {"variants": variants(BUCKETS, buckets=[[[0, BUCKETS], [BUCKETS, BUCKETS]]])},
+        "a variant without a name": {"variants": {"by": "id", "values": [{"name": "", "weight": 0, "value": 1}, {"name": "red", "weight": BUCKETS, "value": 1}]}},
+        "101 prerequisites": {"prerequisites": [{"flag": str(number)} for number in range(101)]},
+        "101 steps": {"schedule": {"steps": [{"at": number, "share": 1} for number in range(101)], "by": "id"}},
         "prerequisite twice": {"prerequisites": [{"flag": "P"}] * 2},
         "schedule without a time": {"schedule": {}},
         "end before the beginning": {"schedule": {"enable_at": NOW, "disable_at": NOW - 1}},
@@ -371,6 +382,7 @@ def unreadable():
         "step before the beginning": {"schedule": {"enable_at": NOW, "steps": [{"at": NOW - 1, "share": 1}], "by": "id"}},
         "steps out of order": {"schedule": {"steps": [{"at": NOW, "share": 0.1}, {"at": NOW - 1, "share": 1}], "by": "id"}},
         "step over 1": {"schedule": {"steps": [{"at": NOW, "share": 2}], "by": "id"}},
+        "one time with a point": {"schedule": {"enable_at": NOW - 1, "disable_at": NOW + 0.5}},
         "time with a point": {"schedule": {"enable_at": NOW + 0.5}},
         "weights of 99,999": {"variants": variants(50_000, 49_999)},
         "weights of 100,001": {"variants": variants(50_000, 50_001)},
@@ -386,8 +398,8 @@ def unreadable():
         "steps without by": {"schedule": {"steps": [{"at": 1, "share": 1}]}},
     }
     for about, meta in parts.items():
-        for on in (True, False):
-            yield case(f"unreadable: {about}", flag(on=on, **meta), {A: 1})
+        yield case(f"unreadable: {about}", flag(**meta), {A: 1})
+    yield case("unreadable: and disabled", flag(on=False, **parts["weights of 99,999"]), {A: 1})
 
 
 class Chance:

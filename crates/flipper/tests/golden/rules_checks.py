@@ -62,7 +62,7 @@ def moment(value):
 
 def address(text):
     try:
-        found = ipaddress.ip_address(text) if isinstance(text, str) else None
+        found = ipaddress.ip_address(text) if isinstance(text, str) and "%" not in text else None
     except ValueError:
         return None
     return getattr(found, "ipv4_mapped", None) or found

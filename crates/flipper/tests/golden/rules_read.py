@@ -37,7 +37,7 @@ def read_check(check):
     if operator in COMPARE or operator == "exists":
         return
     if operator in MEMBER:
-        need(isinstance(value, (list, str, dict)) and value, "a list")
+        need(isinstance(value, (list, str, dict)) and value != [], "a list")
     elif operator == "matches":
         need(isinstance(value, str), "a regular expression")
         try:
