@@ -96,7 +96,7 @@ for compare in ("eq", "ne", "gt", "gte", "lt", "lte"):
     OPERATORS[f"date_{compare}"] = [("2000-01-01", TIMES if compare in ("eq", "lt") else TIMES[:5])]
 OPERATORS["semver_lt"].append(("1.0.0-beta.2", PRE))
 OPERATORS["semver_gt"].append(("1.0.0-alpha.beta", PRE))
-OPERATORS["date_gte"].append(("2000-01-01T02:00:00.25+02:00", [946684800, 946684800.25, "2000-01-01T00:00:00.25Z"]))
+OPERATORS["date_gte"].append(("2000-01-01T02:00:00.25+02:00", [946684800, 946684800.25, "2000-01-01T00:00:00.25Z", 1e308, -1e308]))
 
 
 def operators():

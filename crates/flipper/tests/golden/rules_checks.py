@@ -35,10 +35,14 @@ def version(text):
     return [int(found[i]) for i in (1, 2, 3)], pre is None, parts
 
 
+# The times of the documented library of times.
+FIRST, LAST = -377705023201, 253402207200
+
+
 def moment(value):
     """Seconds since 1970, exactly, or None."""
     if is_number(value):
-        return Fraction(value)
+        return Fraction(round(Fraction(value) * 10**9), 10**9) if FIRST <= value <= LAST else None
     found = isinstance(value, str) and re.fullmatch(
         r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[Tt]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2}))?", value
     )
@@ -57,7 +61,7 @@ def moment(value):
         if hours > 23 or minutes > 59:
             return None
         seconds -= (1 if zone[0] == "+" else -1) * (hours * 3600 + minutes * 60)
-    return seconds
+    return seconds if FIRST <= seconds <= LAST else None
 
 
 def address(text):
