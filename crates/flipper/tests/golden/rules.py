@@ -187,7 +187,9 @@ def lines(cases):
 
 
 def main(arguments):
+    # These import this module.
     import rules_cases
+    import rules_chance
 
     match arguments:
         case ["check", path]:
@@ -198,7 +200,7 @@ def main(arguments):
             with open(path, "w", encoding="utf-8", newline="\n") as file:
                 file.write(lines(rules_cases.cases()))
         case ["chance", seed, count]:
-            sys.stdout.write(lines(rules_cases.by_chance(int(seed), int(count))))
+            sys.stdout.write(lines(rules_chance.by_chance(int(seed), int(count))))
         case _:
             print(__doc__, file=sys.stderr)
             return 2
