@@ -115,7 +115,8 @@ impl Rule {
     /// `Corrupt`, naming the field.
     pub fn from_json(json: &Json) -> Result<Self> {
         let fields = Fields::of(json, "rule", &["name", "when", "serve"])?;
-        let when = fields.get("when").map(When::from_json).transpose()?;
+        // A null is not taken for everybody.
+        let when = fields.object.get("when").map(When::from_json).transpose()?;
         Ok(Self { name: fields.text("name")?, when, serve: Serve::from_json(fields.must("serve")?)? })
     }
 }

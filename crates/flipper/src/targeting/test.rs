@@ -61,6 +61,9 @@ impl Test {
             Self::Compare(Operator::In | Operator::NotIn, Json::Array(values)) if values.is_empty() => {
                 Err("a list of values is empty".to_owned())
             }
+            Self::Compare(Operator::In | Operator::NotIn, Json::Null | Json::Bool(_) | Json::Number(_)) => {
+                Err("`in` needs a list of values".to_owned())
+            }
             Self::Compare(..) | Self::Exists => Ok(()),
             Self::Text { values, .. } if values.is_empty() => Err("a list of texts is empty".to_owned()),
             Self::Text { .. } => Ok(()),
