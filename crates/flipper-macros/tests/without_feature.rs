@@ -1,6 +1,5 @@
 //! The error without the feature `macros`.
 
-
 const PROGRAM: &str = r#"
 flipper::flags! { struct Flags { new_checkout } }
 
