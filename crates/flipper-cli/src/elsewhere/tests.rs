@@ -39,7 +39,7 @@ impl Read {
     fn shown(&self, name: &str) -> Vec<String> {
         let record = self.record(name);
         let mut lines = Vec::new();
-        if !record.is_enabled() {
+        if !record.is_enabled() && record.segment().is_none() {
             lines.push("disabled".to_owned());
         }
         lines.extend(record.segment().map(|when| format!("segment: {when}")));

@@ -34,31 +34,43 @@ fn definitions() {
     for (name, expected) in [
         ("plain", &[][..]),
         ("off", &["disabled"]),
-        ("checkout", &[
-            r#"if email ends with "@corp.com": on"#,
-            r#"if age >= 18 and not country in ["de", "fr"]: on for 25% by email"#,
-            "off",
-        ]),
+        (
+            "checkout",
+            &[
+                r#"if email ends with "@corp.com": on"#,
+                r#"if age >= 18 and not country in ["de", "fr"]: on for 25% by email"#,
+                "off",
+            ],
+        ),
         // There a missing attribute is 0.
         ("younger", &["if not age exists or age < 18: off", "on"]),
-        ("colour", &[
-            r#"if version >= semver "2.0.0-0" and version < semver "3.0.0-0": on"#,
-            "variant grey",
-            "variants: red 50%, blue 50%, grey 0% by targetingKey",
-        ]),
-        ("boolean", &[
-            r#"if tier in ["3", 3] or host starts with "eu-" or (beta exists and not beta in [false, "", []]): on"#,
-            "off",
-        ]),
+        (
+            "colour",
+            &[
+                r#"if version >= semver "2.0.0-0" and version < semver "3.0.0-0": on"#,
+                "variant grey",
+                "variants: red 50%, blue 50%, grey 0% by targetingKey",
+            ],
+        ),
+        (
+            "boolean",
+            &[
+                r#"if tier in ["3", 3] or host starts with "eu-" or (beta exists and not beta in [false, "", []]): on"#,
+                "off",
+            ],
+        ),
     ] {
         assert_eq!(read.shown(name), expected, "{name}");
     }
-    assert_eq!(read.left_out(), [
-        "timed: attribute $flagd.timestamp: flagd fills it in by itself",
-        r#"computed: its targeting: the variant is computed by "var""#,
-        r#"unknown: its values: "of" is not one of them"#,
-        r#"summed: operation "some": conditions here have nothing like it"#,
-    ]);
+    assert_eq!(
+        read.left_out(),
+        [
+            "timed: attribute $flagd.timestamp: flagd fills it in by itself",
+            r#"computed: its targeting: the variant is computed by "var""#,
+            r#"unknown: its values: "of" is not one of them"#,
+            r#"summed: operation "some": conditions here have nothing like it"#,
+        ]
+    );
 }
 
 #[test]
@@ -70,13 +82,16 @@ fn each_operation() {
         (r#"{"==": [{"var": ["a", "b"]}, "b"]}"#, r#"if not a exists or a = "b": on"#),
         (r#"{"<": [1, {"var": "a"}, 5]}"#, "if a > 1 and (not a exists or a < 5): on"),
         (r#"{"in": ["b", {"var": "a"}]}"#, r#"if a contains "b": on"#),
-        (r#"{"in": [{"var": "a"}, "abc"]}"#, r#"if a in "abc": on"#),
+        (r#"{"in": [{"var": "a"}, "abc"]}"#, r#"if a in the text "abc": on"#),
         (r#"{"!!": {"var": "a"}}"#, r#"if a exists and not a in [false, "", []]: on"#),
         (r#"{"if": [{"var": "a"}, true, false]}"#, r#"if a exists and not a in [false, "", []]: on"#),
         (r#"{"sem_ver": [{"var": "a"}, "~", "v1.2"]}"#, r#"if a >= semver "1.2.0-0" and a < semver "1.3.0-0": on"#),
         (r#"{"sem_ver": [{"var": "a"}, "=>", "1.2.3"]}"#, r#"sem_ver: the operator "=>" is unknown"#),
         (r#"{"==": [{"var": "a"}, {"var": "b"}]}"#, "a comparison: it does not compare an attribute with a value"),
-        (r#"{">": [{"+": [1, 2]}, {"var": "b"}]}"#, r#"its targeting: it compares with a computed value, {"+": [1, 2]}"#),
+        (
+            r#"{">": [{"+": [1, 2]}, {"var": "b"}]}"#,
+            r#"its targeting: it compares with a computed value, {"+": [1, 2]}"#,
+        ),
         (r#"{"$ref": "a"}"#, "its targeting: it nests deeper than 60"),
         (r#"{"$ref": "b"}"#, r#"$ref "b": there is no evaluator of this name"#),
     ] {

@@ -49,25 +49,35 @@ scheduled:
 fn a_file_of_yaml() {
     let read = read_as(Tool::Goff, YAML, Format::Yaml, None);
     for (name, expected) in [
-        ("checkout", &[
-            r#"staff: if email ends with ignoring case "@corp.com" and not country in ["de", "fr"]: on"#,
-            r#"pro: if (plan matches "^(?i-u)Pro$" or (plan >= "" and not plan matches "^(?i-u)free$")) and age >= 18: on for 25% by companyId"#,
-            "off",
-        ][..]),
+        (
+            "checkout",
+            &[
+                r#"staff: if email ends with ignoring case "@corp.com" and not country in ["de", "fr"]: on"#,
+                r#"pro: if (plan matches "^(?i-u)Pro$" or (plan >= "" and not plan matches "^(?i-u)free$")) and age >= 18: on for 25% by companyId"#,
+                "off",
+            ][..],
+        ),
         ("colour", &["variants: red 60%, blue 40% by targetingKey"]),
         ("growing", &["on for 0% to 100% by targetingKey"]),
-        ("experiment", &["schedule: on from 2030-01-01T00:00:00Z, off from 2030-01-31T23:00:00Z", "on for 50% by targetingKey"]),
+        (
+            "experiment",
+            &["schedule: on from 2030-01-01T00:00:00Z, off from 2030-01-31T23:00:00Z", "on for 50% by targetingKey"],
+        ),
         ("off", &["disabled"]),
     ] {
         let shown = read.shown(name);
-        let shown: Vec<_> = shown.iter().map(|line| line.split(" from 2030-01-01T00:00:00Z over").next().unwrap_or(line)).collect();
+        let shown: Vec<_> =
+            shown.iter().map(|line| line.split(" from 2030-01-01T00:00:00Z over").next().unwrap_or(line)).collect();
         assert_eq!(shown, expected, "{name}");
     }
     assert_eq!(read.record("checkout").client_data()["description"].as_str(), Some("the new checkout"));
-    assert_eq!(read.left_out(), [
-        "jumping: progressiveRollout: only one from 0 to 100 percent can be said, since these jump at their start and end",
-        "scheduled: scheduledRollout: its steps replace parts of the flag at their times",
-    ]);
+    assert_eq!(
+        read.left_out(),
+        [
+            "jumping: progressiveRollout: only one from 0 to 100 percent can be said, since these jump at their start and end",
+            "scheduled: scheduledRollout: its steps replace parts of the flag at their times",
+        ]
+    );
 }
 
 #[test]

@@ -39,39 +39,50 @@ const DATA: &str = r#"{
 fn flag_data_of_an_sdk() {
     let read = json(Tool::Launchdarkly, DATA);
     for (name, expected) in [
-        ("checkout", &[
-            "needs colours = red",
-            r#"if org.key = "acme": off"#,
-            r#"if key = "anna": on"#,
-            r#"if email ends with "@corp.com" and country exists and not country in ["de", "fr"]: on"#,
-            "if in segment beta: on for 25% by org.billing.id",
-            "on for 5% by key",
-        ][..]),
-        ("segments/beta", &[
-            r#"segment: org.key = "acme" or key = "anna" or (not key = "bert" and plan matches "^pro")"#,
-        ]),
-        ("colours", &[
-            r#"if version >= semver "2.0.0" and version exists: variant blue"#,
-            "on",
-            "variants: red 60%, blue 40% by key, blue when off",
-        ]),
+        (
+            "checkout",
+            &[
+                "needs colours = red",
+                r#"if org.key = "acme": off"#,
+                r#"if key = "anna": on"#,
+                r#"if email ends with "@corp.com" and country exists and not country in ["de", "fr"]: on"#,
+                "if in segment beta: on for 25% by org.billing.id",
+                "on for 5% by key",
+            ][..],
+        ),
+        (
+            "segments/beta",
+            &[r#"segment: org.key = "acme" or key = "anna" or (not key = "bert" and plan matches "^pro")"#],
+        ),
+        (
+            "colours",
+            &[
+                r#"if version >= semver "2.0.0" and version exists: variant blue"#,
+                "on",
+                "variants: red 60%, blue 40% by key, blue when off",
+            ],
+        ),
         ("off", &["disabled"]),
         ("dates", &[r#"if joined < date "2023-11-14T22:13:20Z" and org.size >= 10 and org.size exists: on"#, "off"]),
     ] {
         assert_eq!(read.shown(name), expected, "{name}");
     }
-    assert_eq!(read.left_out(), [
-        "segments/big: the segment: its keys are not in the file, since it is a big segment",
-        "on-when-off: its value when off: it is true: the flag is off there, and all callers get true",
-        "two-splits: its weights: a flag has one set of them, and this has several",
-        "big: it needs segment big: it cannot be imported, or they need each other in a circle",
-        "kinds: a clause about the kind of the context: a context here has no kinds",
-    ]);
+    assert_eq!(
+        read.left_out(),
+        [
+            "segments/big: the segment: its keys are not in the file, since it is a big segment",
+            "on-when-off: its value when off: it is true: the flag is off there, and all callers get true",
+            "two-splits: its weights: a flag has one set of them, and this has several",
+            "big: it needs segment big: it cannot be imported, or they need each other in a circle",
+            "kinds: a clause about the kind of the context: a context here has no kinds",
+        ]
+    );
 }
 
 #[test]
 fn a_file_for_the_file_data_source() {
-    let read = json(Tool::Launchdarkly, r#"{"flagValues": {"on": true, "off": false, "colour": "red", "limits": {"a": 1}}}"#);
+    let read =
+        json(Tool::Launchdarkly, r#"{"flagValues": {"on": true, "off": false, "colour": "red", "limits": {"a": 1}}}"#);
     assert_eq!(read.shown("on"), [] as [&str; 0]);
     assert_eq!(read.shown("off"), ["off"]);
     assert_eq!(read.shown("colour"), ["variants: red 100% by key"]);
@@ -82,15 +93,22 @@ fn a_file_for_the_file_data_source() {
 #[test]
 fn a_malformed_flag_is_left_out() {
     let flag = |more: &str| {
-        let text = format!(r#"{{"flags": {{"F": {{"on": true, "variations": [true, false], "offVariation": 1, {more}}}}}}}"#);
+        let text =
+            format!(r#"{{"flags": {{"F": {{"on": true, "variations": [true, false], "offVariation": 1, {more}}}}}}}"#);
         json(Tool::Launchdarkly, &text).left_out()
     };
     for (more, expected) in [
         (r#""fallthrough": {"variation": 2}"#, "F: fallthrough: it names no variation of the flag"),
         (r#""fallthrough": {}"#, "F: fallthrough: it names no variation of the flag"),
         (r#""fallthrough": {"variation": 0}, "deleted": true"#, "F: the flag: it is deleted"),
-        (r#""fallthrough": {"variation": 0}, "prerequisites": [{"key": "G", "variation": 0}]"#, "F: its prerequisite G: the file does not have that flag"),
-        (r#""fallthrough": {"variation": 0}, "rules": [{"variation": 0, "clauses": [{"attribute": "a", "op": "matches", "values": ["(?=b)"]}]}]"#, "F: clause matches: a regular expression cannot be read: look-around, including look-ahead and look-behind, is not supported"),
+        (
+            r#""fallthrough": {"variation": 0}, "prerequisites": [{"key": "G", "variation": 0}]"#,
+            "F: its prerequisite G: the file does not have that flag",
+        ),
+        (
+            r#""fallthrough": {"variation": 0}, "rules": [{"variation": 0, "clauses": [{"attribute": "a", "op": "matches", "values": ["(?=b)"]}]}]"#,
+            "F: clause matches: a regular expression cannot be read: look-around, including look-ahead and look-behind, is not supported",
+        ),
     ] {
         assert_eq!(flag(more), [expected], "{more}");
     }

@@ -6,9 +6,19 @@ use super::*;
 #[test]
 fn a_file_of_another_kind_is_refused_with_its_place() {
     for (tool, text, format, expected) in [
-        (Tool::Unleash, "{\"features\":\n [1,]}", Format::Json, "not JSON: expected a value, found ']' at line 2 column 5"),
+        (
+            Tool::Unleash,
+            "{\"features\":\n [1,]}",
+            Format::Json,
+            "not JSON: expected a value, found ']' at line 2 column 5",
+        ),
         (Tool::Unleash, "{}", Format::Json, "it has no list \"features\""),
-        (Tool::Launchdarkly, "[]", Format::Json, "it has none of the objects \"flags\", \"flagValues\" and \"segments\""),
+        (
+            Tool::Launchdarkly,
+            "[]",
+            Format::Json,
+            "it has none of the objects \"flags\", \"flagValues\" and \"segments\"",
+        ),
         (Tool::Flagd, "{\"flags\": 1}", Format::Json, "it has no object \"flags\""),
         (Tool::Goff, "a: [", Format::Yaml, "not YAML of flags: "),
         (Tool::Goff, "a: 1", Format::Yaml, "\"a\" is no flag, which has \"variations\" and a \"defaultRule\""),
@@ -58,7 +68,11 @@ fn lossy_imports_as_off_what_cannot_be_said() {
 
 #[test]
 fn circles_are_left_out() {
-    let flag = |other: &str| format!(r#"{{"on": true, "variations": [true, false], "offVariation": 1, "fallthrough": {{"variation": 0}}, "prerequisites": [{{"key": "{other}", "variation": 0}}]}}"#);
+    let flag = |other: &str| {
+        format!(
+            r#"{{"on": true, "variations": [true, false], "offVariation": 1, "fallthrough": {{"variation": 0}}, "prerequisites": [{{"key": "{other}", "variation": 0}}]}}"#
+        )
+    };
     let text = format!(r#"{{"flags": {{"A": {}, "B": {}, "C": {}}}}}"#, flag("B"), flag("A"), flag("A"));
     let read = json(Tool::Launchdarkly, &text);
     assert!(read.records.is_empty());

@@ -28,9 +28,12 @@ fn an_export() {
     ] {
         assert_eq!(read.shown(name), expected, "{name}");
     }
-    assert_eq!(read.left_out(), [
-        r#"search: group "admins": a group is code in Ruby; a condition of attributes can replace it"#,
-        "both: its gradual rollouts: there are several, which choose callers independently of each other",
-        "timed: expression GreaterThan: it does not compare a property with a value",
-    ]);
+    assert_eq!(
+        read.left_out(),
+        [
+            r#"search: group "admins": a group is code in Ruby; a condition of attributes can replace it"#,
+            "both: its gradual rollouts: there are several, which choose callers independently of each other",
+            "timed: expression GreaterThan: it does not compare a property with a value",
+        ]
+    );
 }
