@@ -78,9 +78,9 @@ impl Flag {
         record.set_prerequisites(std::mem::take(&mut self.prerequisites));
         record.set_schedule(self.schedule.take());
         if self.is_boolean() {
-            self.build_boolean(&mut record)?
+            self.build_boolean(&mut record)?;
         } else {
-            self.build_values(&mut record)?
+            self.build_values(&mut record)?;
         }
         Ok(record)
     }

@@ -1,6 +1,6 @@
 //! Flags that need others of the file.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use flipper::FlagRecord;
 use flipper::targeting::{When, segment_of, stored_name};
@@ -47,7 +47,7 @@ pub(super) fn resolve(mut all: Vec<(String, Said<FlagRecord>)>) -> Vec<(String, 
             break;
         }
     }
-    let names: Vec<String> = all.iter().map(|(name, _)| name.clone()).collect();
+    let names: HashSet<String> = all.iter().map(|(name, _)| name.clone()).collect();
     for (name, record) in &mut all {
         let missing = match record {
             Ok(found) => needs(found).into_iter().find(|need| !known.contains_key(need)),

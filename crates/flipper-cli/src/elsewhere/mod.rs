@@ -16,6 +16,7 @@ mod unleash_constraint;
 mod unleash_export;
 mod values;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -138,12 +139,13 @@ fn held(records: &[FlagRecord]) -> Records {
 impl Found {
     /// Leaves out what cannot be imported, and what depends on it.
     fn end(mut self, tool: Tool, lossy: bool, now: i64) -> (Vec<FlagRecord>, Elsewhere) {
-        let segments: Vec<_> = self.segments.drain(..).map(|(name, when)| segment(name, when, now)).collect();
+        let segments: Vec<_> = self.segments.drain(..).map(|(name, when)| segment(&name, when, now)).collect();
         let mut left_out = Vec::new();
         let mut records: Vec<FlagRecord> = Vec::new();
+        let mut names = HashSet::new();
         let all = segments.into_iter().chain(self.flags.drain(..)).map(checked).collect();
         for (name, record) in links::resolve(all) {
-            if records.iter().any(|known: &FlagRecord| known.name() == name) {
+            if !names.insert(name.clone()) {
                 let unsaid = Unsaid { what: "its name".to_owned(), why: "the file has it twice".to_owned() };
                 left_out.push(LeftOut { flag: name, unsaid, is_off: false });
                 continue;
@@ -165,8 +167,8 @@ impl Found {
     }
 }
 
-fn segment(name: String, when: Said<When>, now: i64) -> (String, Said<FlagRecord>) {
-    let stored = stored_name(&name);
+fn segment(name: &str, when: Said<When>, now: i64) -> (String, Said<FlagRecord>) {
+    let stored = stored_name(name);
     let record = when.map(|when| {
         let mut record = FlagRecord::new(&*stored, now);
         record.set_segment(Some(when));
