@@ -21,7 +21,7 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// GO Feature Flag has three, told apart by the file's name, or by its first letter.
+    /// GO Feature Flag has three: the ending of the name decides, or else the first letter.
     pub(super) fn of(path: &Path, text: &str, tool: Tool) -> Self {
         let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
         match ending.as_ref().and_then(|ending| ending.to_str()) {

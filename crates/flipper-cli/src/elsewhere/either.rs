@@ -29,7 +29,7 @@ pub(super) enum Share {
 }
 
 impl Share {
-    /// Nobody and everybody are no shares.
+    /// No caller and all callers are no shares.
     pub(super) fn of(share: f64, group: &str, by: &[&str]) -> Option<Self> {
         let by = by.iter().map(|each| (*each).to_owned()).collect();
         match share {
@@ -165,7 +165,7 @@ fn of_several(ways: &[Way]) -> Said<Variants> {
         }
     }
     let first = ways.iter().find_map(|way| way.variants.as_ref());
-    let Some(main) = main.or(first) else { return unsaid("variants of its strategies", "there are none") };
+    let Some(main) = main.or(first) else { return unsaid("variants of its strategies", "there are no variants") };
     let all = variants(main, &more);
     match more.iter().find(|each| all.get(&each.name).is_some_and(|same| same.value != each.value)) {
         Some(twice) => unsaid("variants of its strategies", format!("{:?} has several values", twice.name)),

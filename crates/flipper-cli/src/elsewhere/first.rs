@@ -192,7 +192,7 @@ fn on_or_off(on: bool) -> Serve {
     if on { Serve::On } else { Serve::Off }
 }
 
-/// From all to nobody if `down`, else from nobody to all.
+/// From all to none if `down`, else from none to all.
 fn ramp(down: bool, start: i64, end: i64) -> Said<AnyPercentage> {
     let (Ok(start), Ok(end)) = (u64::try_from(start), u64::try_from(end)) else {
         return unsaid("a rollout that grows with time", "it begins before 1970");

@@ -64,7 +64,7 @@ fn flag_of(json: &Json, now: i64) -> Said<Flag> {
         flag.arms.push(Arm { name, cond, outcome: outcome(rule, by, now)? });
     }
     let Some(rule) = json.get("defaultRule").filter(|rule| !rule.is_null()) else {
-        return unsaid("its defaultRule", "there is none");
+        return unsaid("its defaultRule", "it is missing");
     };
     flag.arms.push(Arm { name: None, cond: Cond::Always, outcome: outcome(rule, by, now)? });
     Ok(flag)
@@ -90,7 +90,7 @@ fn outcome(rule: &Json, by: &str, now: i64) -> Said<Outcome> {
         for (name, percent) in fields(rule, "percentage") {
             match number(percent).filter(|percent| *percent >= 0.0) {
                 Some(percent) => weights.push((name.to_owned(), percent)),
-                None => return unsaid("a percentage", format!("{percent} is none")),
+                None => return unsaid("a percentage", format!("{percent} is no number from 0")),
             }
         }
         let sum: f64 = weights.iter().map(|(_, percent)| percent).sum();

@@ -118,7 +118,7 @@ fn find(
 ) -> Result<Found, String> {
     let json = document::parse(text, format)?;
     let one_environment = |found: Result<Found, String>| match environment {
-        Some(_) => Err(format!("a file of {tool} has one environment, so it takes no --environment")),
+        Some(_) => Err("it has one environment, and --environment chooses one of several".to_owned()),
         None => found,
     };
     match tool {

@@ -87,7 +87,7 @@ fn parent(json: &Json) -> Said<Prerequisite> {
     }
 }
 
-/// `None`: it is on for nobody.
+/// `None`: it is on for no caller.
 fn way(
     flag: &str,
     strategy: &Json,
@@ -105,7 +105,7 @@ fn way(
         cond = cond.and(match segments.get(&id(each)) {
             Some(Segment::Named(name)) => Cond::When(When::Segment(name.clone())),
             Some(Segment::Constant(true)) => Cond::Always,
-            // Without its segment a strategy is on for nobody.
+            // Without its segment a strategy is on for no caller.
             Some(Segment::Constant(false)) | None => Cond::Never,
             Some(Segment::Unsaid(unsaid)) => {
                 return super::unsaid(format!("segment {}: {}", id(each), unsaid.what), unsaid.why.clone());

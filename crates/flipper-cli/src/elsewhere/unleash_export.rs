@@ -20,7 +20,7 @@ pub(super) fn read(json: &Json, environment: Option<&str>, now: i64) -> Result<F
     let segments = segments(json, &mut found);
     if json.get("featureStrategies").is_none() {
         if environment.is_some() {
-            return Err("what the client API serves has one environment, so it takes no --environment".to_owned());
+            return Err("it has one environment, and --environment chooses one of several".to_owned());
         }
         let is_child = |name: &str| {
             let of = |each: &&Json| text(each, "name") == Some(name);

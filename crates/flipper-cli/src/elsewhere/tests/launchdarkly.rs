@@ -31,7 +31,7 @@ const DATA: &str = r#"{
   "segments": {
     "beta": {"key": "beta", "included": ["anna"], "excluded": ["bert"], "includedContexts": [{"contextKind": "org", "values": ["acme"]}],
       "rules": [{"clauses": [{"attribute": "plan", "op": "matches", "values": ["^pro"]}]}]},
-    "nobody": {"key": "nobody", "included": []},
+    "empty": {"key": "empty", "included": []},
     "big": {"key": "big", "unbounded": true}
   }
 }"#;
@@ -68,8 +68,8 @@ fn flag_data_of_an_sdk() {
     ] {
         assert_eq!(read.shown(name), expected, "{name}");
     }
-    let nobody = read.record("segments/nobody");
-    assert_eq!(FlagRecord::from_json(nobody.to_json()).unwrap(), *nobody);
+    let empty = read.record("segments/empty");
+    assert_eq!(FlagRecord::from_json(empty.to_json()).unwrap(), *empty);
     assert_eq!(
         read.left_out(),
         [

@@ -32,7 +32,7 @@ fn a_file_of_another_kind_is_refused_with_its_place() {
         }
     }
     let error = find("{\"flags\": {}}", Format::Json, Tool::Flagd, Some("test"), 0).err().unwrap();
-    assert_eq!(error, "a file of flagd has one environment, so it takes no --environment");
+    assert_eq!(error, "it has one environment, and --environment chooses one of several");
 }
 
 #[test]
