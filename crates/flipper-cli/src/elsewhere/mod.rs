@@ -7,6 +7,7 @@ mod first;
 mod flagd;
 mod goff;
 mod launchdarkly;
+mod launchdarkly_clause;
 mod links;
 mod logic;
 mod query;
@@ -36,15 +37,15 @@ use crate::text::{count, quoted};
 /// Whose file it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Tool {
-    /// Unleash: what its client API serves, or its export
+    // Unleash: what its client API serves, or its export
     Unleash,
-    /// LaunchDarkly: flag data of an SDK, or a file for its file data source
+    // LaunchDarkly: flag data of an SDK, or a file for its file data source
     Launchdarkly,
-    /// flagd: flag definitions in JSON
+    // flagd: flag definitions in JSON
     Flagd,
-    /// GO Feature Flag: YAML, JSON or TOML
+    // GO Feature Flag: YAML, JSON or TOML
     Goff,
-    /// Flipper in Ruby: its export
+    // Flipper in Ruby: its export
     FlipperRuby,
 }
 

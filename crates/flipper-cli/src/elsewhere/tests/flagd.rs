@@ -1,6 +1,6 @@
 use super::*;
 
-const DEFINITIONS: &str = r#"{
+pub(super) const DEFINITIONS: &str = r#"{
   "$schema": "https://flagd.dev/schema/v0/flags.json",
   "flags": {
     "plain": {"state": "ENABLED", "variants": {"on": true, "off": false}, "defaultVariant": "on"},

@@ -1,6 +1,6 @@
 use super::*;
 
-const YAML: &str = r#"
+pub(super) const YAML: &str = r#"
 checkout:
   variations: {enabled: true, disabled: false}
   bucketingKey: companyId

@@ -1,6 +1,6 @@
 use super::*;
 
-const DATA: &str = r#"{
+pub(super) const DATA: &str = r#"{
   "flags": {
     "checkout": {"key": "checkout", "on": true, "version": 3, "variations": [true, false], "offVariation": 1,
       "prerequisites": [{"key": "colours", "variation": 0}],

@@ -79,3 +79,56 @@ fn circles_are_left_out() {
     assert_eq!(read.left_out().len(), 3);
     assert_eq!(read.left_out()[2], "C: it needs flag A: it cannot be imported, or they need each other in a circle");
 }
+
+/// Each value of a file in turn is something else: nothing panics, and what is imported is valid.
+#[test]
+fn a_value_of_the_wrong_type_is_refused_or_listed() {
+    let goff = super::super::document::parse(goff::YAML, Format::Yaml).unwrap().to_string();
+    let mut tried = 0;
+    for (tool, text, environment) in [
+        (Tool::Unleash, unleash::CLIENT, None),
+        (Tool::Unleash, unleash::EXPORT, Some("production")),
+        (Tool::Launchdarkly, launchdarkly::DATA, None),
+        (Tool::Flagd, flagd::DEFINITIONS, None),
+        (Tool::Goff, &*goff, None),
+        (Tool::FlipperRuby, ruby::EXPORT, None),
+    ] {
+        let json = Json::parse(text).unwrap();
+        each_mutant(&json, &mut |mutant| {
+            tried += 1;
+            let Ok(found) = find(&mutant.to_string(), Format::Json, tool, environment, 0) else { return };
+            let (records, _) = found.end(tool, true, 0);
+            for record in records {
+                record.validate().unwrap();
+                assert_eq!(FlagRecord::from_json(record.to_json()).unwrap(), record);
+            }
+        });
+    }
+    assert!(tried > 3_000, "{tried}");
+}
+
+fn each_mutant(json: &Json, tried: &mut dyn FnMut(Json)) {
+    let others = [Json::Null, Json::from(-1), "x".into(), Json::from(Object::new())];
+    others.into_iter().for_each(&mut *tried);
+    match json {
+        Json::Array(items) => {
+            for (place, item) in items.iter().enumerate() {
+                each_mutant(item, &mut |mutant| {
+                    let mut items = items.clone();
+                    items[place] = mutant;
+                    tried(Json::Array(items));
+                });
+            }
+        }
+        Json::Object(fields) => {
+            for (key, value) in fields {
+                each_mutant(value, &mut |mutant| {
+                    let mut fields = fields.clone();
+                    fields.insert(key, mutant);
+                    tried(Json::Object(fields));
+                });
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,6 +1,6 @@
 use super::*;
 
-const EXPORT: &str = r#"{"version": 1, "features": {
+pub(super) const EXPORT: &str = r#"{"version": 1, "features": {
   "search": {"boolean": null, "groups": ["admins"], "actors": ["User;1"], "percentage_of_actors": "10", "percentage_of_time": null},
   "plausible": {"boolean": "true", "groups": ["admins"], "actors": [], "percentage_of_actors": null, "percentage_of_time": null},
   "analytics": {"boolean": null, "groups": [], "actors": [], "percentage_of_actors": null, "percentage_of_time": null},

@@ -1,6 +1,6 @@
 use super::*;
 
-const CLIENT: &str = r#"{
+pub(super) const CLIENT: &str = r#"{
   "version": 2,
   "features": [
     {"name": "checkout", "description": "the new checkout", "enabled": true, "strategies": [
@@ -113,7 +113,7 @@ fn what_the_client_api_serves() {
     assert!(read.elsewhere.lines().iter().any(|line| line.starts_with("shares stay shares")));
 }
 
-const EXPORT: &str = r#"{
+pub(super) const EXPORT: &str = r#"{
   "features": [{"name": "search", "type": "release", "project": "default"}, {"name": "plain"}],
   "featureStrategies": [
     {"id": "1", "featureName": "search", "environment": "production", "name": "flexibleRollout",
