@@ -7,6 +7,7 @@ mod flagd;
 mod goff;
 mod launchdarkly;
 mod parts;
+mod random;
 mod ruby;
 mod unleash;
 
