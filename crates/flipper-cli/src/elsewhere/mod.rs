@@ -26,7 +26,7 @@ use clap::ValueEnum;
 use flipper::FlagRecord;
 use flipper::bucketing::Bucketer;
 use flipper::json::{Json, Object};
-use flipper::targeting::{Serve, When, stored_name};
+use flipper::targeting::{Serve, When, segment_of, stored_name};
 
 use crate::failure::{Done, Failure};
 use crate::follow::State;
@@ -155,7 +155,7 @@ impl Found {
                 Ok(record) => records.push(record),
                 Err(unsaid) => {
                     let off = FlagRecord::new(&*name, now);
-                    let is_off = lossy && name_is_new(&name) && !name.starts_with(flipper::targeting::SEGMENTS);
+                    let is_off = lossy && name_is_new(&name);
                     records.extend(Some(off).filter(|_| is_off));
                     left_out.push(LeftOut { flag: name, unsaid, is_off });
                 }
@@ -178,15 +178,16 @@ fn segment(name: &str, when: Said<When>, now: i64) -> (String, Said<FlagRecord>)
     (stored, record)
 }
 
-/// Names without a slash are those that a new flag may have; a segment has one.
+/// Whether a new flag may have the name.
 fn name_is_new(name: &str) -> bool {
-    let name = flipper::targeting::segment_of(name).unwrap_or(name);
     !name.is_empty() && name.len() <= 255 && !name.chars().any(|letter| letter == '/' || letter.is_control())
 }
 
 fn checked((name, record): (String, Said<FlagRecord>)) -> (String, Said<FlagRecord>) {
     let record = record.and_then(|record| {
-        if !name_is_new(&name) {
+        // A segment's name begins with a prefix that no flag's name has.
+        let own = record.segment().and_then(|_| segment_of(&name)).unwrap_or(&name);
+        if !name_is_new(own) {
             return unsaid("its name", "a name is 1 to 255 bytes long, without `/` and control characters");
         }
         record

@@ -1,6 +1,6 @@
 //! The two files of Unleash: what its client API serves, and what its export has, with environments.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use flipper::json::Json;
 use flipper::targeting::When;
@@ -123,11 +123,12 @@ fn with(strategy: &Json, segments: &HashMap<String, Vec<Json>>) -> Json {
 
 fn segments(json: &Json, found: &mut Found) -> Segments {
     let mut segments = Segments::new();
+    let mut names = HashSet::new();
     for each in items(json, "segments") {
         let Some(own) = each.get("id").map(id) else { continue };
-        let name = text(each, "name")
-            .filter(|name| !name.contains('/'))
-            .map_or_else(|| format!("segment-{own}"), str::to_owned);
+        let name = text(each, "name").filter(|name| !name.is_empty() && !name.contains('/') && !names.contains(*name));
+        let name = name.map_or_else(|| format!("segment-{own}"), str::to_owned);
+        let is_first = names.insert(name.clone());
         let said: Said<Cond> = match each.get("constraints").and_then(Json::as_array) {
             Some(constraints) => {
                 let mut notes = Vec::new();
@@ -142,6 +143,9 @@ fn segments(json: &Json, found: &mut Found) -> Segments {
             }),
         };
         let segment = match said {
+            Ok(_) if !is_first => {
+                Segment::Unsaid(Unsaid { what: "its name".to_owned(), why: "another segment has it".to_owned() })
+            }
             Ok(Cond::Always) => Segment::Constant(true),
             Ok(Cond::Never) => Segment::Constant(false),
             Ok(Cond::When(when)) => named(name, when, found),

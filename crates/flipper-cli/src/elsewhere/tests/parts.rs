@@ -67,6 +67,14 @@ fn lossy_imports_as_off_what_cannot_be_said() {
 }
 
 #[test]
+fn no_flag_takes_the_name_of_a_segment() {
+    let text = r#"{"flags": {"segments/a": {"variants": {"on": true}, "defaultVariant": "on"}}}"#;
+    let left_out = json(Tool::Flagd, text).left_out();
+    let why = "a name is 1 to 255 bytes long, without `/` and control characters";
+    assert_eq!(left_out, [format!("segments/a: its name: {why}")]);
+}
+
+#[test]
 fn circles_are_left_out() {
     let flag = |other: &str| {
         format!(

@@ -183,3 +183,29 @@ fn each_operator() {
         assert_eq!(shown, expected, "{constraint}");
     }
 }
+
+#[test]
+fn segments_of_one_name_stay_apart() {
+    let segment = |id: u32, value: &str| {
+        format!(
+            r#"{{"id": {id}, "name": "s", "constraints": [{{"contextName": "a", "operator": "IN", "values": ["{value}"]}}]}}"#
+        )
+    };
+    let flag = |name: &str, id: u32| {
+        format!(r#"{{"name": "{name}", "enabled": true, "strategies": [{{"name": "default", "segments": [{id}]}}]}}"#)
+    };
+    let text = format!(
+        r#"{{"features": [{}, {}, {}], "segments": [{}, {}]}}"#,
+        flag("A", 1),
+        flag("B", 2),
+        flag("C", 3),
+        segment(1, "x"),
+        segment(2, "y")
+    );
+    let read = json(Tool::Unleash, &text);
+    assert_eq!(read.shown("A"), ["if in segment s: on", "off"]);
+    assert_eq!(read.shown("B"), ["if in segment segment-2: on", "off"]);
+    assert_eq!(read.shown("segments/segment-2"), [r#"segment: a = "y""#]);
+    // Without its segment a strategy is on for no caller.
+    assert_eq!(read.shown("C"), ["off"]);
+}
