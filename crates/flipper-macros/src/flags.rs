@@ -1,7 +1,7 @@
 mod parse;
 
 use proc_macro2::{TokenStream, TokenTree};
-use quote::quote;
+use quote::{ToTokens, quote};
 
 use self::parse::{Flag, Flags};
 
@@ -27,12 +27,17 @@ fn generate(flags: &Flags, flipper: &TokenStream) -> TokenStream {
         quote!(#(#cfg)* #name)
     });
     let handles = flags.iter().map(|flag| {
-        let Flag { field, default, .. } = flag;
+        let Flag { field, default, variants, .. } = flag;
         let (cfg, name) = (flag.cfg(), flag.name.expression(flipper));
-        quote!(#(#cfg)* #field: #flipper::__private::flag(features, #name, #default))
+        match variants {
+            Some(of) => quote!(#(#cfg)* #field: #flipper::__private::variant_flag::<_, #of>(features, #name, #default)),
+            None => quote!(#(#cfg)* #field: #flipper::__private::flag(features, #name, #default)),
+        }
     });
     let defaults = flags.iter().map(|flag| {
-        let (cfg, name, default) = (flag.cfg(), flag.name.expression(flipper), &flag.default);
+        let (cfg, name) = (flag.cfg(), flag.name.expression(flipper));
+        // A new flag has no variants yet, and is off.
+        let default = if flag.variants.is_some() { quote!(false) } else { flag.default.to_token_stream() };
         quote!(#(#cfg)* (#name, #default))
     });
     let later = defaults.clone();
@@ -86,12 +91,16 @@ fn flags_derive(attributes: &[syn::Attribute]) -> bool {
 }
 
 fn field(flag: &Flag, of_struct: &syn::Visibility, flipper: &TokenStream) -> TokenStream {
-    let Flag { attributes, field, .. } = flag;
+    let Flag { attributes, field, variants, .. } = flag;
+    let handle = match variants {
+        Some(of) => quote!(#flipper::client::VariantFlag<#of>),
+        None => quote!(#flipper::FeatureFlag),
+    };
     let visibility = flag.visibility.as_ref().unwrap_or(of_struct);
     let doc = flag.doc();
     quote! {
         #(#attributes)*
         #doc
-        #visibility #field: #flipper::FeatureFlag
+        #visibility #field: #handle
     }
 }

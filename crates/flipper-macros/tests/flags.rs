@@ -5,6 +5,8 @@ use std::fmt::Debug;
 
 use flipper::evaluation::Reason;
 use flipper::events::Change;
+use flipper::json::Json;
+use flipper::targeting::{Variant, Variants};
 use flipper::{Condition, FeatureFlagClient, MemoryFeatureFlagStore, context};
 use futures_executor::block_on;
 use futures_util::{FutureExt, StreamExt};
@@ -98,6 +100,38 @@ fn fields_are_handles_with_all_verbs() {
     block_on(flags.new_checkout.destroy()).unwrap();
     assert!(clone.new_checkout.is_enabled(), "the default again");
     assert_eq!(flags.improved_horse_sounds.name(), "Improved horse sounds");
+}
+
+flipper::flags! {
+    /// Flags with variants.
+    pub struct Typed {
+        colour: "BUTTON.COLOUR" -> &'static str = "grey",
+        pub(crate) page_size -> i64 = 20,
+        ratio: "RATIO" -> f64 = 0.5,
+        plain,
+    }
+}
+
+#[test]
+fn variants_have_types() {
+    let features = client();
+    let flags = block_on(Typed::register(&features)).unwrap();
+    assert_eq!(Typed::NAMES, ["BUTTON.COLOUR", "PAGE_SIZE", "RATIO", "PLAIN"]);
+    let context = context! { user_id: 7 };
+    assert_eq!((&*flags.colour.get(&context), flags.page_size.get(&context)), ("grey", 20));
+    let of = |name: &str, value: Json| Variants::new("user_id").with(Variant::new(name, 100.0).value(value));
+    block_on(async {
+        features.set_variants("BUTTON.COLOUR", of("red", "#f00".into())).await.unwrap();
+        features.set_variants("PAGE_SIZE", of("large", 100.into())).await.unwrap();
+        features.enable("BUTTON.COLOUR").await.unwrap();
+        flags.page_size.flag().enable().await.unwrap();
+    });
+    assert_eq!((&*flags.colour.get(&context), flags.page_size.get(&context)), ("#f00", 100));
+    assert!((flags.ratio.get(&context) - 0.5).abs() < f64::EPSILON && !flags.plain.is_enabled());
+    let scope = features.scope(context);
+    assert!(scope.is_enabled(&flags.page_size) && scope.variant(&flags.page_size, 1) == 100);
+    block_on(features.disable("PAGE_SIZE")).unwrap();
+    assert_eq!((scope.variant("PAGE_SIZE", 1), flags.page_size.get(&context! {})), (100, 20));
 }
 
 #[test]

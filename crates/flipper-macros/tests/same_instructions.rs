@@ -2,13 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
-mod support;
-
 const PROGRAM: &str = include_str!("programs/same_instructions.rs");
 
 /// The instructions of each compared function, by its name.
 fn instructions(by_hand: bool) -> Vec<(String, Vec<String>)> {
-    let (mut cargo, package) = support::cargo("same_instructions", PROGRAM, &["macros"]);
+    let (mut cargo, package) =
+        flipper_testkit::package(env!("CARGO_TARGET_TMPDIR"), "same_instructions", PROGRAM, &["macros"]);
     let assembly = package.join(if by_hand { "by_hand.s" } else { "macros.s" });
     cargo.args(["rustc", "--quiet", "--offline", "--release", "--", "-Ccodegen-units=1", "-Cdebuginfo=0"]);
     cargo.arg(format!("--emit=link,asm={}", assembly.display()));

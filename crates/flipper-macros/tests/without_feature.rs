@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
-mod support;
-
 const PROGRAM: &str = r#"
 flipper::flags! { struct Flags { new_checkout } }
 
@@ -15,7 +13,7 @@ fn main() {}
 
 #[test]
 fn compiler_names_the_feature() {
-    let (mut cargo, _) = support::cargo("without_feature", PROGRAM, &[]);
+    let (mut cargo, _) = flipper_testkit::package(env!("CARGO_TARGET_TMPDIR"), "without_feature", PROGRAM, &[]);
     let output = cargo.args(["check", "--quiet", "--offline", "--color=never"]).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success());

@@ -11,6 +11,7 @@ mod disk;
 #[cfg(target_os = "linux")]
 mod limits;
 mod nginx;
+mod package;
 mod port;
 #[cfg(target_os = "linux")]
 pub mod postgres;
@@ -29,6 +30,7 @@ pub use disk::SmallDisk;
 #[cfg(target_os = "linux")]
 pub use limits::{can_open, open_files, processor_time, resident_memory};
 pub use nginx::Nginx;
+pub use package::package;
 pub use port::free_port;
 pub use relay::{Harm, Relay};
 pub use shared::Shared;

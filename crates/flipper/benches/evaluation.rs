@@ -17,6 +17,7 @@ use flipper::bucketing::{
     ConsistentHashPercentageBucketer, LinearRampPercentage, PercentageBucketer, SaltedPercentageBucketer,
 };
 use flipper::context::Attributes;
+use flipper::targeting::{Prerequisite, Rule, Serve, Variant, Variants, When};
 use flipper::{Bucketer, Condition, FeatureFlagClient, MemoryFeatureFlagStore, context};
 use futures_executor::block_on;
 use sha1::{Digest, Sha1};
@@ -28,6 +29,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 const BATCH: Duration = Duration::from_micros(50);
 const RUST: Duration = Duration::from_secs(28);
 const PYTHON: Duration = Duration::from_secs(10);
+const PATTERN: &str = "^[a-z]+@corp[.]com$";
+const MAIL: &str = "someone@corp.com";
 const HALF_A_DAY: Duration = Duration::from_secs(43_200);
 
 struct Case {
@@ -106,7 +109,37 @@ fn flags() -> Result<FeatureFlagClient> {
         features.set_conditions("FIVE_CONDITIONS", five).await?;
         Ok::<_, flipper::Error>(())
     })?;
+    block_on(targeting(&features))?;
     Ok(features)
+}
+
+async fn targeting(features: &FeatureFlagClient) -> flipper::Result<()> {
+    let ids = |count: usize| (0..count).map(|id| format!("user-{id}")).collect::<Vec<_>>().join(", ");
+    for (segment, count) in [("ten", 10), ("many", 100_000)] {
+        features.set_segment(segment, format!("user_id in {}", ids(count)).parse::<When>()?).await?;
+    }
+    for (name, when) in [
+        ("RULE", "plan = pro".to_owned()),
+        ("SEGMENT_OF_10", "in segment ten".to_owned()),
+        ("SEGMENT_OF_100000", "in segment many".to_owned()),
+        ("PATTERN", format!("email matches '{PATTERN}'")),
+    ] {
+        features.create(name).enabled(true).await?;
+        features.set_rules(name, [Rule::new(Serve::On).when(when.parse::<When>()?)]).await?;
+    }
+    for (name, count) in [("LIST_OF_1", 1), ("LIST_OF_10000", 10_000)] {
+        features.create(name).enabled(true).await?;
+        let ids: Vec<_> = (0..count).map(|id| format!("user-{id}")).collect();
+        features.add_condition(name, Condition::new().one_of("user_id", ids.iter().map(String::as_str))).await?;
+    }
+    features.create("PREREQUISITE").enabled(true).await?;
+    features.set_prerequisites("PREREQUISITE", [Prerequisite::new("BARE")]).await?;
+    features.create("PREREQUISITE_WITH_RULE").enabled(true).await?;
+    features.set_prerequisites("PREREQUISITE_WITH_RULE", [Prerequisite::new("RULE")]).await?;
+    features.create("VARIANTS").enabled(true).await?;
+    let three = ["red", "green", "blue"].map(|name| Variant::new(name, 0.0));
+    let three = three.into_iter().fold(Variants::new("user_id"), Variants::with).even();
+    features.set_variants("VARIANTS", three).await
 }
 
 fn with(
@@ -119,6 +152,13 @@ fn with(
     Case::new(name, move || features.is_enabled_with(black_box(flag), black_box(&context)))
 }
 
+fn variant(features: &FeatureFlagClient) -> Case {
+    let features = features.clone();
+    Case::new("one of three variants", move || {
+        features.variant(black_box("VARIANTS"), &context! { user_id: "user-4711" }, "none").len()
+    })
+}
+
 fn cases() -> Result<Vec<Case>> {
     let features = flags()?;
     let one = context! { plan: "pro" };
@@ -127,6 +167,7 @@ fn cases() -> Result<Vec<Case>> {
         is_admin: true, plan: "pro", horses: 9001, country: "NL", age: 18, user_id: 7, tenant: "acme", beta: false,
     };
     let user = context! { user_id: 7 };
+    let pattern = regex::Regex::new(PATTERN)?;
 
     let by_name = |name, flag: &'static str| {
         let features = features.clone();
@@ -163,6 +204,21 @@ fn cases() -> Result<Vec<Case>> {
         with(&features, "salted hash of a string", "SALTED", context! { user_id: "user-4711" })
             .beside(["XXH3 of a name and a value"], Limit::None),
         Case::new("clock read", SystemTime::now),
+        variant(&features).beside(["salted hash of a string"], Limit::Times(1.3)),
+        by_name("one prerequisite", "PREREQUISITE").beside(["check by name"], Limit::Times(2.5)),
+        with(&features, "one rule", "RULE", one).beside(["one condition"], Limit::None),
+        with(&features, "a prerequisite with a rule", "PREREQUISITE_WITH_RULE", one).beside(["one rule"], Limit::None),
+        with(&features, "a list of one id", "LIST_OF_1", context! { user_id: "user-0" })
+            .beside(["one condition"], Limit::None),
+        with(&features, "a list of 10,000 ids", "LIST_OF_10000", context! { user_id: "user-7" })
+            .beside(["a list of one id"], Limit::Times(2.0)),
+        with(&features, "a segment of 10 ids", "SEGMENT_OF_10", context! { user_id: "user-7" })
+            .beside(["one rule"], Limit::None),
+        with(&features, "a segment of 100,000 ids", "SEGMENT_OF_100000", context! { user_id: "user-7" })
+            .beside(["a segment of 10 ids"], Limit::Times(2.0)),
+        Case::new("regular expression alone", move || pattern.is_match(black_box(MAIL))),
+        with(&features, "rule with a regular expression", "PATTERN", context! { email: MAIL })
+            .beside(["regular expression alone"], Limit::Times(3.0)),
         by_name("percentage", "PERCENTAGE").beside(["check by name"], Limit::None).python("percentage"),
         by_name("ramp", "RAMP").beside(["percentage", "clock read"], Limit::Plus(10.0)).python("ramp"),
         with_user("consistent hash, ramp", "HASH_RAMP")

@@ -12,6 +12,7 @@ macro_rules! page {
         #[doc = "[in-application]: crate::_guide::in_application"]
         #[doc = "[ofrep]: crate::_guide::ofrep"]
         #[doc = "[page]: crate::_guide::page"]
+        #[doc = "[rules]: crate::_guide::rules"]
         #[doc = "[scale]: crate::_guide::scale"]
         #[doc = "[serve]: crate::_guide::serve"]
         #[doc = "[stores]: crate::_guide::stores"]
@@ -24,6 +25,7 @@ macro_rules! page {
 
 page!(custom_store: "custom-store.md" if any(not(doctest), feature = "conformance"));
 page!(evaluation: "evaluation.md" if all());
+page!(rules: "rules.md" if any(not(doctest), feature = "macros"));
 page!(stores: "stores.md" if all());
 page!(using_flags: "using-flags.md" if any(not(doctest), feature = "macros"));
 

@@ -1,6 +1,7 @@
 mod all;
 mod check;
 pub(crate) mod compare;
+mod ids;
 mod operator;
 mod stored;
 pub(crate) mod text;
@@ -10,6 +11,7 @@ pub use text::ParseConditionError;
 
 pub(crate) use all::AllChecks;
 pub(crate) use check::Outcome;
+pub(crate) use ids::{Ids, text_of};
 
 use crate::context::Value;
 use crate::json::Json;

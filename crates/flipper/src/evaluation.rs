@@ -2,7 +2,6 @@
 
 mod chosen;
 mod extra;
-mod ids;
 mod link;
 mod matcher;
 mod plan;

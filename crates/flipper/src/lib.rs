@@ -56,6 +56,7 @@
 //!
 //! - [`FeatureFlagClient`], [`FeatureFlag`]: what programs call. [`blocking`]: without `async`.
 //! - [`Scope`]: the flags as one request sees them.
+//! - [`targeting`]: rules, variants, prerequisites, schedules, segments.
 //! - [`Condition`], [`Bucketer`]: for whom a flag is on. [`Evaluation`](evaluation::Evaluation): the answer, with its reason.
 //! - [`Status`](store::Status): how current the flags are. [`Changes`](events::Changes): the stream of changes.
 //! - [`Subscriber`](events::Subscriber): called before and after writes. [`history`]: who changed which flag, when and why.
@@ -65,7 +66,7 @@
 //! # Guides
 //!
 //! [Using flags](_guide::using_flags) · [choosing a store](_guide::stores) · [in your application](_guide::in_application) ·
-//! [who gets a feature](_guide::evaluation) · [serving flags](_guide::serve), [a page for people](_guide::page),
+//! [who gets a feature](_guide::evaluation) · [rules and variants](_guide::rules) · [serving flags](_guide::serve), [a page for people](_guide::page),
 //! [the JSON API](_guide::http_api), [OpenFeature's SDKs](_guide::ofrep), [many followers](_guide::scale), [Thrift](_guide::thrift) ·
 //! [a store of your own](_guide::custom_store) · [the command](_guide::cli) · [coming from another tool](_guide::coming_from) · benchmarks of [checks](_guide::benchmarks),
 //! [evaluation](_guide::benchmarks_evaluation), [Redis](_guide::benchmarks_redis), [Consul](_guide::benchmarks_consul),

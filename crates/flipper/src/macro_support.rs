@@ -7,8 +7,9 @@ use std::time::Duration;
 pub use flipper_macros::flags;
 
 use crate::background;
-use crate::client::{Checks, FeatureFlag, FeatureFlagClient};
+use crate::client::{Checks, FeatureFlag, FeatureFlagClient, VariantFlag};
 use crate::error::Result;
+use crate::evaluation::FlagValue;
 use crate::pause::Pause;
 
 /// Between attempts to register a flag.
@@ -152,6 +153,16 @@ pub fn flag<M: Checks>(features: &FeatureFlagClient<M>, name: &'static str, defa
     features.local().get(name).with_default(default)
 }
 
+/// A field of a `flags!` struct whose flag has variants.
+#[must_use]
+pub fn variant_flag<M: Checks, V: FlagValue + Clone>(
+    features: &FeatureFlagClient<M>,
+    name: &'static str,
+    default: V,
+) -> VariantFlag<V> {
+    features.local().get(name).typed(default)
+}
+
 /// Creates the flags that the store lacks.
 ///
 /// # Errors
@@ -213,6 +224,7 @@ async fn register_one(features: &FeatureFlagClient, flag: &'static str, enabled:
 ///         /// Louder horses.
 ///         improved_horse_sounds: "IMPROVED_HORSE_SOUNDS",
 ///         new_checkout = true,
+///         horses_per_page -> i64 = 20,
 ///     }
 /// }
 ///
@@ -221,16 +233,18 @@ async fn register_one(features: &FeatureFlagClient, flag: &'static str, enabled:
 /// let flags = Flags::new(&features);
 /// assert!(!flags.improved_horse_sounds.is_enabled());
 /// assert!(flags.new_checkout.is_enabled(), "the default, while the flag does not exist");
+/// assert_eq!(flags.horses_per_page.get(&flipper::context! { user_id: 7 }), 20);
 ///
 /// Flags::register(&features).await?;
 /// flags.improved_horse_sounds.enable().await?;
 /// assert!(flags.improved_horse_sounds.is_enabled());
 /// assert!(features.is_enabled("NEW_CHECKOUT"));
-/// assert_eq!(Flags::NAMES, ["IMPROVED_HORSE_SOUNDS", "NEW_CHECKOUT"]);
+/// assert_eq!(Flags::NAMES, ["IMPROVED_HORSE_SOUNDS", "NEW_CHECKOUT", "HORSES_PER_PAGE"]);
 /// # Ok::<(), flipper::Error>(()) }).unwrap();
 /// ```
 ///
-/// After `:` comes the flag's name, by default the field's in upper case; after `=` the default, else `false`. `new(&features)` creates no
+/// After `:` comes the flag's name, by default the field's in upper case; after `=` the default, else `false`. With `->`
+/// and a type the field is a [`VariantFlag`](crate::client::VariantFlag), whose variants have values of that type. `new(&features)` creates no
 /// flags, `register(&features).await` and `register_in_background(&features)` those that are missing; `NAMES` has all names. The
 /// [guide](crate::_guide::in_application) has more. The struct is `Clone` and `Debug`, unless it has its own `#[derive(…)]`. `features`
 /// must have checks from memory.

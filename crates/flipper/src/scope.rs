@@ -7,11 +7,11 @@ use std::time::SystemTime;
 
 use foldhash::fast::RandomState;
 
-use crate::client::{Checks, FeatureFlag, FeatureFlagClient};
+use crate::client::{Checks, FeatureFlag, FeatureFlagClient, VariantFlag};
 use crate::clock::Clock;
 use crate::context::Context;
 use crate::error::Result;
-use crate::evaluation::{Environment, Evaluation, Reason};
+use crate::evaluation::{Environment, Evaluation, FlagValue, Reason};
 use crate::json::Json;
 use crate::lock::Mutex;
 use crate::record::FlagRecord;
@@ -101,6 +101,21 @@ impl Scope {
         let evaluation = Entry::evaluate(entry.as_deref(), name, context, environment, is_enabled);
         // The first draw stays.
         Evaluation { is_enabled, ..evaluation }
+    }
+
+    /// The value of the flag's variant, as at the first check; see [`FeatureFlagClient::variant`].
+    #[must_use]
+    pub fn variant<V: FlagValue>(&self, flag: impl FlagName, default: V) -> V::Value {
+        let name = flag.name();
+        let Remembered { entry, answer, is_override } = self.remembered(name, Remembered::clone);
+        let Inner { context, environment, .. } = &*self.inner;
+        let read = match entry.as_ref().map(|entry| &entry.state) {
+            Some(State::Present { plan, .. }) if !(is_override && answer == Some(false)) => {
+                plan.variant(name, context, environment).and_then(V::read)
+            }
+            _ => None,
+        };
+        read.unwrap_or_else(|| default.or_default())
     }
 
     /// The client data, as at the first check.
@@ -213,6 +228,7 @@ names! {
     [] str: |name| name, |_| false;
     [] String: |name| name, |_| false;
     [M] FeatureFlag<M>: |flag| flag.name(), |flag| flag.default_answer();
+    [V, M] VariantFlag<V, M>: |flag| flag.flag().name(), |flag| flag.flag().default_answer();
     [T: FlagName + ?Sized] &T: |flag| (**flag).name(), |flag| (**flag).default_answer();
 }
 

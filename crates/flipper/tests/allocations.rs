@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
 use allocation_counter::{AllocationInfo, measure};
+use flipper::json::Json;
 use flipper::store::{FlagTable, Version};
-use flipper::{FeatureFlag, FeatureFlagClient, MemoryFeatureFlagStore, context};
+use flipper::targeting::{Variant, Variants, When};
+use flipper::{Condition, FeatureFlag, FeatureFlagClient, MemoryFeatureFlagStore, context};
 use flipper_testkit::block_on;
 
 const NONE: AllocationInfo =
@@ -68,7 +70,7 @@ fn a_check_with_a_context_allocates_nothing() {
 }
 
 /// A flag for each part of a check; `tests/evaluation.rs` has more attributes and types.
-const EVALUATED: [(&str, &str); 5] = [
+const EVALUATED: [(&str, &str); 11] = [
     ("conditions", r#""conditions": [{"plan": [{"variable": "plan", "value": "pro", "operator": null}]}]"#),
     ("deny", r#""deny_conditions": [{"plan": [{"variable": "plan", "value": "free", "operator": null}]}]"#),
     (
@@ -80,6 +82,18 @@ const EVALUATED: [(&str, &str); 5] = [
         "ramp",
         r#""bucketer": {"type": "ConsistentHashPercentageBucketer", "percentage": {"type": "LinearRampPercentage", "initial_value": 0.99, "final_value": 1.0, "ramp_duration": 1, "initial_time": 0}}"#,
     ),
+    (
+        "rules",
+        r#""enabled": true, "rules": [{"serve": "off", "when": {"attribute": "plan", "operator": "starts_with", "value": "f"}}, {"serve": "on", "when": {"any": [{"attribute": "plan", "operator": "in", "value": ["a", "pro"]}, {"segment": "none"}]}}]"#,
+    ),
+    ("share", r#""rules": [{"serve": {"share": 1.0, "by": "user_id"}}]"#),
+    (
+        "regular expression",
+        r#""rules": [{"serve": "on", "when": {"attribute": "plan", "operator": "matches", "value": "^p.o$"}}]"#,
+    ),
+    ("segment", r#""rules": [{"serve": "on", "when": {"segment": "pro"}}]"#),
+    ("prerequisite", r#""prerequisites": [{"flag": "OTHER"}]"#),
+    ("schedule", r#""schedule": {"enable_at": 1, "steps": [{"at": 2, "share": 1.0}], "by": "user_id"}"#),
 ];
 
 #[test]
@@ -89,6 +103,9 @@ fn an_evaluation_allocates_nothing() {
         let meta = format!(r#"{{"created_date": 1, {meta}}}"#);
         store.put_text("FLAG", format!(r#"{{"feature_name": "FLAG", "is_enabled": true, "meta": {meta}}}"#));
         let features = FeatureFlagClient::new(store);
+        block_on(features.set_segment("pro", "plan = pro".parse::<When>().unwrap())).unwrap();
+        block_on(features.create("OTHER").enabled(true)).unwrap();
+        block_on(features.add_condition("OTHER", Condition::new().eq("plan", "pro"))).unwrap();
         let flag = features.get("FLAG");
         // `arc-swap` keeps the entry alive meanwhile, and allocates once per thread for it.
         let evaluation = features.evaluate("FLAG", &context! { user_id: 0, plan: "pro" });
@@ -103,6 +120,34 @@ fn an_evaluation_allocates_nothing() {
         });
         assert_eq!(checks, NONE, "{what}: {checks:?}");
     }
+}
+
+#[test]
+fn a_variant_allocates_nothing() {
+    let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
+    let of = |values: [Json; 2]| {
+        let variant = |name: &str, value: &Json| Variant::new(name, 50.0).value(value.clone());
+        Variants::new("user_id").with(variant("a", &values[0])).with(variant("b", &values[1]))
+    };
+    for (name, values) in
+        [("TEXT", ["x".into(), "y".into()]), ("NUMBER", [1.into(), 2.into()]), ("BOOL", [true.into(), false.into()])]
+    {
+        block_on(features.create(name).enabled(true)).unwrap();
+        block_on(features.set_variants(name, of(values))).unwrap();
+    }
+    // As above, `arc-swap` allocates once for each thread.
+    assert_eq!(features.variant("NUMBER", &context! {}, 7), 7);
+    let checks = measure(|| {
+        for user_id in 0..20 {
+            let context = context! { user_id: user_id };
+            assert_ne!(&*features.variant("TEXT", &context, "none"), "none");
+            assert_ne!(features.variant("NUMBER", &context, 0_i64), 0);
+            assert!(features.variant("NUMBER", &context, 0.0) > 0.0);
+            let _: bool = features.variant("BOOL", &context, false);
+            assert_eq!(&*features.variant("MISSING", &context, "none"), "none");
+        }
+    });
+    assert_eq!(checks, NONE, "{checks:?}");
 }
 
 fn with_flags(count: usize) -> (FeatureFlagClient, FeatureFlag) {

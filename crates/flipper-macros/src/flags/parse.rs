@@ -5,7 +5,8 @@ use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::{
-    Attribute, Error, Expr, ExprAssign, ExprLit, Lit, LitStr, Result, Token, Visibility, braced, parse_quote, token,
+    Attribute, Error, Expr, ExprAssign, ExprLit, Lit, LitStr, Result, Token, Type, Visibility, braced, parse_quote,
+    token,
 };
 
 use crate::flag_name::{self, FlagName};
@@ -25,6 +26,8 @@ pub(super) struct Flag {
     pub(super) visibility: Option<Visibility>,
     pub(super) field: Ident,
     pub(super) name: FlagName,
+    /// Of the variants' values, if the flag has a type.
+    pub(super) variants: Option<Type>,
     pub(super) default: Expr,
 }
 
@@ -101,12 +104,32 @@ impl Parse for Flag {
         } else if input.parse::<Option<Token![=]>>()?.is_some() {
             default = Some(input.parse()?);
         }
+        let variants = match input.parse::<Option<Token![->]>>()? {
+            Some(arrow) => {
+                if let Some(default) = default {
+                    return Err(Error::new_spanned(
+                        default,
+                        format!("the default comes after the type: `{field} -> TYPE = DEFAULT`"),
+                    ));
+                }
+                let of: Type = input.parse()?;
+                if input.parse::<Option<Token![=]>>()?.is_none() {
+                    let message = format!("a flag with a type needs a default: write `{field} -> TYPE = DEFAULT`");
+                    return Err(Error::new_spanned(arrow, message));
+                }
+                Some((of, input.parse::<Expr>()?))
+            }
+            None => None,
+        };
         let name = match name {
             Some(name) => flag_name(&field, name)?,
             None => field_name(&field)?,
         };
-        let default = default.map_or_else(|| Ok(parse_quote!(false)), checked_default)?;
-        Ok(Self { attributes, visibility, field, name, default })
+        let (variants, default) = match variants {
+            Some((of, default)) => (Some(of), default),
+            None => (None, default.map_or_else(|| Ok(parse_quote!(false)), checked_default)?),
+        };
+        Ok(Self { attributes, visibility, field, name, variants, default })
     }
 }
 
@@ -118,7 +141,10 @@ fn flag_name(field: &Ident, name: Expr) -> Result<FlagName> {
         )),
         Expr::Path(path) if path.path.is_ident("bool") || path.path.is_ident("FeatureFlag") => Err(Error::new_spanned(
             &name,
-            format!("a flag has no type: write `{field},` or, with the flag's name, `{field}: \"MY_FEATURE\",`"),
+            format!(
+                "after `:` comes the flag's name: write `{field},` or `{field}: \"MY_FEATURE\",`; a flag with variants has its type \
+                 after `->`: `{field} -> i64 = 10`"
+            ),
         )),
         _ => FlagName::new(name),
     }
@@ -153,6 +179,7 @@ impl Flag {
             FlagName::Constant(name) => format!("The flag whose name is `{}`", name.to_token_stream()),
         };
         let state = match &self.default {
+            _ if self.variants.is_some() => ", with variants",
             Expr::Lit(ExprLit { lit: Lit::Bool(default), .. }) if default.value => ", on where it does not exist",
             Expr::Lit(_) => "",
             _ => ", which has a default",

@@ -18,6 +18,7 @@ use crate::json::Object;
 use crate::record::FlagRecord;
 use crate::state::{Cause, Entry, Precondition, Version, WriteOptions};
 use crate::store::FeatureFlagStore;
+use crate::targeting::{Prerequisite, Rule, Schedule, Variants, When};
 
 /// A [`FeatureFlagClient`](crate::FeatureFlagClient) whose calls block. It dereferences to that client, which has all that is not `async`.
 ///
@@ -224,6 +225,41 @@ impl<M: Clone + Send + Sync + Unpin + 'static> FeatureFlagClient<M> {
     /// Sets the bucketer.
     pub fn set_bucketer(&self, name: &str, bucketer: impl Into<Bucketer>) -> Result<()> {
         wait(self.client.set_bucketer(name, bucketer))
+    }
+
+    /// Replaces the rules.
+    pub fn set_rules(&self, name: &str, rules: impl IntoIterator<Item = Rule>) -> Result<()> {
+        wait(self.client.set_rules(name, rules))
+    }
+
+    /// Adds a rule after the others.
+    pub fn add_rule(&self, name: &str, rule: Rule) -> Result<()> {
+        wait(self.client.add_rule(name, rule))
+    }
+
+    /// Sets the variants.
+    pub fn set_variants(&self, name: &str, variants: impl Into<Option<Variants>> + Send) -> Result<()> {
+        wait(self.client.set_variants(name, variants))
+    }
+
+    /// Sets the flags that must be on.
+    pub fn set_prerequisites(&self, name: &str, flags: impl IntoIterator<Item = Prerequisite>) -> Result<()> {
+        wait(self.client.set_prerequisites(name, flags))
+    }
+
+    /// Sets the schedule, and enables the flag.
+    pub fn set_schedule(&self, name: &str, schedule: impl Into<Option<Schedule>> + Send) -> Result<()> {
+        wait(self.client.set_schedule(name, schedule))
+    }
+
+    /// Creates or replaces a segment.
+    pub fn set_segment(&self, segment: &str, when: impl Into<When> + Send) -> Result<()> {
+        wait(self.client.set_segment(segment, when))
+    }
+
+    /// Deletes a segment.
+    pub fn delete_segment(&self, segment: &str) -> Result<()> {
+        wait(self.client.delete_segment(segment))
     }
 
     /// Changes several properties in one atomic write.

@@ -69,9 +69,14 @@ impl SaltedPercentageBucketer {
     /// The caller's bucket, from 0 to 99,999, if the context has the attribute.
     #[must_use]
     pub fn bucket(&self, flag_name: &str, attributes: &(impl Attributes + ?Sized)) -> Option<u32> {
+        self.bucket_with(seed_of_shares(flag_name), attributes)
+    }
+
+    #[inline]
+    pub(crate) fn bucket_with(&self, seed: u64, attributes: &(impl Attributes + ?Sized)) -> Option<u32> {
         let mut attributes = (0..attributes.len()).map(|index| attributes.attribute(index));
         let (_, value) = attributes.find(|(name, _)| *name == self.bucket_by)?;
-        Some(bucket(flag_name, value))
+        Some(bucket_with_seed(seed, value))
     }
 
     /// The bucket of a value that is such bytes already, for other languages.
@@ -116,10 +121,6 @@ pub(crate) fn seed_of_shares(flag_name: &str) -> u64 {
 /// Of its variants: who gets one must not depend on who is in a share.
 pub(crate) fn seed_of_variants(flag_name: &str) -> u64 {
     xxh3_64_with_seed(flag_name.as_bytes(), 1)
-}
-
-fn bucket(flag_name: &str, value: Value<'_>) -> u32 {
-    bucket_with_seed(seed_of_shares(flag_name), value)
 }
 
 pub(crate) fn bucket_with_seed(seed: u64, value: Value<'_>) -> u32 {
@@ -179,6 +180,10 @@ mod tests {
     }
 
     const IDS: u32 = 1_000_000;
+
+    fn bucket(flag_name: &str, value: Value<'_>) -> u32 {
+        bucket_with_seed(seed_of_shares(flag_name), value)
+    }
 
     /// The buckets of numbers, and of strings that begin alike.
     fn buckets(flag: &str) -> [Vec<u32>; 2] {

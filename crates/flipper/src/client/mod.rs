@@ -7,6 +7,7 @@ mod history;
 mod links;
 mod read;
 mod targeting;
+mod variant_flag;
 mod warnings;
 mod write;
 
@@ -19,6 +20,7 @@ pub use self::create::Create;
 pub use self::flag::FeatureFlag;
 pub use self::history::History;
 pub use self::read::Checks;
+pub use self::variant_flag::VariantFlag;
 use crate::clock::{Clock, RandomSource, SystemClock, ThreadRandom};
 use crate::evaluation::Environment;
 use crate::events::{Subscriber, Subscribers, Subscription};

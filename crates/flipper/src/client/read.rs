@@ -323,7 +323,7 @@ impl<M> FeatureFlagClient<M> {
             let slot = table.slot(name);
             return Ok(slot.is_some_and(|slot| self.evaluate_slot(name, slot, context, default)));
         }
-        Ok(Plan::new(record, self.core.strict, &NoLinks).is_enabled(name, context, &self.core.environment))
+        Ok(Plan::new(name, record, self.core.strict, &NoLinks).is_enabled(name, context, &self.core.environment))
     }
 
     pub(crate) fn local(&self) -> FeatureFlagClient

@@ -16,7 +16,7 @@ impl<M> FeatureFlagClient<M> {
     /// The value of the flag's variant for these attributes, read as the type of the default. The default is returned if the flag is missing,
     /// unreadable, has no variants, is off without a variant for that, or if the value has another type; see [`FlagValue`].
     ///
-    /// A check with a boolean, a number or a `&str` allocates nothing.
+    /// A check with a boolean, a number or a `&str` allocates nothing. A test that overrides the flag with `false` gets the default.
     ///
     /// ```
     /// use flipper::targeting::{Variant, Variants};
@@ -37,6 +37,9 @@ impl<M> FeatureFlagClient<M> {
     where
         M: Checks,
     {
+        if self.overridden(name) == Some(false) {
+            return default.or_default();
+        }
         let slot = self.table().slot(name);
         let read = slot.and_then(|slot| self.variant_of::<V, _>(name, slot, context));
         read.unwrap_or_else(|| default.or_default())
@@ -232,6 +235,9 @@ impl<M> FeatureFlag<M> {
     where
         M: Checks,
     {
+        if self.client().overridden(self.name()) == Some(false) {
+            return default.or_default();
+        }
         let slot: Option<&Arc<Slot>> = self.slot();
         let read = slot.and_then(|slot| self.client().variant_of::<V, _>(self.name(), slot, context));
         read.unwrap_or_else(|| default.or_default())

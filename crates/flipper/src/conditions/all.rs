@@ -1,12 +1,38 @@
-use super::{Check, Condition};
-use crate::context::Attributes;
+use super::{Check, Condition, Ids, Operator};
+use crate::context::{Attributes, Value};
 use crate::names::Names;
 
 /// All checks of a flag, by variable: for whether all hold, their order does not matter.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AllChecks {
     variables: Names,
-    checks: Vec<Vec<Check>>,
+    checks: Vec<Vec<Ready>>,
+}
+
+#[derive(Clone, Debug)]
+enum Ready {
+    Check(Check),
+    /// Whether it is in the list, and whether it should be.
+    List(Ids, bool),
+}
+
+impl Ready {
+    fn of(check: &Check) -> Self {
+        let wanted = match check.operator {
+            Operator::In => true,
+            Operator::NotIn => false,
+            _ => return Self::Check(check.clone()),
+        };
+        Ids::of_long(&check.value).map_or_else(|| Self::Check(check.clone()), |ids| Self::List(ids, wanted))
+    }
+
+    #[inline(always)]
+    fn holds(&self, value: Value<'_>) -> bool {
+        match self {
+            Self::Check(check) => check.holds(value) == Ok(true),
+            Self::List(ids, wanted) => ids.contain(value) == *wanted,
+        }
+    }
 }
 
 impl AllChecks {
@@ -18,7 +44,7 @@ impl AllChecks {
                 if place == all.checks.len() {
                     all.checks.push(Vec::new());
                 }
-                all.checks[place].extend(checks.iter().cloned());
+                all.checks[place].extend(checks.iter().map(Ready::of));
             }
         }
         all
@@ -33,7 +59,7 @@ impl AllChecks {
             let (name, value) = attributes.attribute(index);
             let Some(place) = self.variables.place_near(name, guess) else { continue };
             guess = place + 1;
-            if !self.checks[place].iter().all(|check| check.holds(value) == Ok(true)) {
+            if !self.checks[place].iter().all(|check| check.holds(value)) {
                 return false;
             }
         }

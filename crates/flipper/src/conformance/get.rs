@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::subject::{FOREIGN_NAMES, Subject, assert_same, at_once, flag, name, overlong, with_data};
+use super::subject::{FOREIGN_NAMES, Subject, assert_same, at_once, flag, name, overlong, segment, with_data};
 use crate::record::FlagRecord;
 use crate::state::Precondition;
 use crate::store::FeatureFlagStore;
@@ -25,9 +25,10 @@ pub async fn get_after_put(store: Arc<dyn FeatureFlagStore>) {
         let version = store.put(&plain, Precondition::Any).await;
         store.expect(&plain, &version).await;
     }
-    let full = full(&name("FULL"));
-    let version = store.put(&full, Precondition::Any).await;
-    store.expect(&full, &version).await;
+    for full in [full(&name("FULL")), targeted(&name("TARGETED")), segment("SEGMENT")] {
+        let version = store.put(&full, Precondition::Any).await;
+        store.expect(&full, &version).await;
+    }
 }
 
 /// A value in every field: quotes, text beyond ASCII, integers beyond 64 bits, floats to the last digit, unsorted keys, unknown fields.
@@ -40,6 +41,19 @@ fn full(name: &str) -> FlagRecord {
         "bucketer": {{"type": "PercentageBucketer", "percentage": {{"type": "Percentage", "value": 0.3}}}},
         "deny_conditions": [{{"country": [{{"variable": "country", "value": "XX", "operator": null}}]}}],
         "owner": {{"team": ["b", "a"]}}}}, "unknown": [1, 2.50, "three"]}}"#
+    );
+    FlagRecord::from_json(text).unwrap_or_else(|error| panic!("the suite's own flag cannot be read: {error:?}"))
+}
+
+/// What the Python library does not have.
+fn targeted(name: &str) -> FlagRecord {
+    let text = format!(
+        r#"{{"feature_name": "{name}", "is_enabled": false, "meta": {{"created_date": 1600000000, "enabled": true,
+        "rules": [{{"name": "é", "when": {{"any": [{{"segment": "x"}}, {{"not": {{"attribute": "a", "operator": "in", "value": [1, "b"]}}}}]}},
+                   "serve": {{"share": 0.25, "by": "user_id"}}}}, {{"serve": {{"variant": "red"}}}}],
+        "prerequisites": [{{"flag": "OTHER", "variant": "red"}}],
+        "variants": {{"by": "user_id", "off": "red", "values": [{{"name": "red", "weight": 100000, "value": {{"a": 1.0}}}}]}},
+        "schedule": {{"enable_at": 1600000000, "steps": [{{"at": 1600000001, "share": 0.5}}], "by": "user_id"}}}}}}"#
     );
     FlagRecord::from_json(text).unwrap_or_else(|error| panic!("the suite's own flag cannot be read: {error:?}"))
 }

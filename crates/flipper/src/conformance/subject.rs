@@ -21,6 +21,7 @@ use crate::json::Object;
 use crate::record::FlagRecord;
 use crate::state::{Entry, HistoryPage, HistoryQuery, Precondition, Stored, Version, Watch, WatchEvent};
 use crate::store::FeatureFlagStore;
+use crate::targeting::{Test, When, stored_name};
 
 /// The limit of one call, and of the time until a watch emits a change.
 pub const CALL_LIMIT: Duration = Duration::from_secs(10);
@@ -32,6 +33,13 @@ pub(super) fn overlong() -> String {
 /// No flag can be created with them. Some are traps where names become paths, keys or patterns.
 pub(super) const FOREIGN_NAMES: [&str; 9] =
     ["", "/", "a/b", "../escaped", "/etc/passwd", "a\nb", "\0", "a\u{7f}", "\u{85}"];
+
+/// Stored beside the flags, under a name that no new flag can have.
+pub(super) fn segment(label: &str) -> FlagRecord {
+    let mut segment = FlagRecord::new(stored_name(&name(label)), 1_600_000_000);
+    segment.set_segment(Some(When::check("plan", Test::Exists)));
+    segment
+}
 
 pub(super) struct Subject<S: ?Sized = dyn FeatureFlagStore>(pub(super) Arc<S>);
 

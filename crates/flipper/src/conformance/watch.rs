@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future;
 
-use super::subject::{CALL_LIMIT, Follow, Subject, assert_same, at_once, flag, with_data};
+use super::subject::{CALL_LIMIT, Follow, Subject, assert_same, at_once, flag, segment, with_data};
 use crate::background;
 use crate::record::FlagRecord;
 use crate::state::{Precondition, WatchEvent};
@@ -47,13 +47,14 @@ pub async fn watch_begins_with_reset(store: Arc<dyn FeatureFlagStore>) {
 /// See [`FeatureFlagStore::watch`].
 pub async fn watch_put(store: Arc<dyn FeatureFlagStore>) {
     let store = Subject(store);
-    let record = flag("WATCHED");
     let mut follow = store.follow().await;
-    let version = store.put(&record, Precondition::Absent).await;
-    follow.until(record.name(), Some((&record, &version))).await;
-    let changed = with_data(&record, "n", 1);
-    let version = store.put(&changed, Precondition::Unchanged(version)).await;
-    follow.until(record.name(), Some((&changed, &version))).await;
+    for record in [flag("WATCHED"), segment("WATCHED")] {
+        let version = store.put(&record, Precondition::Absent).await;
+        follow.until(record.name(), Some((&record, &version))).await;
+        let changed = with_data(&record, "n", 1);
+        let version = store.put(&changed, Precondition::Unchanged(version)).await;
+        follow.until(record.name(), Some((&changed, &version))).await;
+    }
 }
 
 /// See [`FeatureFlagStore::watch`].

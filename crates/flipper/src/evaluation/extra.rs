@@ -1,10 +1,11 @@
 //! What Python does not have: the schedule, prerequisites, rules, variants and segments of a flag, ready to be asked.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::chosen::{Choice, Chosen};
-use super::link::{Linked, Links, Refused, Visit};
+use super::link::{Linked, Links, MOST, Refused, Visit};
 use super::matcher::Matcher;
 use super::verdict::{Served, Verdict};
 use super::{Environment, Plan, Unmet};
@@ -24,6 +25,8 @@ pub(super) struct Extra {
     seed: u64,
     /// Whether it may turn an enabled flag off.
     pub(super) limits: bool,
+    /// Whether its rules alone decide a check, where one holds.
+    rules_first: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -50,9 +53,9 @@ pub(super) struct Ask<'a> {
 }
 
 impl Extra {
-    pub(super) fn of(record: &FlagRecord, links: &dyn Links) -> Option<Box<Self>> {
+    pub(super) fn of(name: &str, record: &FlagRecord, links: &dyn Links) -> Option<Box<Self>> {
         let targeting: &Targeting = record.targeting()?;
-        let choice = targeting.variants.as_ref().map(|variants| Choice::of(variants, record.name()));
+        let choice = targeting.variants.as_ref().map(|variants| Choice::of(variants, name));
         let rules = targeting.rules.iter().map(|rule| ReadyRule::of(rule, choice.as_ref(), links)).collect();
         let prerequisites = targeting.prerequisites.iter();
         Some(Box::new(Self {
@@ -61,8 +64,12 @@ impl Extra {
             rules,
             choice,
             segment: targeting.segment.as_ref().map(|when| Matcher::of(when, links)),
-            seed: seed_of_shares(record.name()),
+            seed: seed_of_shares(name),
             limits: targeting.limits(),
+            rules_first: targeting.prerequisites.is_empty()
+                && targeting.schedule.is_none()
+                && record.deny_conditions().is_empty()
+                && record.is_enabled(),
         }))
     }
 
@@ -76,6 +83,41 @@ impl Extra {
 
     pub(super) fn rule_name(&self, index: usize) -> Option<&str> {
         self.rules.get(index)?.name.as_deref()
+    }
+
+    /// The answer, if only prerequisites limit the flag, and all of them, or one that is off, are constant.
+    pub(super) fn settled(&self, with_attributes: bool, otherwise: impl FnOnce() -> Option<bool>) -> Option<bool> {
+        if !self.rules.is_empty() || self.schedule.is_some() {
+            return None;
+        }
+        let mut all = true;
+        for (wanted, link) in &self.prerequisites {
+            match link.settled(with_attributes) {
+                Some(false) => return Some(false),
+                Some(true) if wanted.variant.is_none() => {}
+                _ => all = false,
+            }
+        }
+        all.then(otherwise).flatten()
+    }
+
+    /// The answer of the first rule that holds, if nothing comes before the rules. It is the same as [`rule`](Self::rule), in less time.
+    #[inline]
+    pub(super) fn answer_by_rule<A: Attributes + ?Sized>(&self, plan: &Plan, attributes: &A) -> Option<bool> {
+        if !self.rules_first {
+            return None;
+        }
+        let left = Cell::new(MOST);
+        let visit = Visit::first(plan, &left);
+        let holds = |rule: &&ReadyRule| rule.when.as_ref().is_none_or(|when| when.holds(attributes, &visit));
+        match &self.rules.iter().find(holds)?.serve {
+            ReadyServe::On | ReadyServe::Variant(_) => Some(true),
+            ReadyServe::Off => Some(false),
+            ReadyServe::Share { percentage, by } => {
+                let percentage = percentage.fixed()?.ok()?;
+                Some(takes(self.bucket(by, attributes), percentage))
+            }
+        }
     }
 
     /// Before anything else of an enabled flag. `None`: nothing of it keeps the flag off.

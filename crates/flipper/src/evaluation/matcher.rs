@@ -6,10 +6,9 @@ use jiff::Timestamp;
 use regex::Regex;
 use semver::Version;
 
-use super::ids::{Ids, text};
 use super::link::{Linked, Links, Visit};
 use crate::conditions::compare::by_order;
-use crate::conditions::{Check, Operator};
+use crate::conditions::{Check, Ids, Operator, text_of};
 use crate::context::operand::Operand;
 use crate::context::{Attributes, Value};
 use crate::json::Json;
@@ -39,16 +38,22 @@ impl Matcher {
         }
     }
 
+    /// Most rules are one check, which is inlined.
+    #[inline(always)]
     pub(super) fn holds<A: Attributes + ?Sized>(&self, attributes: &A, visit: &Visit<'_>) -> bool {
+        match self {
+            Self::Check { attribute, tester } => tester.holds_for(attribute, attributes),
+            joined => joined.holds_joined(attributes, visit),
+        }
+    }
+
+    fn holds_joined<A: Attributes + ?Sized>(&self, attributes: &A, visit: &Visit<'_>) -> bool {
         match self {
             Self::All(parts) => parts.iter().all(|part| part.holds(attributes, visit)),
             Self::Any(parts) => parts.iter().any(|part| part.holds(attributes, visit)),
             Self::Not(part) => !part.holds(attributes, visit),
             Self::Segment(segment) => holds_segment(&**segment, attributes, visit),
-            Self::Check { attribute, tester } => {
-                let mut given = (0..attributes.len()).map(|index| attributes.attribute(index));
-                given.find(|(name, _)| *name == &**attribute).is_some_and(|(_, value)| tester.holds(value))
-            }
+            Self::Check { attribute, tester } => tester.holds_for(attribute, attributes),
         }
     }
 }
@@ -110,19 +115,28 @@ impl Tester {
         ready.unwrap_or(Self::Never)
     }
 
-    #[inline]
+    #[inline(always)]
+    fn holds_for<A: Attributes + ?Sized>(&self, attribute: &str, attributes: &A) -> bool {
+        let mut given = (0..attributes.len()).map(|index| attributes.attribute(index));
+        let Some((_, value)) = given.find(|(name, _)| *name == attribute) else { return false };
+        match self {
+            Self::Compare(check) => check.holds(value) == Ok(true),
+            other => other.holds(value),
+        }
+    }
+
     fn holds(&self, value: Value<'_>) -> bool {
         match self {
             Self::Compare(check) => check.holds(value) == Ok(true),
             Self::OneOf(ids) => ids.contain(value),
             Self::NoneOf(ids) => !ids.contain(value),
             Self::Text { place, values, ignore_case } => text_holds(*place, values, *ignore_case, value),
-            Self::Matches(regex) => text(value).is_some_and(|text| regex.is_match(text)),
-            Self::Semver(operator, version) => text(value)
+            Self::Matches(regex) => text_of(value).is_some_and(|text| regex.is_match(text)),
+            Self::Semver(operator, version) => text_of(value)
                 .and_then(targeting::version)
                 .is_some_and(|given| decided(given.cmp_precedence(version), *operator)),
             Self::Date(operator, date) => time(value).is_some_and(|given| decided(given.cmp(date), *operator)),
-            Self::Networks(networks) => text(value)
+            Self::Networks(networks) => text_of(value)
                 .and_then(|text| text.parse::<IpAddr>().ok())
                 .is_some_and(|address| networks.iter().any(|network| network.contains(address))),
             Self::Exists => !matches!(Operand::from(value), Operand::Null),
@@ -145,7 +159,7 @@ fn time(value: Value<'_>) -> Option<Timestamp> {
 }
 
 fn text_holds(place: Place, wanted: &[Box<str>], ignore_case: bool, value: Value<'_>) -> bool {
-    match text(value) {
+    match text_of(value) {
         Some(text) if ignore_case => {
             let text = folded(text);
             wanted.iter().any(|wanted| is_there(place, &text, wanted))

@@ -11,7 +11,7 @@ use super::link::{Links, MOST, NoLinks, Visit};
 use super::matcher::Matcher;
 use super::verdict::Verdict;
 use super::{Bucket, Environment, Evaluation, Exact};
-use crate::bucketing::{Bucketer, SaltedPercentageBucketer, custom};
+use crate::bucketing::{Bucketer, SaltedPercentageBucketer, custom, seed_of_shares};
 use crate::clock::Clock;
 use crate::conditions::{AllChecks, Condition, Outcome};
 use crate::context::{Attributes, Value};
@@ -37,6 +37,8 @@ pub(crate) struct Plan {
     with_context: Option<bool>,
     /// Boxed: most flags have none.
     pub(super) extra: Option<Box<Extra>>,
+    /// Of the salted bucketer.
+    seed: u64,
 }
 
 /// The plans of flags that are off, and on, for everybody.
@@ -44,23 +46,24 @@ static PLAIN: LazyLock<[Arc<Plan>; 2]> = LazyLock::new(|| {
     [false, true].map(|enabled| {
         let mut record = FlagRecord::new("", 0);
         record.set_enabled(enabled);
-        Arc::new(Plan::new(&record, false, &NoLinks))
+        Arc::new(Plan::new("", &record, false, &NoLinks))
     })
 });
 
 impl Plan {
     /// `strict` makes the flag strict. Most flags share a plan, which saves a quarter of their memory.
-    pub(crate) fn of(record: &FlagRecord, strict: bool, links: &dyn Links) -> Arc<Self> {
+    pub(crate) fn of(name: &str, record: &FlagRecord, strict: bool, links: &dyn Links) -> Arc<Self> {
         let unconditional =
             record.conditions().is_empty() && record.deny_conditions().is_empty() && record.targeting().is_none();
         if unconditional && matches!(record.bucketer(), Bucketer::NoOp) {
             return PLAIN[usize::from(record.is_enabled())].clone();
         }
-        Arc::new(Self::new(record, strict, links))
+        Arc::new(Self::new(name, record, strict, links))
     }
 
-    pub(crate) fn new(record: &FlagRecord, strict: bool, links: &dyn Links) -> Self {
-        let extra = Extra::of(record, links);
+    /// `name`: the store's key, which counts if the record has another.
+    pub(crate) fn new(name: &str, record: &FlagRecord, strict: bool, links: &dyn Links) -> Self {
+        let extra = Extra::of(name, record, links);
         let open = extra.as_ref().is_none_or(|extra| !extra.limits);
         let (enabled, bucketer) = (record.is_enabled(), record.bucketer());
         let strict = (strict || record.is_strict()) && !record.conditions().is_empty();
@@ -86,16 +89,38 @@ impl Plan {
             },
             with_context,
             extra,
+            seed: seed_of_shares(name),
         }
     }
 
-    /// The answer to all checks without attributes, if it is constant.
+    /// The answer to all checks without attributes, if it is constant whatever other flags there are.
+    #[cfg(test)]
     pub(crate) fn settled_without_context(&self) -> Option<bool> {
         self.without_context
     }
 
     pub(crate) fn settled_with_context(&self) -> Option<bool> {
         self.with_context
+    }
+
+    /// As the two above, if nothing but prerequisites keeps it from being constant, and they are constant now.
+    pub(crate) fn settled_by_links(&self, with_context: bool) -> Option<bool> {
+        let plainly = if with_context { self.with_context } else { self.without_context };
+        match &self.extra {
+            Some(extra) if self.enabled && extra.limits => {
+                extra.settled(with_context, || self.settled_plainly(with_context))
+            }
+            _ => plainly,
+        }
+    }
+
+    /// As if it had nothing but conditions and a bucketer.
+    fn settled_plainly(&self, with_context: bool) -> Option<bool> {
+        if !with_context {
+            return if self.strict { Some(false) } else { settled(&self.bucketer, false) };
+        }
+        let limited = !(self.conditions.is_empty() && self.deny_conditions.is_empty());
+        settled(&self.bucketer, true).filter(|_| !limited)
     }
 
     /// Whether an enabled flag has conditions, which a check without attributes ignores.
@@ -114,8 +139,11 @@ impl Plan {
         if self.conditions_decide && !attributes.is_empty() {
             return self.all_checks.hold(attributes);
         }
-        if self.is_limited() {
-            return self.decide_limited(flag_name, attributes, environment, &Moment::of(&*environment.clock)).enabled();
+        if let Some(extra) = self.extra.as_ref().filter(|extra| extra.limits) {
+            return extra.answer_by_rule(self, attributes).unwrap_or_else(|| {
+                let now = Moment::of(&*environment.clock);
+                self.decide_limited(flag_name, attributes, environment, &now).enabled()
+            });
         }
         self.decide_plainly(flag_name, attributes, environment, || environment.clock.recent()).enabled()
     }
@@ -175,7 +203,7 @@ impl Plan {
             Verdict::ConditionsNotMet => self.first_failure(attributes),
             verdict => verdict,
         };
-        let bucket = self.bucket(flag_name, attributes, &now);
+        let bucket = self.bucket(attributes, &now);
         let score = bucket.as_ref().map_or(0.0, |bucket| bucket.score);
         let not_given = self.not_given(attributes);
         let variant = self.extra.as_ref().and_then(|extra| extra.chosen(&verdict, attributes)).cloned();
@@ -359,7 +387,7 @@ impl Plan {
                 let enabled = percentage != 0.0 && bucketer.score(attributes) <= percentage;
                 Verdict::Bucket { enabled, percentage }
             }
-            Bucketer::Salted(bucketer) => match bucketer.bucket(flag_name, attributes) {
+            Bucketer::Salted(bucketer) => match bucketer.bucket_with(self.seed, attributes) {
                 Some(bucket) => {
                     Verdict::Bucket { enabled: SaltedPercentageBucketer::takes(bucket, percentage), percentage }
                 }
@@ -376,11 +404,11 @@ impl Plan {
         }
     }
 
-    fn bucket<A: Attributes + ?Sized>(&self, flag_name: &str, attributes: &A, now: &Moment<'_>) -> Option<Bucket> {
+    fn bucket<A: Attributes + ?Sized>(&self, attributes: &A, now: &Moment<'_>) -> Option<Bucket> {
         let (score, is_shared) = match &self.bucketer {
             Bucketer::ConsistentHash(bucketer) => (bucketer.score(attributes), !bucketer.hashes_any(attributes)),
             Bucketer::Salted(bucketer) => {
-                (SaltedPercentageBucketer::score(bucketer.bucket(flag_name, attributes)?), false)
+                (SaltedPercentageBucketer::score(bucketer.bucket_with(self.seed, attributes)?), false)
             }
             _ => return None,
         };

@@ -32,7 +32,7 @@ fn environment(now: f64, random: f64) -> Environment {
 
 fn plan(meta: &str) -> Plan {
     let text = format!(r#"{{"feature_name": "F", "is_enabled": true, "meta": {{"created_date": 1, {meta}}}}}"#);
-    Plan::new(&FlagRecord::from_json(text).unwrap(), false, &NoLinks)
+    Plan::new("F", &FlagRecord::from_json(text).unwrap(), false, &NoLinks)
 }
 
 fn evaluate(plan: &Plan, attributes: &dyn Attributes) -> Evaluation {

@@ -1,4 +1,5 @@
 mod changes;
+mod dependents;
 mod index;
 mod slot;
 mod timer;
@@ -17,6 +18,7 @@ use tokio::sync::broadcast;
 pub(crate) use self::changes::About;
 pub use self::changes::{Change, Changes};
 pub(crate) use self::changes::{TableEvent, table_events};
+use self::dependents::Dependents;
 use self::index::Index;
 pub(crate) use self::slot::{Answer, Entry, Slot, State};
 use self::timer::{Scheduled, Timer};
@@ -67,6 +69,7 @@ struct Writer {
     slots: Cell<usize>,
     corrupt: BTreeMap<String, Corrupt>,
     scheduled: Scheduled,
+    dependents: Dependents,
     strict: bool,
 }
 
@@ -124,7 +127,7 @@ impl FlagTable {
     pub(crate) fn replace(&self, flag: Stored, way: &'static str) {
         let Stored { name, version, record } = flag;
         let mut writer = self.writer.lock();
-        let entry = self.entry(&writer, version, record);
+        let entry = self.entry(&writer, &name, version, record);
         self.put(&mut writer, &name, entry, way);
     }
 
@@ -134,7 +137,8 @@ impl FlagTable {
         for slot in self.index.slots() {
             let strict = slot.entry().as_ref().and_then(|entry| entry.to_stored(slot.name()));
             if let Some(Stored { version, record, .. }) = strict {
-                slot.set(Some(Arc::new(self.entry(&writer, version, record))));
+                let entry = self.entry(&writer, slot.name(), version, record);
+                writer.dependents.set(slot, Some(Arc::new(entry)));
             }
         }
         self.revision.fetch_add(1, Ordering::Release);
@@ -179,7 +183,7 @@ impl FlagTable {
                 continue;
             }
             // No tombstone: the store's next number could be lower.
-            slot.set(None);
+            writer.dependents.set(slot, None);
             if existed {
                 vanished += 1;
                 self.report(&mut writer, slot.name(), &gone, BY_LIST);
@@ -187,7 +191,7 @@ impl FlagTable {
         }
         drop(kept);
         for Stored { name, version, record } in flags {
-            let entry = self.entry(&writer, version, record);
+            let entry = self.entry(&writer, &name, version, record);
             self.put(&mut writer, &name, entry, BY_LIST);
         }
         warn_of_vanished(held, vanished);
@@ -284,7 +288,7 @@ impl FlagTable {
             return false;
         }
         let entry = match record {
-            Some(record) => self.entry(&writer, version, record),
+            Some(record) => self.entry(&writer, name, version, record),
             None => Entry::absent(version),
         };
         self.put(&mut writer, name, entry, "store");
@@ -296,14 +300,16 @@ impl FlagTable {
             return self.set(writer, slot, entry, way);
         }
         let entry = Arc::new(entry);
-        self.add(writer, name, Some(entry.clone()));
+        // A flag that needs it would have added the name.
+        let slot = self.add(writer, name, Some(entry.clone()));
+        writer.dependents.add(&slot, &entry);
         if !entry.is_absent() {
             self.report(writer, name, &entry, way);
         }
     }
 
-    fn entry(&self, writer: &Writer, version: Version, record: Result<Arc<FlagRecord>, Corrupt>) -> Entry {
-        Entry::new(version, record, writer.strict, &Linker { table: self, writer })
+    fn entry(&self, writer: &Writer, name: &str, version: Version, record: Result<Arc<FlagRecord>, Corrupt>) -> Entry {
+        Entry::new(name, version, record, writer.strict, &Linker { table: self, writer })
     }
 
     fn add(&self, writer: &Writer, name: &str, entry: Option<Arc<Entry>>) -> Arc<Slot> {
@@ -313,10 +319,10 @@ impl FlagTable {
         slot
     }
 
-    fn set(&self, writer: &mut Writer, slot: &Slot, entry: Entry, way: &'static str) {
+    fn set(&self, writer: &mut Writer, slot: &Arc<Slot>, entry: Entry, way: &'static str) {
         let unchanged = slot.entry().as_ref().map_or(entry.is_absent(), |old| old.is_same_state(&entry));
         let entry = Arc::new(entry);
-        slot.set(Some(entry.clone()));
+        writer.dependents.set(slot, Some(entry.clone()));
         if !unchanged {
             self.report(writer, slot.name(), &entry, way);
         }

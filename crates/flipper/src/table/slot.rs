@@ -73,13 +73,14 @@ impl State {
 
 impl Entry {
     pub(super) fn new(
+        name: &str,
         version: Version,
         record: Result<Arc<FlagRecord>, Corrupt>,
         strict: bool,
         links: &dyn Links,
     ) -> Self {
         let state = match record {
-            Ok(record) => State::Present { plan: Plan::of(&record, strict, links), record },
+            Ok(record) => State::Present { plan: Plan::of(name, &record, strict, links), record },
             Err(corrupt) => State::Corrupt(corrupt),
         };
         Self { version, state }
@@ -96,6 +97,13 @@ impl Entry {
             (State::Present { record, .. }, State::Present { record: other, .. }) => record == other,
             (State::Corrupt(corrupt), State::Corrupt(other)) => corrupt == other,
             _ => false,
+        }
+    }
+
+    pub(super) fn record(&self) -> Option<&FlagRecord> {
+        match &self.state {
+            State::Present { record, .. } => Some(record),
+            State::Absent | State::Corrupt(_) => None,
         }
     }
 
@@ -131,8 +139,8 @@ impl Entry {
         match &self.state {
             State::Absent | State::Corrupt(_) => Answer::pair(Answer::ABSENT, Answer::ABSENT),
             State::Present { plan, .. } => {
-                let without_context = Answer::settled(plan.settled_without_context());
-                let with_context = Answer::settled(plan.settled_with_context());
+                let without_context = Answer::settled(plan.settled_by_links(false));
+                let with_context = Answer::settled(plan.settled_by_links(true));
                 Answer::pair(without_context, with_context) | if plan.has_conditions() { HAS_CONDITIONS } else { 0 }
             }
         }
@@ -206,6 +214,17 @@ impl Slot {
 
     pub(crate) fn entry(&self) -> Guard<Option<Arc<Entry>>> {
         self.entry.load()
+    }
+
+    /// While a flag changes that this one needs. One writer at a time.
+    pub(super) fn evaluate_meanwhile(&self) {
+        self.answers.store(Answer::pair(Answer::EVALUATE, Answer::EVALUATE), Ordering::Release);
+    }
+
+    /// Sets the answers to what the flags that this one needs make of it; returns whether they changed. One writer at a time.
+    pub(super) fn settle(&self) -> bool {
+        let answers = answers(self.entry().as_deref());
+        self.answers.swap(answers, Ordering::Release) != answers
     }
 
     /// One writer at a time. `None`: as if the name was never used.

@@ -15,7 +15,7 @@ const TEN_PERCENT: &str =
 #[test]
 fn disabled_flags_are_off_for_everybody() {
     let flag = r#"{"feature_name": "F", "is_enabled": false, "meta": {"created_date": 1, "conditions": [{}]}}"#;
-    let plan = Plan::new(&FlagRecord::from_json(flag).unwrap(), false, &NoLinks);
+    let plan = Plan::new("F", &FlagRecord::from_json(flag).unwrap(), false, &NoLinks);
     assert_eq!(reason(&plan, &context! { a: 1 }), (false, Reason::Disabled));
     assert_eq!(reason(&plan, &context! {}), (false, Reason::Disabled));
 }

@@ -19,7 +19,7 @@ fn holds(text: &str, attributes: &dyn Attributes) -> bool {
     record.validate().unwrap();
     // As it comes from a store.
     let record = FlagRecord::from_json(record.to_json()).unwrap();
-    let plan = Plan::new(&record, false, &NoLinks);
+    let plan = Plan::new("F", &record, false, &NoLinks);
     evaluate(&plan, attributes).is_enabled
 }
 
@@ -165,6 +165,56 @@ fn prerequisites_are_asked_with_the_same_attributes() {
     .unwrap();
 }
 
+/// Never for a moment on while what it needs is off, whichever byte or record a check reads.
+#[test]
+fn a_flag_turns_with_its_prerequisite() {
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+    let client = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
+    block_on(async {
+        for name in ["A", "B", "C"] {
+            client.create(name).enabled(true).await?;
+        }
+        client.set_prerequisites("A", [Prerequisite::new("B")]).await?;
+        client.set_prerequisites("B", [Prerequisite::new("C")]).await
+    })
+    .unwrap();
+    // Even: C is on. One more before and after each change.
+    let (phase, done) = (AtomicU64::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let handle = client.get("A");
+                    let mut seen = [0_u64; 2];
+                    while !done.load(Ordering::Acquire) {
+                        let before = phase.load(Ordering::SeqCst);
+                        let answers = [
+                            handle.is_enabled(),
+                            client.is_enabled("A"),
+                            client.is_enabled_with("A", &context! { a: 1 }),
+                        ];
+                        if phase.load(Ordering::SeqCst) == before && before % 2 == 0 {
+                            let on = before % 4 == 0;
+                            assert_eq!(answers, [on; 3]);
+                            seen[usize::from(on)] += 1;
+                        }
+                    }
+                    seen
+                })
+            })
+            .collect();
+        for _ in 0..3_000 {
+            phase.fetch_add(1, Ordering::SeqCst);
+            block_on(client.toggle("C")).unwrap();
+            phase.fetch_add(1, Ordering::SeqCst);
+            std::thread::yield_now();
+        }
+        done.store(true, Ordering::Release);
+        let seen: Vec<_> = readers.into_iter().map(|reader| reader.join().unwrap()).collect();
+        assert!(seen.iter().any(|seen| seen[0] > 0 && seen[1] > 0), "{seen:?}");
+    });
+}
+
 #[test]
 fn chains_and_fans_of_prerequisites_have_limits() {
     block_on(async {
@@ -205,6 +255,10 @@ fn chains_and_fans_of_prerequisites_have_limits() {
             client.put(&record, crate::store::Precondition::Any).await?;
         }
         assert!(refused);
+        assert_eq!(on(&client, "l29", &context! { a: 1 }), (true, Reason::Enabled), "none needs to be entered");
+        for leaf in ["l0", "r0"] {
+            client.add_condition(leaf, Condition::new().eq("a", 1)).await?;
+        }
         let (is_on, reason) = on(&client, "l29", &context! { a: 1 });
         assert!(!is_on && matches!(reason, Reason::Prerequisite { unmet: Unmet::TooMany, .. }), "{reason}");
 

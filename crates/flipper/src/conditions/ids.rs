@@ -2,8 +2,7 @@ use std::collections::HashSet;
 
 use foldhash::fast::RandomState;
 
-use crate::conditions::Operator;
-use crate::conditions::compare;
+use super::{Operator, compare};
 use crate::context::Value;
 use crate::context::operand::Operand;
 use crate::json::Json;
@@ -13,7 +12,7 @@ const FEW: usize = 8;
 
 /// A list of values, in which most searches take one step, however long it is.
 #[derive(Clone, Debug)]
-pub(super) struct Ids {
+pub(crate) struct Ids {
     texts: HashSet<Box<str>, RandomState>,
     /// Booleans and floats without a fraction too: they equal integers.
     integers: HashSet<i128, RandomState>,
@@ -22,7 +21,14 @@ pub(super) struct Ids {
 }
 
 impl Ids {
-    pub(super) fn of(values: &[Json]) -> Self {
+    /// Of a list that is worth it: a long one, of nothing but values that can be compared with any other.
+    pub(super) fn of_long(list: &Json) -> Option<Self> {
+        let values = list.as_array().filter(|values| values.len() > FEW)?;
+        let nested = values.iter().any(|value| matches!(value, Json::Array(_) | Json::Object(_)));
+        (!nested).then(|| Self::of(values))
+    }
+
+    pub(crate) fn of(values: &[Json]) -> Self {
         let mut ids = Self { texts: HashSet::default(), integers: HashSet::default(), rest: Vec::new() };
         if values.len() <= FEW {
             ids.rest = values.to_vec();
@@ -46,8 +52,8 @@ impl Ids {
 
     /// As the operator `in` of conditions.
     #[inline]
-    pub(super) fn contain(&self, value: Value<'_>) -> bool {
-        if let Some(text) = text(value) {
+    pub(crate) fn contain(&self, value: Value<'_>) -> bool {
+        if let Some(text) = text_of(value) {
             return self.texts.contains(text) || self.rest_contains(value);
         }
         let found = !self.integers.is_empty() && integer(value.into()).is_some_and(|id| self.integers.contains(&id));
@@ -60,7 +66,7 @@ impl Ids {
 }
 
 #[inline]
-pub(super) fn text(value: Value<'_>) -> Option<&str> {
+pub(crate) fn text_of(value: Value<'_>) -> Option<&str> {
     match value {
         Value::Str(text) => Some(text),
         Value::Json(Json::String(text)) => Some(text),

@@ -1,0 +1,70 @@
+//! Flags with prerequisites, whose answers are kept as those of other flags: their checks read one byte, too.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+
+use super::slot::{Entry, Slot};
+
+/// By the name of a prerequisite the flags that need it. Within the table's lock.
+#[derive(Default)]
+pub(super) struct Dependents(HashMap<Box<str>, Vec<Arc<Slot>>, RandomState>);
+
+impl Dependents {
+    /// Replaces the entry of a slot. Until the flags that need it have their new answers they are evaluated, so that none is on for a moment
+    /// longer than what it needs.
+    pub(super) fn set(&mut self, slot: &Arc<Slot>, entry: Option<Arc<Entry>>) {
+        let before = slot.entry().clone();
+        for name in needs(before.as_deref()) {
+            if let Some(dependents) = self.0.get_mut(name) {
+                dependents.retain(|dependent| !Arc::ptr_eq(dependent, slot));
+            }
+        }
+        if let Some(entry) = &entry {
+            self.add(slot, entry);
+        }
+        let all = self.of(slot.name());
+        all.iter().for_each(|dependent| dependent.evaluate_meanwhile());
+        slot.set(entry);
+        // Each pass settles at least one more, if it can be settled at all.
+        for _ in 0..all.len() {
+            let changed = all.iter().filter(|dependent| dependent.settle()).count();
+            if changed == 0 {
+                break;
+            }
+        }
+    }
+
+    /// What a slot needs.
+    pub(super) fn add(&mut self, slot: &Arc<Slot>, entry: &Entry) {
+        for name in needs(Some(entry)) {
+            self.0.entry(name.into()).or_default().push(slot.clone());
+        }
+    }
+
+    /// Those that need a flag, and those that need these, each once.
+    fn of(&self, name: &str) -> Vec<Arc<Slot>> {
+        let mut all: Vec<Arc<Slot>> = Vec::new();
+        if self.0.is_empty() {
+            return all;
+        }
+        let mut next = 0;
+        let mut names = vec![name.to_owned()];
+        while let Some(name) = names.get(next) {
+            next += 1;
+            for dependent in self.0.get(&**name).into_iter().flatten() {
+                if !all.iter().any(|known| Arc::ptr_eq(known, dependent)) {
+                    names.push(dependent.name().to_owned());
+                    all.push(dependent.clone());
+                }
+            }
+        }
+        all
+    }
+}
+
+fn needs(entry: Option<&Entry>) -> impl Iterator<Item = &str> {
+    let record = entry.and_then(Entry::record);
+    record.into_iter().flat_map(|record| record.prerequisites()).map(|prerequisite| &*prerequisite.flag)
+}
