@@ -2,7 +2,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, final
 
-from typing_extensions import Self
+from typing_extensions import Self, TypeAlias
 
 __all__ = [
     "Cause",
@@ -12,13 +12,26 @@ __all__ = [
     "Flags",
     "History",
     "add_checks",
+    "delete_segment",
+    "evaluate",
+    "evaluate_text",
     "open_consul",
     "open_lax_redis",
     "open_redis",
     "open_url",
     "register_bucketer",
     "salted_bucket",
+    "segments",
+    "set_part",
+    "set_segment",
+    "stored_part",
+    "switch",
+    "switched",
+    "variant",
+    "with_part",
 ]
+
+_Answer: TypeAlias = tuple[bool, str, str, list[str], float | None, tuple[str, str] | None, bool]
 
 @final
 class Cause:
@@ -117,4 +130,15 @@ def open_consul(
 ) -> Flags: ...
 def register_bucketer(type_name: str) -> None: ...
 def salted_bucket(flag_name: str, value: bytes) -> int: ...
+def evaluate(flags: Flags, name: str, attributes: dict[str, Any]) -> _Answer | None: ...
+def evaluate_text(name: str, texts: list[tuple[str, str]], attributes: dict[str, Any]) -> _Answer: ...
+def variant(flags: Flags, name: str, attributes: dict[str, Any]) -> tuple[str, str | None] | None: ...
+def set_part(flags: Flags, name: str, part: str, value: str, cause: Cause | None = None) -> None: ...
+def with_part(name: str, texts: list[tuple[str, str]], part: str, value: str) -> str: ...
+def stored_part(part: str, value: str) -> str: ...
+def switched(text: str, on: bool) -> str: ...
+def switch(flags: Flags, name: str, on: bool, cause: Cause | None = None) -> None: ...
+def segments(flags: Flags) -> list[tuple[str, str]]: ...
+def set_segment(flags: Flags, segment: str, value: str, cause: Cause | None = None) -> None: ...
+def delete_segment(flags: Flags, segment: str, cause: Cause | None = None) -> None: ...
 def add_checks(clients: type[Client], flags: type[Flag]) -> None: ...

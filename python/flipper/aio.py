@@ -14,12 +14,15 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, ParamSpec, Protocol, TypeVar
 
+from .aio_targeting import AsyncFlagTargeting, AsyncTargeting
 from .bucketing.base import AbstractBucketer
 from .client import FeatureFlagClient
 from .conditions import Condition
 from .contrib.interface import AbstractFeatureFlagStore
 from .events import IEventEmitter
+from .evaluation import Evaluation
 from .history import Entry
+from .targeting import Value
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,7 +39,15 @@ class _FlagCheck(Protocol):
     def __call__(self, default: Any = False, **conditions: Any) -> bool: ...
 
 
-class AsyncFeatureFlagClient:
+class _ClientVariant(Protocol):
+    def __call__(self, feature_name: str, default: Value, **context: Any) -> Value: ...
+
+
+class _FlagVariant(Protocol):
+    def __call__(self, default: Value, **context: Any) -> Value: ...
+
+
+class AsyncFeatureFlagClient(AsyncTargeting):
     """A `FeatureFlagClient` whose writes and reads are awaited. They wait in threads, which start with the first of them.
 
     Writes of one flag happen in the order in which they began. A write that is cancelled before its turn is not made; one that
@@ -95,6 +106,16 @@ class AsyncFeatureFlagClient:
     def is_enabled(self) -> _ClientCheck:
         """Whether the flag is on for these conditions, from memory; `default` if there is no such flag."""
         return self._client.is_enabled
+
+    @property
+    def variant(self) -> _ClientVariant:
+        """The value of the flag's variant, from memory; see `FeatureFlagClient.variant`."""
+        return self._client.variant
+
+    @property
+    def evaluate(self) -> Callable[..., Evaluation]:
+        """The answer of a check with its reason and variant, from memory; see `FeatureFlagClient.evaluate`."""
+        return self._client.evaluate
 
     async def check(self, feature_name: str, default: Any = False, **conditions: Any) -> bool:
         """As `is_enabled`, in a thread: for stores whose checks call the store."""
@@ -218,7 +239,7 @@ class AsyncFeatureFlagClient:
         return f"{type(self).__name__}({self._client._store!r})"
 
 
-class AsyncFeatureFlag:
+class AsyncFeatureFlag(AsyncFlagTargeting):
     """A flag, bound to its name: the client's methods without it. The flag need not exist."""
 
     def __init__(self, feature_name: str, client: AsyncFeatureFlagClient) -> None:
@@ -235,6 +256,16 @@ class AsyncFeatureFlag:
     def is_enabled(self) -> _FlagCheck:
         """Whether the flag is on for these conditions, from memory; `default` if there is no such flag."""
         return self._flag.is_enabled
+
+    @property
+    def variant(self) -> _FlagVariant:
+        """The value of the flag's variant, from memory; see `FeatureFlagClient.variant`."""
+        return self._flag.variant
+
+    @property
+    def evaluate(self) -> Callable[..., Evaluation]:
+        """The answer of a check with its reason and variant, from memory."""
+        return self._flag.evaluate
 
     async def check(self, default: Any = False, **conditions: Any) -> bool:
         """As `is_enabled`, in a thread: for stores whose checks call the store."""

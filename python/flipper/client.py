@@ -12,17 +12,19 @@ from .conditions import Condition
 from .contrib.interface import AbstractFeatureFlagStore, change_flag
 from .contrib.native import Draft, NativeFeatureFlagStore, store_of
 from .contrib.storage import FeatureFlagStoreMeta
+from .contrib.storage.limits import evaluated, is_segment
 from .events import EventType, FlipperEventEmitter, IEventEmitter, RestoreEventType
 from .exceptions import FlagDoesNotExistError, UnreadableFlagError
 from .flag import FeatureFlag
 from .history import Cause, Entry, entries_of, restore, unix_time, with_actor, with_reason, writing
+from .targeting import Targeting, enable_now
 
 _Client = TypeVar("_Client", bound="FeatureFlagClient")
 
 _DRIVERS = {"boto3", "botocore", "consul", "fakeredis", "flipper_thrift", "psycopg", "redis", "valkey"}
 
 
-class FeatureFlagClient(_flipper.Client):
+class FeatureFlagClient(Targeting, _flipper.Client):
     """Feature flags by name, in any store.
 
     The checks of a store of the Rust library read memory. Of any other store each check and each write is a call of its
@@ -127,7 +129,12 @@ class FeatureFlagClient(_flipper.Client):
             item = self._backend.get(feature_name) if native is None else native.shared_item(feature_name)
         except UnreadableFlagError:
             item = None
-        return default if item is None else item.is_enabled(**conditions)
+        if item is None:
+            return default
+        if item._is_limited:
+            # No check in Python has its rules, prerequisites and schedule.
+            return evaluated(item, conditions, None if native is None else native._flags, self._backend.get).is_enabled
+        return item.is_enabled(**conditions)
 
     def create(
         self, feature_name: str, is_enabled: bool = False, client_data: dict[str, Any] | None = None
@@ -150,14 +157,16 @@ class FeatureFlagClient(_flipper.Client):
         return FeatureFlag(feature_name, self)
 
     def list(self, limit: int | None = None, offset: int = 0) -> Iterator[FeatureFlag]:
-        """Handles of all flags."""
+        """Handles of all flags, without segments."""
         native = self._native()
         if native is not None:
             for name in native.names(limit, offset):
                 yield self.get(name)
             return
         for item in self._store.list(limit=limit, offset=offset):
-            yield self.get(item.feature_name)
+            # A page of a store in Python may have been longer.
+            if not is_segment(item._meta._others):
+                yield self.get(item.feature_name)
 
     def enable(self, feature_name: str) -> None:
         """Enables the flag."""
@@ -248,6 +257,8 @@ class FeatureFlagClient(_flipper.Client):
         with writing(self._cause):
             if native is None:
                 self._store.set(feature_name, is_enabled)
+                if is_enabled:
+                    enable_now(self._store, feature_name)
             else:
                 native.switch(feature_name, is_enabled)
         self._event_emitter.emit(post, feature_name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .bucketing import (
     ConsistentHashPercentageBucketer,
@@ -16,6 +16,10 @@ from .bucketing import (
 from .conditions import Condition
 from .conditions.check import Check
 from .contrib.storage import FeatureFlagStoreItem
+from .contrib.storage.limits import Answer, Find, evaluated, has_any
+
+if TYPE_CHECKING:
+    from . import _flipper
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,31 @@ class Evaluation:
     bucket_score: float | None = None
     # Whether the percentage is no number.
     is_unreadable: bool = False
+    # The variant's name, if the flag has variants; while it is off that for when it is.
+    variant: str | None = None
+    # The variant's value.
+    value: Any = None
+    # Whether it is on for a share of the callers, by a rule.
+    is_share: bool = False
 
 
-def evaluate(item: FeatureFlagStoreItem, attributes: Mapping[str, Any]) -> Evaluation:
-    """The answer of `item.is_enabled`, and why."""
+def missing(code: str, explanation: str) -> Evaluation:
+    """Of no flag."""
+    return Evaluation(False, code, explanation)
+
+
+def evaluate(
+    item: FeatureFlagStoreItem,
+    attributes: Mapping[str, Any],
+    flags: _flipper.Flags | None = None,
+    find: Find | None = None,
+) -> Evaluation:
+    """The answer of `item.is_enabled`, and why. `flags`: the store of the Rust library that has the flag. `find`: where others are found on
+    which it depends.
+    """
     given = dict(attributes)
+    if has_any(item._meta._others):
+        return _of_rust(item, given, evaluated(item, given, flags, find or item._find))
     code = explanation = ""
     score = _score(item, given)
     try:
@@ -48,11 +72,39 @@ def evaluate(item: FeatureFlagStoreItem, attributes: Mapping[str, Any]) -> Evalu
         is_enabled, code, explanation = False, "type_mismatch", str(error)
     if not code:
         code, explanation = _reason(item, given, is_enabled, score)
-    conditions = {check.variable for condition in (*item._meta.conditions, *_denies(item)) for check in _checks(condition)}
-    missing = (conditions | _hashed(item, given)) - given.keys()
-    is_untargeted = bool(conditions) and conditions <= missing
-    is_unreadable = code == "type_mismatch" and not isinstance(getattr(item._meta.bucketer, "percentage", 0), (int, float))
+    missing = (_variables(item) | _hashed(item, given)) - given.keys()
+    is_unreadable = code == "type_mismatch" and _has_no_percentage(item)
+    is_untargeted = _is_untargeted(item, given)
     return Evaluation(is_enabled, code, explanation, tuple(sorted(missing)), is_untargeted, score, is_unreadable)
+
+
+def _of_rust(item: FeatureFlagStoreItem, given: dict[str, Any], answer: Answer) -> Evaluation:
+    is_unreadable = answer.code == "corrupt" or (answer.code == "type_mismatch" and _has_no_percentage(item))
+    return Evaluation(
+        answer.is_enabled,
+        answer.code,
+        answer.explanation,
+        answer.not_given,
+        _is_untargeted(item, given),
+        answer.score,
+        is_unreadable,
+        answer.variant,
+        answer.value,
+        answer.is_share,
+    )
+
+
+def _variables(item: FeatureFlagStoreItem) -> set[str]:
+    return {check.variable for condition in (*item._meta.conditions, *_denies(item)) for check in _checks(condition)}
+
+
+def _is_untargeted(item: FeatureFlagStoreItem, given: dict[str, Any]) -> bool:
+    conditions = _variables(item)
+    return bool(conditions) and conditions.isdisjoint(given)
+
+
+def _has_no_percentage(item: FeatureFlagStoreItem) -> bool:
+    return not isinstance(getattr(item._meta.bucketer, "percentage", 0), (int, float))
 
 
 def _reason(item: FeatureFlagStoreItem, given: dict[str, Any], is_enabled: bool, score: float | None) -> tuple[str, str]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from . import _flipper
 from .bucketing.base import AbstractBucketer
 from .conditions import Condition
+from .evaluation import Evaluation
 from .history import Entry
+from .targeting import Value
 
 if TYPE_CHECKING:
     from .client import FeatureFlagClient
@@ -82,6 +85,54 @@ class FeatureFlag(_flipper.Flag):
     def get_meta(self) -> dict[str, Any]:
         """All meta data: client data, creation date, conditions and bucketer."""
         return self._client.get_meta(self._name)
+
+    def variant(self, default: Value, **context: Any) -> Value:
+        """The value of the flag's variant for this context, if it has the type of the default; else the default."""
+        return self._client.variant(self._name, default, **context)
+
+    def evaluate(self, **context: Any) -> Evaluation:
+        """The answer of a check, with the reason for it and the variant."""
+        return self._client.evaluate(self._name, **context)
+
+    def get_rules(self) -> list[dict[str, Any]]:
+        """The rules, in order."""
+        return self._client.get_rules(self._name)
+
+    def set_rules(self, rules: Iterable[Mapping[str, Any]]) -> None:
+        """Replaces the rules: `[{"when": "plan = pro", "serve": "on"}]`."""
+        self._client.set_rules(self._name, rules)
+
+    def get_variants(self) -> dict[str, Any] | None:
+        """The variants, as they are stored."""
+        return self._client.get_variants(self._name)
+
+    def set_variants(self, variants: Mapping[str, Any] | None) -> None:
+        """Replaces the variants."""
+        self._client.set_variants(self._name, variants)
+
+    def get_prerequisites(self) -> list[dict[str, Any]]:
+        """The flags that must be on for this one to be."""
+        return self._client.get_prerequisites(self._name)
+
+    def set_prerequisites(self, prerequisites: Iterable[str | Mapping[str, Any]]) -> None:
+        """Replaces the flags that must be on."""
+        self._client.set_prerequisites(self._name, prerequisites)
+
+    def get_schedule(self) -> dict[str, Any] | None:
+        """When the flag is on, as it is stored."""
+        return self._client.get_schedule(self._name)
+
+    def set_schedule(
+        self,
+        schedule: Mapping[str, Any] | None = None,
+        *,
+        enable_at: datetime | int | None = None,
+        disable_at: datetime | int | None = None,
+        steps: Sequence[tuple[datetime | int, float]] = (),
+        by: str | None = None,
+    ) -> None:
+        """Sets when the flag is on, and enables it. Without any time the schedule is taken away."""
+        self._client.set_schedule(self._name, schedule, enable_at=enable_at, disable_at=disable_at, steps=steps, by=by)
 
     def history(self) -> Iterator[Entry]:
         """The changes of this flag, the newest first."""

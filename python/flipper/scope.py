@@ -7,6 +7,8 @@ from typing import Any, cast
 
 from .aio import AsyncFeatureFlagClient
 from .client import FeatureFlagClient
+from .evaluation import Evaluation
+from .targeting import Value
 
 _MISSING = object()
 
@@ -38,6 +40,14 @@ class Scope:
             self._answers[feature_name] = self._features.is_enabled(feature_name, _MISSING, **self.attributes)
         answer = self._answers[feature_name]
         return cast(bool, default if answer is _MISSING else answer)
+
+    def variant(self, feature_name: str, default: Value, **attributes: Any) -> Value:
+        """The value of the flag's variant here, if it has the type of the default; else the default."""
+        return self._features.variant(feature_name, default, **{**self.attributes, **attributes})
+
+    def evaluate(self, feature_name: str, **attributes: Any) -> Evaluation:
+        """The answer here, with the reason for it and the variant."""
+        return self._features.evaluate(feature_name, **{**self.attributes, **attributes})
 
     def __getitem__(self, feature_name: str) -> bool:
         """For templates: `{% if features.NEW_CHECKOUT %}`."""

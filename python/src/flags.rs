@@ -162,7 +162,7 @@ impl Flags {
     }
 
     /// What answers reads.
-    fn read(&self) -> Option<&blocking::FeatureFlagClient> {
+    pub(crate) fn read(&self) -> Option<&blocking::FeatureFlagClient> {
         match self.served.own() {
             Some(served) => Some(&served.client),
             None => self.inherited(),
@@ -197,7 +197,7 @@ impl Flags {
     }
 
     /// The same, for writes of this cause.
-    fn writer(&self, py: Python<'_>, cause: Option<&Cause>) -> PyResult<blocking::FeatureFlagClient> {
+    pub(crate) fn writer(&self, py: Python<'_>, cause: Option<&Cause>) -> PyResult<blocking::FeatureFlagClient> {
         let own = self.own(py)?;
         Ok(cause.map_or_else(|| own.clone(), |cause| own.with_cause(cause.inner.clone())))
     }
@@ -210,11 +210,29 @@ impl Flags {
         written
     }
 
+    /// Writes, and begins again where another thread's write of memory came in between.
+    pub(crate) fn write_again(&self, py: Python<'_>, mut write: impl FnMut() -> Result<()> + Send) -> PyResult<()> {
+        let deadline = Instant::now() + WRITE_TIMEOUT;
+        let mut written = self.write(py, &mut write);
+        // With a new turn of Python's lock the change is made without a break.
+        while self.memory.is_some()
+            && written.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict)
+            && Instant::now() < deadline
+        {
+            py.detach(|| thread::sleep(PAUSE));
+            written = self.write(py, &mut write);
+        }
+        written.or_raise(py)
+    }
+
     fn record(&self, py: Python<'_>, text: &str, objects: Option<Py<PyAny>>) -> PyResult<FlagRecord> {
         let mut record = FlagRecord::from_json(text).or_raise(py)?;
         if let Some(objects) = objects {
             if self.memory.is_none() {
                 return Err(PyTypeError::new_err("only the memory store keeps rules that are not JSON"));
+            }
+            if record.schedule().is_some_and(|schedule| !schedule.steps.is_empty()) {
+                return Err(PyTypeError::new_err("a flag whose schedule has steps keeps no rules that are not JSON"));
             }
             keep(&mut record, objects);
         }
@@ -364,7 +382,6 @@ impl Flags {
     fn update(&self, py: Python<'_>, name: &str, change: &Bound<'_, PyAny>, cause: Option<&Cause>) -> PyResult<()> {
         let change = change.as_unbound();
         let client = self.writer(py, cause)?;
-        let deadline = Instant::now() + WRITE_TIMEOUT;
         let mut raised = None;
         let mut write = || {
             client.update(name, |record| {
@@ -387,18 +404,10 @@ impl Flags {
                 Ok(())
             })
         };
-        let mut written = self.write(py, &mut write);
-        // With a new turn of Python's lock the change is made without a break.
-        while self.memory.is_some()
-            && written.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict)
-            && Instant::now() < deadline
-        {
-            py.detach(|| thread::sleep(PAUSE));
-            written = self.write(py, &mut write);
-        }
+        let written = self.write_again(py, &mut write);
         match raised {
             Some(error) => Err(error),
-            None => written.or_raise(py),
+            None => written,
         }
     }
 

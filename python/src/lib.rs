@@ -9,6 +9,7 @@ mod forks;
 mod history;
 mod objects;
 mod stores;
+mod targeting;
 
 use pyo3::prelude::*;
 
@@ -27,6 +28,11 @@ mod _flipper {
     use crate::objects::{register_bucketer, salted_bucket};
     #[pymodule_export]
     use crate::stores::{open_consul, open_lax_redis, open_redis, open_url};
+    #[pymodule_export]
+    use crate::targeting::{
+        delete_segment, evaluate, evaluate_text, segments, set_part, set_segment, stored_part, switch, switched,
+        variant, with_part,
+    };
     use pyo3::prelude::*;
 
     #[pymodule_init]

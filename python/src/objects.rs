@@ -126,6 +126,11 @@ pub(crate) fn text_and_objects(py: Python<'_>, record: &FlagRecord) -> (String, 
     (record.to_json(), Some(objects))
 }
 
+/// Whether the record's conditions and bucketer are objects.
+pub(crate) fn is_kept(record: &FlagRecord) -> bool {
+    matches!(record.bucketer(), Bucketer::Custom(bucketer) if bucketer.bucketer_type() == OBJECTS)
+}
+
 fn objects(py: Python<'_>, record: &FlagRecord) -> Option<Py<PyAny>> {
     let Bucketer::Custom(bucketer) = record.bucketer() else { return None };
     if bucketer.bucketer_type() != OBJECTS {

@@ -1,12 +1,14 @@
 """What every store must do."""
 
+import json
+
 import pytest
 
-from flipper import Condition, FeatureFlagClient, FlagDoesNotExistError
+from flipper import Condition, FeatureFlagClient, FlagDoesNotExistError, ThriftRPCFeatureFlagStore
 from flipper.bucketing import ConsistentHashPercentageBucketer, Percentage
 from flipper.contrib.native import NativeFeatureFlagStore
 from flipper.contrib.storage import FeatureFlagStoreMeta
-from flipper.exceptions import InvalidInputError
+from flipper.exceptions import InvalidInputError, UnsupportedError
 
 
 def is_served(store):
@@ -48,8 +50,40 @@ def use(store):
     assert not client.exists("F") and not client.is_enabled("F")
     client.create("G")
     assert not client.is_enabled("G") and client.get_client_data("G") == {}
+    use_rules(client)
     with pytest.raises(TypeError):
         store.create(1)
+
+
+def use_rules(client):
+    """Of the flag `G`, which is off afterwards, as before."""
+    store = client._store
+    client.enable("G")
+    rules = [{"when": "in segment beta", "serve": "on"}, {"serve": "off"}]
+    if isinstance(store, ThriftRPCFeatureFlagStore) and not is_served(store):
+        # The original's calls have no place for them.
+        with pytest.raises(UnsupportedError):
+            client.set_rules("G", rules[1:])
+        assert client.is_enabled("G") and client.get_rules("G") == []
+        client.disable("G")
+        return
+    client.set_segment("beta", "plan = pro")
+    client.set_rules("G", rules)
+    client.set_client_data("G", {"a": 1})
+    assert client.is_enabled("G", plan="pro") and client.is_enabled("G", plan="pro", other=object())
+    assert not client.is_enabled("G") and not client.is_enabled("G", plan="free", other=object())
+    stored = json.loads(store.get("G").serialize())
+    assert stored["is_enabled"] is False and stored["meta"]["enabled"] is True
+    assert [flag.name for flag in client.list()] == ["G"] and [*client.segments()] == ["beta"]
+    client.disable("G")
+    assert not client.is_enabled("G", plan="pro") and "enabled" not in client.get_meta("G")
+    client.enable("G")
+    assert client.is_enabled("G", plan="pro") and len(client.get_rules("G")) == 2
+    client.delete_segment("beta")
+    assert not client.is_enabled("G", plan="pro")
+    client.set_rules("G", [])
+    assert client.is_enabled("G") and json.loads(store.get("G").serialize())["is_enabled"] is True
+    client.disable("G")
 
 
 def refuse(store, names):

@@ -266,7 +266,8 @@ def test_no_call_leaks(on):
         (10_000, lambda: on.is_enabled(strange)),
     ]
     for index, (count, call) in enumerate(calls):
-        repeat(call, 1000)
+        # Python keeps up to 2,000 tuples of each size.
+        repeat(call, 3000)
         blocks, before = sys.getallocatedblocks(), resident()
         repeat(call, count)
         assert sys.getallocatedblocks() - blocks < 100, index

@@ -17,6 +17,8 @@ from flipper.bucketing import (
     SaltedPercentageBucketer,
 )
 from flipper.contrib.native import NativeFeatureFlagStore
+from flipper.contrib.storage import FeatureFlagStoreItem
+from flipper.contrib.store import AbstractFeatureFlagStore
 from flipper.testing import override_flags
 from servers import PATIENCE, flipper_program, package, redis_server
 
@@ -26,7 +28,7 @@ from flipper.openfeature import FlipperProvider  # noqa: E402
 from openfeature import api  # noqa: E402
 from openfeature.evaluation_context import EvaluationContext  # noqa: E402
 from openfeature.event import ProviderEvent  # noqa: E402
-from openfeature.exception import ErrorCode, ProviderNotReadyError  # noqa: E402
+from openfeature.exception import ErrorCode, ParseError, ProviderNotReadyError  # noqa: E402
 from openfeature.flag_evaluation import Reason  # noqa: E402
 from openfeature.provider import ProviderStatus  # noqa: E402
 
@@ -333,3 +335,76 @@ def test_reasons_are_those_of_the_command(tmp_path):
                 assert own.bucket_score == answer["bucket"]["score"], where
             compared += 1
     assert compared == len(RULES) * len(CONTEXTS)
+
+
+def test_variants_are_values(ask, client):
+    client.create("FLAG", is_enabled=True, client_data={"value": "of the client data", "size": 3})
+    for kind, default, values in [
+        ("string", "grey", ["red", "blue"]),
+        ("integer", 0, [1, 2]),
+        ("float", 0.5, [1, 2.5]),
+        ("object", {}, [{"a": 1}, {"a": [2]}]),
+        ("boolean", False, [True, False]),
+    ]:
+        resolve = getattr(ask, f"get_{kind}_details")
+        weighed = [{"name": name, "weight": 50_000, "value": each} for name, each in zip("ab", values, strict=True)]
+        client.set_variants("FLAG", {"by": "user_id", "values": weighed})
+        got = {resolve("FLAG", default, context(str(key))).variant for key in range(40)}
+        assert got == {"a", "b"}, kind
+        details = resolve("FLAG", default, context("7"))
+        assert details.value == values["ab".index(details.variant)] and details.error_code is None, kind
+        assert details.reason == Reason.STATIC
+    # Client data are still found by their keys.
+    assert ask.get_integer_details("FLAG/size", 0, context("7")).value == 3
+    client.set_variants("FLAG", {"by": "user_id", "values": [{"name": "a", "weight": 100_000, "value": "x"}]})
+    details = ask.get_integer_details("FLAG", 5, context("7"))
+    assert (details.value, details.error_code) == (5, ErrorCode.TYPE_MISMATCH)
+    # Without variants that are bools it is the flag's answer.
+    assert bool_of(ask, key="7").value is True
+    client.disable("FLAG")
+    details = ask.get_string_details("FLAG", "grey", context("7"))
+    assert (details.value, details.variant, details.reason) == ("grey", "off", Reason.DISABLED)
+    client.set_variants("FLAG", {"by": "user_id", "off": "a", "values": [{"name": "a", "weight": 100_000, "value": "x"}]})
+    details = ask.get_string_details("FLAG", "grey", context("7"))
+    assert (details.value, details.variant, details.reason) == ("x", "a", Reason.DISABLED)
+
+
+def test_reasons_of_rules(ask, client):
+    client.create("FLAG", is_enabled=True)
+    client.create("BASE")
+    client.set_rules("FLAG", [{"when": "plan = pro", "serve": "on"}, {"serve": {"share": 0.5, "by": "user_id"}}])
+    details = bool_of(ask, plan="pro")
+    assert (details.value, details.reason) == (True, Reason.TARGETING_MATCH)
+    assert details.flag_metadata["flipper.reason_code"] == "rule"
+    details = [bool_of(ask, key=str(key)) for key in range(40)]
+    assert {each.value for each in details} == {True, False} and {each.reason for each in details} == {Reason.SPLIT}
+    assert all(0 <= each.flag_metadata["flipper.bucket_score"] < 1 for each in details)
+    assert bool_of(ask).error_code == ErrorCode.TARGETING_KEY_MISSING
+    client.set_prerequisites("FLAG", ["BASE"])
+    details = bool_of(ask, plan="pro")
+    assert (details.value, details.reason) == (False, Reason.TARGETING_MATCH)
+    assert "BASE" in details.flag_metadata["flipper.reason"]
+    client.set_prerequisites("FLAG", [])
+    client.set_schedule("FLAG", enable_at=4_000_000_000)
+    assert (bool_of(ask, plan="pro").value, bool_of(ask, plan="pro").reason) == (False, Reason.DISABLED)
+
+
+def test_a_flag_whose_rules_cannot_be_read_is_a_parse_error(ask, client):
+    stored(client, {"rules": [{"serve": "maybe"}]})
+    assert bool_of(ask).error_code == ErrorCode.PARSE_ERROR
+    of_own = FlipperProvider(FeatureFlagClient(_OfOwn({"rules": [{"serve": "maybe"}]})))
+    with pytest.raises(ParseError):
+        of_own.resolve_boolean_details("FLAG", False)
+
+
+class _OfOwn(AbstractFeatureFlagStore):
+    """A store in Python, of one flag."""
+
+    def __init__(self, meta):
+        self._meta = {"created_date": 1, **meta}
+
+    def get(self, feature_name):
+        fields = {"feature_name": feature_name, "is_enabled": True, "meta": self._meta}
+        return FeatureFlagStoreItem.deserialize(json.dumps(fields).encode())
+
+    create = set = delete = list = set_meta = None

@@ -16,6 +16,7 @@ from flipper.bucketing import ConsistentHashPercentageBucketer, LinearRampPercen
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.contrib.store import AbstractFeatureFlagStore
 from flipper.decorators import is_enabled
+from flipper.evaluation import Evaluation
 from flipper.events import EventType, FlipperEventSubscriber
 from flipper.exceptions import FlagDoesNotExistError, FlipperError
 from flipper.history import Entry
@@ -39,6 +40,36 @@ def right(user: dict[str, Any]) -> bool:
         raised: FlipperError = error
         raise raised from None
     return on and bool(names) and bool(data)
+
+
+def targeting(user: dict[str, Any]) -> str:
+    features.set_segment("beta", "plan = pro")
+    features.set_rules("A", [{"when": "in segment beta", "serve": "on"}, {"serve": {"share": 0.25, "by": "user_id"}}])
+    features.set_rules("A", features.get_rules("A"))
+    features.set_variants("A", {"by": "user_id", "values": [{"name": "red", "weight": 100_000}]})
+    features.set_prerequisites("A", ["B", {"flag": "C", "variant": "red"}])
+    features.set_schedule("A", enable_at=datetime.now(), steps=[(1_800_000_000, 0.5)], by="user_id")
+    flag = features.get("A")
+    flag.set_schedule(flag.get_schedule())
+    flag.set_variants(flag.get_variants())
+    flag.set_prerequisites(flag.get_prerequisites())
+    on: bool = features.variant("A", False, **user)
+    count: int = flag.variant(7)
+    size: float = features.variant("A", 0.5)
+    data: dict[str, Any] = features.variant("A", {"a": 1}, plan="pro")
+    why: Evaluation = features.evaluate("A", **user)
+    names: list[str] = [*features.segments()]
+    features.delete_segment("beta")
+    print(on, count, size, data, why.variant, why.value, names)
+    return features.variant("A", "grey", **user)
+
+
+async def async_targeting(client: AsyncFeatureFlagClient) -> str:
+    await client.set_rules("A", [{"when": "plan = pro", "serve": "on"}])
+    rules: list[dict[str, Any]] = await client.get("A").get_rules()
+    why: Evaluation = client.evaluate("A", plan="pro")
+    print(rules, why.code)
+    return client.get("A").variant("grey", user_id=1)
 
 
 def history() -> dict[str, Any] | None:
@@ -135,6 +166,12 @@ def wrong() -> None:
     features.because(42)  # type: ignore[arg-type]
     features.history_of_all(2.5)  # type: ignore[arg-type]
     features.restore("A", {"name": "A"})  # type: ignore[arg-type]
+    features.set_rules("A", ["on"])  # type: ignore[list-item]
+    features.set_segment("beta", None)  # type: ignore[arg-type]
+    features.set_schedule("A", enable_at="tomorrow")  # type: ignore[arg-type]
+    features.variant("A")  # type: ignore[call-arg]
+    features.variant("A", None)  # type: ignore[type-var]
+    colour: int = features.variant("A", "grey")  # type: ignore[assignment]
     next(features.history("A")).actor = "bob"  # type: ignore[misc]
     text: str = features.is_enabled("A")  # type: ignore[assignment]
     number: int = features.get("A").name  # type: ignore[assignment]
@@ -146,4 +183,4 @@ def wrong() -> None:
     plain(1).bit_length()  # type: ignore[attr-defined]
     coroutine(1).upper()  # type: ignore[attr-defined]
     flipper.Nothing  # type: ignore[attr-defined]
-    print(text, number)
+    print(text, number, colour)

@@ -1,11 +1,11 @@
 use flipper::__words::attribute;
-use flipper::evaluation::Reason;
+use flipper::evaluation::{Evaluation, Reason};
 use flipper::json::Json;
 use flipper::{Bucketer, Context, FlagRecord};
 
 use crate::args::Check;
-use crate::commands::evaluate;
 use crate::failure::Done;
+use crate::linked::Links;
 use crate::names;
 use crate::text::{json_type, plain, value};
 
@@ -71,13 +71,14 @@ impl<'a> Caller<'a> {
         if types.is_empty() { String::new() } else { format!(" ({})", types.join(", ")) }
     }
 
-    /// The attributes that would flip the result if they were text: `7` is not `"7"`.
+    /// The attributes with which the answer would be another one if they were text, and that answer: `7` is not `"7"`.
     pub(crate) async fn type_decides(
         &self,
         name: &str,
         record: &FlagRecord,
-        enabled: bool,
-    ) -> Done<Vec<&Attribute<'a>>> {
+        links: &Links,
+        answer: &Evaluation,
+    ) -> Done<Vec<(&Attribute<'a>, String)>> {
         let mut type_decides = Vec::new();
         // The result is random, so one more check shows nothing.
         if matches!(record.bucketer(), Bucketer::Percentage(_)) {
@@ -89,20 +90,24 @@ impl<'a> Caller<'a> {
             let others = others
                 .map(|(at, each)| (each.key, if at == place { text.clone() } else { each.json.clone() }))
                 .collect();
-            let evaluation = evaluate(name, record, &others).await?;
+            let evaluation = links.evaluate(name, record, &others).await?;
+            let variant = |evaluation: &Evaluation| evaluation.variant.as_ref().map(|chosen| chosen.name().to_owned());
+            let other = match (evaluation.is_enabled, variant(&evaluation)) {
+                (is_on, _) if is_on != answer.is_enabled => Some(if is_on { "on" } else { "off" }.to_owned()),
+                (_, Some(name)) if Some(&name) != variant(answer).as_ref() => Some(format!("variant {}", plain(&name))),
+                _ => None,
+            };
             // Where a condition compares numbers, programs pass numbers.
-            if evaluation.is_enabled != enabled && !matches!(evaluation.reason, Reason::TypeMismatch { .. }) {
-                type_decides.push(attribute);
-            }
+            let other = other.filter(|_| !matches!(evaluation.reason, Reason::TypeMismatch { .. }));
+            type_decides.extend(other.map(|other| (attribute, other)));
         }
         Ok(type_decides)
     }
 }
 
-pub(crate) fn warning(attribute: &Attribute<'_>, enabled: bool) -> String {
+pub(crate) fn warning(attribute: &Attribute<'_>, other: &str) -> String {
     let (key, written) = (plain(attribute.key), plain(attribute.written));
-    let state = if enabled { "off" } else { "on" };
-    format!("with {key} as text it would be {state}; if that is what programs give, write {key}{TEXT}={written}")
+    format!("with {key} as text it would be {other}; if that is what programs give, write {key}{TEXT}={written}")
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 use flipper::json::Json;
-use flipper::{FlagRecord, Result};
+use flipper::{Error, ErrorKind, FlagRecord, Result};
 
 use crate::diff::Difference;
 use crate::failure::{Done, Failure};
@@ -28,6 +28,11 @@ pub(crate) async fn change(
     report(session, store, &Difference { name, before: Some(&before), after: Some(&after) }, dry_run, &messages)
 }
 
+/// What is wrong with a change, for its `edit`.
+pub(crate) fn refuse(what: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidInput).with_message(what)
+}
+
 async fn edited(
     store: &Store,
     name: &str,
@@ -36,15 +41,21 @@ async fn edited(
 ) -> Done<(FlagRecord, FlagRecord)> {
     let mut states = None;
     let mut edit = |record: &mut FlagRecord| {
+        if record.segment().is_some() {
+            return Err(refuse("it is a segment; `flipper segment set` changes it").with_flag(name));
+        }
         let before = record.clone();
-        edit(record)?;
+        edit(record).map_err(|error| error.with_flag(name))?;
         states = Some((before, record.clone()));
         Ok(())
     };
     let done = if dry_run {
         let before = store.record(name).await?;
         let mut record = FlagRecord::clone(&before);
-        edit(&mut record).and_then(|()| record.validate_change(&before))
+        match edit(&mut record).and_then(|()| record.validate_change(&before)) {
+            Ok(()) => store.client().check_links(&record, Some(&before)).await.map_err(|error| error.with_flag(name)),
+            wrong => wrong,
+        }
     } else {
         store.client().update(name, edit).await.map(drop)
     };

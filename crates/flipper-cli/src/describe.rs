@@ -5,7 +5,7 @@ use flipper::history::Entry;
 use crate::follow::State;
 use crate::output::{NOTE, OFF, ON, styled};
 use crate::text::plain;
-pub(crate) use flipper::__words::{choice, fields, hashed, rollout, share_of, targeting, unknown};
+pub(crate) use flipper::__words::{callers, choice, fields, hashed, rollout, rules, share_of, targeting, unknown};
 
 /// A sign and what differs, on one line.
 pub(crate) fn change(before: Option<&State>, after: Option<&State>) -> (String, String) {

@@ -2,6 +2,7 @@ use std::fmt;
 use std::io;
 
 use flipper::json::Object;
+use flipper::targeting::segment_of;
 use flipper::{Error, ErrorKind};
 
 use crate::output::object;
@@ -60,6 +61,11 @@ impl Failure {
     pub(crate) fn no_such_flag(name: &str, store: &str) -> Self {
         let message = format!("no flag {} in {store}", quoted(name));
         Self::new(Code::NoSuchFlag, ErrorKind::FlagNotFound.code(), message).flag(name)
+    }
+
+    pub(crate) fn no_such_segment(segment: &str, store: &str) -> Self {
+        let message = format!("no segment {} in {store}", quoted(segment));
+        Self::new(Code::NoSuchFlag, ErrorKind::FlagNotFound.code(), message)
     }
 
     pub(crate) fn exists(name: &str, store: &str) -> Self {
@@ -129,9 +135,9 @@ impl Failure {
             ErrorKind::InvalidName => Self::new(Code::Usage, kind, format!("{what}: {flag}"))
                 .hint("a name is 1 to 255 bytes long, without `/` and control characters"),
             ErrorKind::InvalidInput if flag.is_empty() => Self::new(Code::Usage, kind, format!("{store}: {what}")),
-            ErrorKind::InvalidInput => Self::new(Code::Usage, kind, format!("flag {flag}: {what}")),
+            ErrorKind::InvalidInput => Self::new(Code::Usage, kind, format!("{}: {what}", item(error))),
             ErrorKind::Corrupt => {
-                Self::new(Code::Store, kind, format!("flag {flag} in {store} cannot be read: {what}"))
+                Self::new(Code::Store, kind, format!("{} in {store} cannot be read: {what}", item(error)))
                     .hint("`flipper destroy` removes it, and `flipper import --merge` replaces it")
             }
             ErrorKind::Conflict => Self::new(Code::Store, kind, format!("others keep changing flag {flag} in {store}"))
@@ -204,6 +210,15 @@ pub(crate) fn look_at(store: &str, what: &str) -> &'static str {
         "it runs and cannot do this now; `flipper doctor` examines the server"
     } else {
         "is it running, and is this the right one? `flipper stores` shows where its URL comes from"
+    }
+}
+
+/// `flag NAME`, or `segment NAME`.
+fn item(error: &Error) -> String {
+    let name = error.flag().unwrap_or_default();
+    match segment_of(name) {
+        Some(segment) => format!("segment {}", quoted(segment)),
+        None => format!("flag {}", quoted(name)),
     }
 }
 

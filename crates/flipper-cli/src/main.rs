@@ -13,7 +13,9 @@ mod elsewhere;
 mod failure;
 mod follow;
 mod interrupt;
+mod linked;
 mod logs;
+mod marked;
 mod missing;
 mod names;
 mod output;
@@ -27,6 +29,7 @@ mod store;
 mod suggest;
 mod table;
 mod text;
+mod time;
 mod toml_file;
 mod transfer;
 

@@ -107,7 +107,7 @@ impl Past {
     /// From when on this state is the same for all callers, if in the same way as the newest.
     fn settled(&self, state: &FlagState, written: i64, until: i64) -> Option<i64> {
         let (Some(Ok(record)), Some(Ok(newest))) = (state, &self.newest) else { return None };
-        settled_since(record, written, until).filter(|_| record.is_enabled() == newest.is_enabled())
+        settled_since(record, written, until).filter(|_| record.is_on_at(until) == newest.is_on_at(now()))
     }
 
     fn since(&self, current: &FlagRecord) -> Option<i64> {

@@ -15,7 +15,8 @@ const DAY: u64 = 24 * HOUR;
 
 /// The name, quoted for a shell where it needs that.
 pub(crate) fn quoted(name: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ':' | ',' | '+' | '@' | '%' | '=');
+    let is_plain =
+        |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ':' | ',' | '+' | '@' | '%' | '=' | '/');
     if !name.is_empty() && !name.starts_with('-') && name.chars().all(is_plain) {
         return name.to_owned();
     }

@@ -82,6 +82,32 @@ fn all_commands() {
         ("check", "check A B n=1"),
         ("check", "check A"),
         ("check", "evaluate A B n=3"),
+        ("change", "segment set beta 'n in 1,2 and (m starts with x or not m exists)'"),
+        ("change", "rule add A 'in segment beta' 25% --by n"),
+        ("change", "rule add A --everyone off --name rest"),
+        ("rule", "rule list A"),
+        ("change", "rule move A 0 1"),
+        ("change", "variant set B red=50% blue=50% --by n --value red='[1]' --value blue='{}' --off red"),
+        ("variant", "variant list B"),
+        ("chosen", "variant get B n=1"),
+        ("chosen", "variant get A n=1"),
+        ("check", "check B n=1"),
+        ("change", "prerequisite add A B=red"),
+        ("prerequisite", "prerequisite list A"),
+        ("check", "check A n=1"),
+        ("check", "evaluate A n=1"),
+        ("change", "prerequisite remove A --all"),
+        ("check", "evaluate A n=1"),
+        ("change", "schedule A --enable-at +2h --step 50%@+3h --by n --dry-run"),
+        ("change", "schedule B --enable-at +2h --step 50%@+3h --by n"),
+        ("schedule", "schedule A B"),
+        ("check", "evaluate B n=1"),
+        ("segment", "segment get beta"),
+        ("segments", "segment list"),
+        ("record", "get A B segments/beta"),
+        ("flags", "list"),
+        ("change", "rule remove A 0"),
+        ("change", "schedule B --clear"),
         ("export", "export | tr -d '\\n'"),
         ("exported", "export flags.json"),
         ("transfer", "import flags.json --store sqlite:b.db"),
@@ -103,6 +129,9 @@ fn all_commands() {
         ("token", "token create ci --role write --prefix pay. --expires 90d"),
         ("tokens", "token list"),
         ("version", "version"),
+        ("change", "segment delete beta --yes"),
+        ("lint", "lint"),
+        ("change", "variant remove B"),
         ("change", "condition clear A"),
         ("change", "destroy C --yes"),
     ] {
@@ -152,7 +181,7 @@ fn all_commands() {
         schema.used.extend(["feed", "feed_status"].map(str::to_owned));
     }
 
-    schema.used.extend(["changes", "checks", "finding", "flag", "record_or_null"].map(str::to_owned));
+    schema.used.extend(["changes", "checks", "finding", "flag", "reason", "record_or_null"].map(str::to_owned));
     let defined: BTreeSet<String> = schema.document["$defs"].as_object().unwrap().keys().cloned().collect();
     assert_eq!(schema.used, defined, "every definition has its command");
 }

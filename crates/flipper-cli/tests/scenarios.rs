@@ -45,4 +45,4 @@ macro_rules! scenarios {
     };
 }
 
-scenarios!(a_flags_life targeting several_flags moving; (sqlite postgres redis consul s3 thrift));
+scenarios!(a_flags_life targeting rules several_flags moving; (sqlite postgres redis consul s3 thrift));

@@ -68,6 +68,26 @@ fn destroy_asks() {
 }
 
 #[test]
+fn deleting_a_segment_asks_and_shows_what_names_it() {
+    let home = Home::new();
+    succeed(home.flipper().args(["segment", "set", "beta", "plan = pro"]));
+    succeed(home.flipper().args(["rule", "add", "OLD", "in segment beta", "on"]));
+    for (answer, stays) in [("n\n", true), ("y\n", false)] {
+        let mut terminal =
+            Terminal::start(home.flipper().args(["segment", "delete", "beta"]).env("NO_COLOR", "1"), 120);
+        terminal.expect(
+            "delete segment beta in sqlite:flags.db? OLD names it: `in segment beta` holds nowhere without it. [y/N]",
+        );
+        terminal.enter(answer);
+        let (code, shown) = terminal.end();
+        let listed = succeed(home.flipper().args(["segment", "list", "--json"]));
+        assert_eq!(listed.contains("beta"), stays, "{answer:?}");
+        assert_eq!(code, Some(if stays { 2 } else { 0 }));
+        assert!(shown.contains(if stays { "segment beta stays as it is" } else { "deleted segment beta" }), "{shown}");
+    }
+}
+
+#[test]
 fn undo_shows_what_was_changed_while_it_asked() {
     let home = Home::new();
     succeed(home.flipper().args(["client-data", "set", "OLD", "owner=shop"]));

@@ -35,7 +35,10 @@
 //! | string, int, float | `FLAG` | `value` in the client data |
 //! | struct | `FLAG` | all of the client data |
 //!
-//! A flag that is off for the context has only the error `FLAG_OFF`, so that the caller's default applies. A float may be stored as an
+//! Of a flag with [variants](flipper::targeting::Variants) the key `FLAG` has the value of the caller's variant, of whatever type it is, and
+//! the variant's name in the details; a bool is that only if the variants are booleans, else the flag's answer. `FLAG/KEY` stays.
+//!
+//! A flag that is off for the context, without a variant for that, has only the error `FLAG_OFF`, so that the caller's default applies. A float may be stored as an
 //! integer. A null in an object is omitted.
 //!
 //! # Context
@@ -50,15 +53,15 @@
 //! | reason of Flipper | OpenFeature | variant |
 //! |---|---|---|
 //! | enabled for everyone | `STATIC` | `on` |
-//! | disabled | `DISABLED` | `off` |
+//! | disabled, or off by its schedule | `DISABLED` | `off`, or the one for that |
 //! | conditions, all on attributes that the context lacks | `DEFAULT` | `on` |
-//! | conditions, deny conditions, a custom bucketer | `TARGETING_MATCH` | `on`, `off` |
-//! | bucket, random | `SPLIT` | `on`, `off` |
+//! | conditions, deny conditions, rules, a prerequisite that is off, a custom bucketer | `TARGETING_MATCH` | `on`, `off`, or the caller's |
+//! | bucket, random, a rule for a share of callers | `SPLIT` | the same |
 //! | overridden by a test | `OVERRIDDEN` | `on`, `off` |
 //! | missing flag | error `FLAG_NOT_FOUND`; before the store's flags are in memory, `PROVIDER_NOT_READY` | |
 //! | the stored flag is unreadable, or its percentage is no number | error `PARSE_ERROR` | |
 //! | an attribute's type does not match a condition | error `INVALID_CONTEXT` | |
-//! | off, since the attribute to hash is missing | error `TARGETING_KEY_MISSING` | |
+//! | the attribute to choose callers or a variant by is missing | error `TARGETING_KEY_MISSING` | |
 //! | the value has another type, or the key is missing | error `TYPE_MISMATCH` | |
 //!
 //! With an error the SDK's client returns no value; fall back to that of a flag that is off.

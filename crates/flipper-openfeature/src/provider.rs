@@ -1,6 +1,7 @@
 use flipper::__openfeature::split;
 use flipper::json::Json;
 use flipper::store::Health;
+use flipper::targeting::{Variants, segment_of};
 use flipper::{ErrorKind, FeatureFlagClient, Scope};
 use open_feature::provider::{FeatureProvider, ProviderMetadata, ProviderStatus, ResolutionDetails};
 use open_feature::{
@@ -51,6 +52,12 @@ impl FlipperProvider {
         self
     }
 
+    /// Whether there is a flag of this name: not a segment, which is stored beside the flags.
+    fn has_flag(&self, name: &str) -> bool {
+        let is_segment = || self.features.record(name).is_ok_and(|record| record.segment().is_some());
+        self.features.exists(name) && (segment_of(name).is_none() || !is_segment())
+    }
+
     fn resolve(&self, name: &str, context: &EvaluationContext) -> EvaluationResult<(Scope, Resolved)> {
         let scope = self.features.scope(attributes(context, &self.targeting_key)?);
         let resolved = resolve(&scope, name)?;
@@ -65,9 +72,22 @@ impl FlipperProvider {
         context: &EvaluationContext,
         convert: impl FnOnce(&Json) -> Result<T, String>,
     ) -> EvaluationResult<ResolutionDetails<T>> {
-        let (name, path) = split(flag_key, |name| self.features.exists(name));
-        let path = path.or(key_of_whole);
+        let (name, path) = split(flag_key, |name| self.has_flag(name));
         let (scope, resolved) = self.resolve(name, context)?;
+        if path.is_none()
+            && let Some(variants) = resolved.variants()
+        {
+            let Some(chosen) = &resolved.chosen else { return Err(resolved.no_variant(name, variants)) };
+            return match convert(chosen.value()) {
+                Ok(value) => Ok(resolved.details(value)),
+                Err(what) => {
+                    let message = format!("flag {name:?}: its variant {:?} is {what}", chosen.name());
+                    Err(error(EvaluationErrorCode::TypeMismatch, message))
+                }
+            };
+        }
+        // The values of the client data are the flag's, whatever its variant.
+        let (path, resolved) = (path.or(key_of_whole), resolved.without_variant());
         if !resolved.enabled {
             let message = format!("flag {name:?} is off: {}", resolved.explanation);
             return Err(error(EvaluationErrorCode::General("FLAG_OFF".into()), message));
@@ -79,12 +99,17 @@ impl FlipperProvider {
             };
             error(code, failure.to_string())
         })?;
-        let found = path.map_or(Ok(&data), |path| value::at(&data, path)).and_then(convert);
+        let found = path.map_or(Ok(&data), |path| value::at(&data, path));
+        let found = found.and_then(|value| convert(value).map_err(|what| format!("its client data have {what}")));
         match found {
             Ok(value) => Ok(resolved.details(value)),
             Err(what) => Err(error(EvaluationErrorCode::TypeMismatch, format!("flag {name:?}: {what}"))),
         }
     }
+}
+
+fn has_booleans(variants: &Variants) -> bool {
+    variants.values.iter().all(|variant| variant.value.as_bool().is_some())
 }
 
 const VALUE: Option<&str> = Some("value");
@@ -110,8 +135,17 @@ impl FeatureProvider for FlipperProvider {
         context: &EvaluationContext,
     ) -> EvaluationResult<ResolutionDetails<bool>> {
         let (_, resolved) = self.resolve(flag_key, context)?;
-        let enabled = resolved.enabled;
-        Ok(resolved.details(enabled))
+        // Of other variants a boolean is the flag's answer, as without them.
+        match resolved.variants().filter(|variants| has_booleans(variants)) {
+            None => {
+                let enabled = resolved.enabled;
+                Ok(resolved.without_variant().details(enabled))
+            }
+            Some(variants) => match resolved.chosen.as_ref().and_then(|chosen| chosen.value().as_bool()) {
+                Some(value) => Ok(resolved.details(value)),
+                None => Err(resolved.no_variant(flag_key, variants)),
+            },
+        }
     }
 
     async fn resolve_int_value(

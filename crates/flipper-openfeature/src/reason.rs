@@ -1,25 +1,53 @@
+use std::sync::Arc;
+
 use flipper::__openfeature::{Failure, Standard, reason};
-use flipper::Scope;
-use flipper::evaluation::Evaluation;
+use flipper::evaluation::{Chosen, Evaluation, Reason};
 use flipper::json::Json;
 use flipper::store::Health;
+use flipper::targeting::Variants;
+use flipper::{FlagRecord, Scope};
 use open_feature::provider::ResolutionDetails;
-use open_feature::{EvaluationErrorCode, EvaluationReason, EvaluationResult, FlagMetadata, FlagMetadataValue};
+use open_feature::{
+    EvaluationError, EvaluationErrorCode, EvaluationReason, EvaluationResult, FlagMetadata, FlagMetadataValue,
+};
 
 use crate::provider::error;
 
 pub(crate) struct Resolved {
     pub(crate) enabled: bool,
+    /// The variant that the context gets.
+    pub(crate) chosen: Option<Chosen>,
+    record: Option<Arc<FlagRecord>>,
     pub(crate) explanation: String,
     reason: EvaluationReason,
     metadata: FlagMetadata,
 }
 
 impl Resolved {
+    /// The flag's variants, unless a test says on or off instead.
+    pub(crate) fn variants(&self) -> Option<&Variants> {
+        self.record.as_deref()?.variants()
+    }
+
+    pub(crate) fn without_variant(self) -> Self {
+        Self { chosen: None, ..self }
+    }
+
+    /// Why the context gets no variant, so that the caller's default applies.
+    pub(crate) fn no_variant(&self, name: &str, variants: &Variants) -> EvaluationError {
+        if self.enabled {
+            let message = format!("flag {name:?}: the context has no {:?} to choose a variant by", variants.by);
+            return error(EvaluationErrorCode::TargetingKeyMissing, message);
+        }
+        let message = format!("flag {name:?} is off: {}", self.explanation);
+        error(EvaluationErrorCode::General("FLAG_OFF".into()), message)
+    }
+
     pub(crate) fn details<T>(self, value: T) -> ResolutionDetails<T> {
+        let switch = || if self.enabled { "on" } else { "off" };
         ResolutionDetails {
             value,
-            variant: Some(if self.enabled { "on" } else { "off" }.to_owned()),
+            variant: Some(self.chosen.as_ref().map_or_else(switch, Chosen::name).to_owned()),
             reason: Some(self.reason),
             flag_metadata: Some(self.metadata),
         }
@@ -30,6 +58,9 @@ pub(crate) fn resolve(scope: &Scope, name: &str) -> EvaluationResult<Resolved> {
     let evaluation = scope.evaluate(name);
     let explanation = evaluation.reason.to_string();
     let record = scope.record(name).ok();
+    if record.as_ref().is_some_and(|record| record.segment().is_some()) {
+        return Err(not_found(scope, name));
+    }
     let reason = match reason(&evaluation, record.as_deref(), scope.context()) {
         Ok(Standard::Disabled) => Ok(EvaluationReason::Disabled),
         Ok(Standard::Default) => Ok(EvaluationReason::Default),
@@ -44,10 +75,11 @@ pub(crate) fn resolve(scope: &Scope, name: &str) -> EvaluationResult<Resolved> {
     };
     let reason = reason.map_err(|code| error(code, format!("flag {name:?}: {explanation}")))?;
     let metadata = metadata(scope, name, &evaluation, &explanation);
-    Ok(Resolved { enabled: evaluation.is_enabled, explanation, reason, metadata })
+    let record = record.filter(|_| evaluation.reason != Reason::Overridden);
+    Ok(Resolved { enabled: evaluation.is_enabled, chosen: evaluation.variant, record, explanation, reason, metadata })
 }
 
-fn not_found(scope: &Scope, name: &str) -> open_feature::EvaluationError {
+fn not_found(scope: &Scope, name: &str) -> EvaluationError {
     let status = scope.client().status();
     match status.health {
         Health::Stale { reason, .. } if status.last_sync.is_none() => {

@@ -50,5 +50,5 @@ fn mismatch(wanted: &str, value: &Json) -> String {
         Json::Array(_) => "a list",
         Json::Object(_) => "an object",
     };
-    format!("its client data have {found} where {wanted} is asked for")
+    format!("{found} where {wanted} is asked for")
 }

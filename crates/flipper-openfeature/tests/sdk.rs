@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use flipper::bucketing::{ConsistentHashPercentageBucketer, Percentage, PercentageBucketer, SaltedPercentageBucketer};
 use flipper::json::{Json, Object};
+use flipper::targeting::{Prerequisite, Rule, Serve, Variant, Variants, When};
 use flipper::testing::FailingStore;
 use flipper::{
     Condition, FeatureFlagClient, MemoryFeatureFlagStore, MirroredFeatureFlagStore, context, override_flags,
@@ -307,4 +308,119 @@ fn a_test_overrides_a_flag() {
     assert_eq!(code(value()), Code::FlagNotFound, "on, but without client data");
     let details = ask(&client, "FLAG", &anonymous()).unwrap();
     assert_eq!((details.value, details.reason), (true, Some(EvaluationReason::Other("OVERRIDDEN".into()))));
+}
+
+fn colours() -> Variants {
+    Variants::new("user_id")
+        .with(Variant::new("red", 50.0).value("#f00"))
+        .with(Variant::new("blue", 50.0).value("#00f"))
+}
+
+#[test]
+fn a_flag_with_variants_has_their_values() {
+    let features = features();
+    let client = client(&features);
+    block_on(features.create("COLOUR").enabled(true).client_data(json!({ "button": "green" })).into_future()).unwrap();
+    block_on(features.set_variants("COLOUR", colours())).unwrap();
+    let text = |key: &str, context: &EvaluationContext| block_on(client.get_string_details(key, Some(context), None));
+    let mut seen = std::collections::BTreeSet::new();
+    for user in 0..20 {
+        let user = user.to_string();
+        let context = anonymous().with_targeting_key(&user);
+        let details = text("COLOUR", &context).unwrap();
+        let evaluation = features.evaluate("COLOUR", &context! { user_id: &user });
+        let chosen = evaluation.variant.unwrap();
+        assert_eq!((Some(&*details.value), details.variant.as_deref()), (chosen.value().as_str(), Some(chosen.name())));
+        seen.insert(details.value);
+        // Of variants that are no booleans a bool is whether the flag is on.
+        let details = ask(&client, "COLOUR", &context).unwrap();
+        assert_eq!((details.value, details.variant.as_deref()), (true, Some("on")));
+        let mismatch = block_on(client.get_int_details("COLOUR", Some(&context), None)).unwrap_err();
+        assert_eq!(mismatch.code, Code::TypeMismatch);
+        assert!(mismatch.message.unwrap().contains("a string where an integer"));
+        let details = text("COLOUR/button", &context).unwrap();
+        assert_eq!((&*details.value, details.variant.as_deref()), ("green", Some("on")));
+    }
+    assert_eq!(seen.len(), 2);
+    assert_eq!(code(text("COLOUR", &anonymous())), Code::TargetingKeyMissing);
+    assert!(ask(&client, "COLOUR", &anonymous()).unwrap().value);
+
+    let user = anonymous().with_targeting_key("7");
+    block_on(features.disable("COLOUR")).unwrap();
+    assert_eq!(code(text("COLOUR", &user)), Code::General("FLAG_OFF".into()));
+    block_on(features.set_variants("COLOUR", colours().off("blue"))).unwrap();
+    let details = text("COLOUR", &user).unwrap();
+    assert_eq!((&*details.value, details.variant.as_deref()), ("#00f", Some("blue")));
+    assert_eq!(details.reason, Some(EvaluationReason::Disabled));
+    assert!(!ask(&client, "COLOUR", &user).unwrap().value);
+}
+
+#[test]
+fn variants_have_any_type() {
+    let features = features();
+    let client = client(&features);
+    let whole = |name: &str, value: serde_json::Value| {
+        block_on(features.create(name).enabled(true).into_future()).unwrap();
+        let value = Json::from_serialize(&value).unwrap();
+        block_on(features.set_variants(name, Variants::new("user_id").with(Variant::new("all", 100.0).value(value))))
+            .unwrap();
+    };
+    whole("INT", json!(42));
+    whole("FLOAT", json!(0.5));
+    whole("BOOL", json!(false));
+    whole("STRUCT", json!({ "columns": 3, "names": ["a"] }));
+    let context = anonymous();
+    assert_eq!(block_on(client.get_int_value("INT", Some(&context), None)).unwrap(), 42);
+    assert_eq!(block_on(client.get_float_value("INT", Some(&context), None)).unwrap(), 42.0);
+    assert_eq!(block_on(client.get_float_value("FLOAT", Some(&context), None)).unwrap(), 0.5);
+    let details = ask(&client, "BOOL", &context).unwrap();
+    assert_eq!(
+        (details.value, details.variant.as_deref()),
+        (false, Some("all")),
+        "the variant's, while the flag is on"
+    );
+    let provider = FlipperProvider::new(&features);
+    let layout = block_on(provider.resolve_struct_value("STRUCT", &context)).unwrap();
+    assert_eq!(layout.value.fields["columns"], Value::Int(3));
+    assert_eq!(layout.variant.as_deref(), Some("all"));
+    block_on(features.disable("BOOL")).unwrap();
+    assert_eq!(code(ask(&client, "BOOL", &context)), Code::General("FLAG_OFF".into()));
+}
+
+#[test]
+fn rules_prerequisites_and_segments_decide() {
+    let features = features();
+    let client = client(&features);
+    for flag in ["NEEDED", "FLAG"] {
+        block_on(features.create(flag).enabled(true).into_future()).unwrap();
+    }
+    block_on(features.set_segment("staff", r#"email ends with "@corp.com""#.parse::<When>().unwrap())).unwrap();
+    let rules = [
+        Rule::new(Serve::On).when(When::Segment("staff".into())),
+        Rule::new(Serve::share(1.0, "user_id")).when("plan = pro".parse::<When>().unwrap()),
+        Rule::new(Serve::Off),
+    ];
+    block_on(features.set_rules("FLAG", rules)).unwrap();
+    let staff = anonymous().with_custom_field("email", "a@corp.com");
+    let pro = anonymous().with_targeting_key("7").with_custom_field("plan", "pro");
+    for (context, value, reason) in [
+        (&staff, true, EvaluationReason::TargetingMatch),
+        (&pro, true, EvaluationReason::Split),
+        (&anonymous(), false, EvaluationReason::TargetingMatch),
+    ] {
+        let details = ask(&client, "FLAG", context).unwrap();
+        assert_eq!((details.value, details.reason), (value, Some(reason)));
+        let code = FlagMetadataValue::String("rule".into());
+        assert_eq!(details.flag_metadata.values.get("flipper.reason_code"), Some(&code));
+    }
+    block_on(features.set_prerequisites("FLAG", [Prerequisite::new("NEEDED")])).unwrap();
+    assert!(ask(&client, "FLAG", &staff).unwrap().value);
+    block_on(features.disable("NEEDED")).unwrap();
+    let details = ask(&client, "FLAG", &staff).unwrap();
+    assert_eq!((details.value, details.reason), (false, Some(EvaluationReason::TargetingMatch)));
+    // A segment is no flag.
+    for key in ["segments/staff", "segments/staff/x"] {
+        assert_eq!(code(ask(&client, key, &staff)), Code::FlagNotFound, "{key}");
+        assert_eq!(code(block_on(client.get_string_details(key, Some(&staff), None))), Code::FlagNotFound, "{key}");
+    }
 }

@@ -3,7 +3,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use flipper::FeatureFlagClient;
-use flipper::store::LocalFeatureFlagStore;
+use flipper::store::{LocalFeatureFlagStore, Stored};
+use flipper::targeting::segment_of;
 use tokio::sync::watch;
 
 use crate::access::AccessControl;
@@ -165,6 +166,19 @@ impl App {
             .with_state(app)
     }
 
+    /// The flags in memory, ordered by name, without the segments that are stored beside them.
+    pub(crate) fn flags(&self) -> Vec<Stored> {
+        let mut flags = self.store.table().list();
+        flags.retain(|stored| !is_segment(stored));
+        flags
+    }
+
+    /// Whether there is a flag of this name, even an unreadable one.
+    pub(crate) fn has_flag(&self, name: &str) -> bool {
+        self.features.exists(name)
+            && (segment_of(name).is_none() || self.store.table().get(name).is_some_and(|stored| !is_segment(&stored)))
+    }
+
     /// All flags have been in memory.
     pub(crate) fn has_flags(&self) -> bool {
         let status = self.store.status();
@@ -189,6 +203,14 @@ impl App {
 
     pub(crate) fn is_draining(&self) -> bool {
         *self.draining.borrow()
+    }
+}
+
+/// An unreadable one is known by its name.
+pub(crate) fn is_segment(stored: &Stored) -> bool {
+    match &stored.record {
+        Ok(record) => record.segment().is_some(),
+        Err(_) => segment_of(&stored.name).is_some(),
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     pub(crate) body: usize,
+    pub(crate) record: usize,
     pub(crate) import: usize,
     pub(crate) body_time: Duration,
     pub(crate) request_time: Duration,
@@ -21,6 +22,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body: 1 << 20,
+            record: 16 << 20,
             import: 64 << 20,
             body_time: Duration::from_secs(30),
             request_time: Duration::from_secs(30),
@@ -35,6 +37,14 @@ impl Limits {
     #[must_use]
     pub fn body(mut self, bytes: usize) -> Self {
         self.body = bytes;
+        self
+    }
+
+    /// The largest body of a segment, and of records for a store over this server, in bytes; 16 MiB by default: a segment may list 100,000
+    /// callers, and as text within JSON each takes up to three times its length.
+    #[must_use]
+    pub fn record(mut self, bytes: usize) -> Self {
+        self.record = bytes;
         self
     }
 

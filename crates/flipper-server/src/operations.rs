@@ -100,7 +100,7 @@ fn plain(text: &str) -> String {
 }
 
 fn measured(app: &App) -> String {
-    let flags = app.store.table().list();
+    let flags = app.flags();
     let enabled = flags.iter().filter(|flag| flag.record.as_ref().is_ok_and(|record| record.is_enabled())).count();
     let corrupt = flags.iter().filter(|flag| flag.record.is_err()).count();
     let status = app.store.status();

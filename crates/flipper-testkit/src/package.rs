@@ -10,19 +10,18 @@ use std::{env, fs};
 /// If it cannot be written.
 #[must_use]
 pub fn package(below: &str, name: &str, program: &str, features: &[&str]) -> (Command, PathBuf) {
-    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate is below `crates`");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let package = Path::new(below).join(name);
-    fs::create_dir_all(&package).expect("the folder can be made");
     let manifest = format!(
         "[package]\nname = {name:?}\nedition = \"2024\"\n[[bin]]\nname = {name:?}\npath = \"program.rs\"\n\
          [dependencies]\nflipper-client = {{ path = {:?}, features = {features:?} }}\n[workspace]\n",
-        crates.join("flipper")
+        root.join("crates/flipper")
     );
-    let lock = crates.parent().expect("`crates` is below the root").join("Cargo.lock");
-    let written = fs::write(package.join("Cargo.toml"), manifest)
+    let written = fs::create_dir_all(&package)
+        .and_then(|()| fs::write(package.join("Cargo.toml"), manifest))
         .and_then(|()| fs::write(package.join("program.rs"), program))
-        .and_then(|()| fs::copy(lock, package.join("Cargo.lock")));
-    written.expect("the package can be written");
+        .and_then(|()| fs::copy(root.join("Cargo.lock"), package.join("Cargo.lock")));
+    written.unwrap_or_else(|error| panic!("the package in {} cannot be written: {error}", package.display()));
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(&package).env("CARGO_TARGET_DIR", package.join("target"));
     (cargo, package)

@@ -5,6 +5,7 @@ use flipper::__thrift_history as history;
 use flipper::client::Remote;
 use flipper::events::Verb;
 use flipper::store::{Precondition, Stored, WriteOptions};
+use flipper::targeting::segment_of;
 use flipper::{Error, ErrorKind, FeatureFlagClient, FlagRecord, Result};
 use flipper_thrift_protocol::feature_flag_store::{
     ErrorCode, FeatureFlagStoreItem, FeatureFlagStoreMeta, FeatureFlagStoreSyncHandler, FlagPage, FlagState,
@@ -126,6 +127,7 @@ impl FeatureFlagStoreSyncHandler for Call<'_> {
             let flags = self.service.list_known(self.deadline)?;
             // An unreadable flag must not hide the others; Get returns its reason.
             let readable = flags.iter().filter_map(|stored| Some((&stored.name, stored.record.as_ref().ok()?)));
+            let readable = readable.filter(|(_, record)| record.segment().is_none());
             Ok(readable.skip(offset).take(limit).map(|(name, record)| convert::to_item(name, record)).collect())
         })())
     }
@@ -244,6 +246,11 @@ impl Call<'_> {
     }
 
     async fn set(&self, name: &str, is_enabled: bool) -> Result<()> {
+        // A program with the Python library that reads the store itself would find a segment on for everybody.
+        if segment_of(name).is_some() && self.features().fetch(name).await?.is_some_and(|flag| flag.segment().is_some())
+        {
+            return Err(invalid("a segment is neither on nor off".to_owned()));
+        }
         loop {
             let result = match is_enabled {
                 true => self.features().enable(name).await,

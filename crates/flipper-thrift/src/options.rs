@@ -39,7 +39,8 @@ impl Default for ServerOptions {
             cached_reads: false,
             shutdown_timeout: Duration::from_secs(10),
             keepalive: Duration::from_secs(60),
-            limits: Limits { message: 4 << 20, string: 2 << 20, container: 100_000 },
+            // A segment may list 100,000 callers by UUIDs.
+            limits: Limits { message: 16 << 20, string: 8 << 20, container: 100_000 },
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -140,14 +141,14 @@ impl ServerOptions {
         self
     }
 
-    /// The most bytes of a client's message; 4 MiB by default.
+    /// The most bytes of a client's message; 16 MiB by default.
     #[must_use]
     pub fn max_message(mut self, bytes: usize) -> Self {
         self.limits.message = bytes;
         self
     }
 
-    /// The most bytes of a string in it; 2 MiB by default.
+    /// The most bytes of a string in it; 8 MiB by default: a segment may list 100,000 callers.
     #[must_use]
     pub fn max_string(mut self, bytes: usize) -> Self {
         self.limits.string = bytes;

@@ -6,6 +6,7 @@ mod support;
 
 use flipper::store::Precondition;
 use flipper::store::{Updates, WatchEvent};
+use flipper::targeting::{Rule, Serve, Variant, Variants};
 use flipper::{Condition, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore};
 use flipper::{ThriftRpcFeatureFlagStore, context};
 use flipper_thrift::Server;
@@ -141,6 +142,16 @@ async fn flags_behind_a_python_server(store: ThriftRpcFeatureFlagStore) {
     denied.set_deny_conditions(vec![Condition::new().eq("country", "X")]);
     let error = store.put(&denied, Precondition::Any.into()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+
+    // Without its rules it would be on for everybody.
+    let mut limited = FlagRecord::clone(&record);
+    limited.set_rules(vec![Rule::new(Serve::Off)]);
+    let mut varied = FlagRecord::clone(&record);
+    varied.set_variants(Some(Variants::new("user_id").with(Variant::new("red", 100.0))));
+    for flag in [limited, varied] {
+        let error = store.put(&flag, Precondition::Any.into()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    }
 
     let error = store.put(&FlagRecord::new("BROKEN_HANDLER", 1), Precondition::Any.into()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);

@@ -6,10 +6,13 @@ mod support;
 
 use std::sync::{Arc, Mutex};
 
+use flipper::evaluation::Operator;
 use flipper::events::{Post, Pre, Verb, WriteEvent};
 use flipper::store::Precondition;
+use flipper::targeting::{Rule, Serve, Test, When};
 use flipper::{
     ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, ThriftRpcFeatureFlagStore,
+    context,
 };
 use flipper_thrift::Server;
 use flipper_thrift_protocol::feature_flag_store::FeatureFlagStoreMeta;
@@ -75,4 +78,28 @@ fn a_subscriber_of_the_server_vetoes_writes() {
         assert_eq!(error.kind(), ErrorKind::Vetoed);
         assert!(features.fetch("F").await.unwrap().unwrap().is_enabled());
     });
+}
+
+#[test]
+fn a_segment_of_a_hundred_thousand_callers_is_no_flag_for_python() {
+    let (_server, mut raw, ours) = serve();
+    // As long as UUIDs.
+    let ids: Vec<_> = (0..100_000).map(|number| format!("{number:036}")).collect();
+    let when = When::check("id", Test::Compare(Operator::In, ids.clone().into()));
+    block_on(async {
+        let features = FeatureFlagClient::remote(ours);
+        features.set_segment("large", when.clone()).await.unwrap();
+        features.create("F").enabled(true).await.unwrap();
+        let rules = [Rule::new(Serve::On).when(When::Segment("large".into())), Rule::new(Serve::Off)];
+        features.set_rules("F", rules).await.unwrap();
+        for (id, expected) in [(&*ids[99_999], true), ("other", false)] {
+            assert_eq!(features.fetch_enabled("F", &context! { id: id }).await.unwrap(), expected, "{id}");
+        }
+    });
+    // It would find the flag on for all callers.
+    let listed = raw.call(|client| client.list(None, None)).unwrap();
+    let listed: Vec<_> = listed.into_iter().map(|item| (item.feature_name.unwrap(), item.is_enabled)).collect();
+    assert_eq!(listed, [("F".to_owned(), Some(false))]);
+    assert_eq!(raw.call(|client| client.get(Some("F".to_owned()))).unwrap().is_enabled, Some(false));
+    assert_eq!(raw.call(|client| client.get(Some("segments/large".to_owned()))).unwrap().is_enabled, Some(false));
 }

@@ -40,7 +40,11 @@ class ComparingFeatureFlagStore(AbstractFeatureFlagStore):
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """The flag of this name, or `None`."""
         stored = self._read(feature_name)
-        return None if stored is None else item_of(feature_name, stored[0])
+        if stored is None:
+            return None
+        item = item_of(feature_name, stored[0])
+        item._find = self.get
+        return item
 
     def set(self, feature_name: str, is_enabled: bool) -> None:
         """Enables or disables a flag, which is created if it does not exist."""

@@ -17,6 +17,7 @@ from flipper.history import Entry, current_cause
 
 from .interface import AbstractFeatureFlagStore
 from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
+from .storage.limits import ENABLED, SEGMENTS, is_limited, merged, state_of
 from .util import date
 
 _METHODS = ("create", "get", "set", "delete", "list", "set_meta")
@@ -30,6 +31,8 @@ class Draft:
     def __init__(self, text: str, objects: FeatureFlagStoreMeta | None) -> None:
         self._fields: dict[str, Any] = json.loads(text)
         meta = self._fields["meta"]
+        self._is_limited = is_limited(meta)
+        self._is_enabled = state_of(self._fields)
         if objects is not None:
             meta.update(created_date=objects.created_date)
         self.client_data: dict[str, Any] = meta["client_data"] if objects is None else {**objects.client_data}
@@ -38,7 +41,14 @@ class Draft:
 
     def switch(self, is_enabled: bool) -> None:
         """Enables or disables the flag."""
-        self._fields["is_enabled"] = bool(is_enabled)
+        if is_limited(self._fields["meta"]):
+            self.become(_flipper.switched(self._text(), bool(is_enabled)))
+        self._is_enabled = bool(is_enabled)
+
+    def become(self, text: str) -> None:
+        """Takes the switch and what conditions and bucketer are not of this text."""
+        self._fields = json.loads(text)
+        self._is_enabled = state_of(self._fields)
 
     def update(self, *, client_data: dict[str, Any] | None) -> None:
         """Merges keys into the client data."""
@@ -46,8 +56,9 @@ class Draft:
             self.client_data.update(client_data)
 
     def replace(self, meta: FeatureFlagStoreMeta) -> None:
-        """Replaces the meta data."""
-        self._fields["meta"].update(meta._others, created_date=meta.created_date)
+        """Replaces the meta data. The switch of a flag with rules is among them, and stays."""
+        others = {key: value for key, value in meta._others.items() if key != ENABLED or not is_limited(meta._others)}
+        self._fields["meta"] = {**merged(self._fields["meta"], others), "created_date": meta.created_date}
         self.client_data, self.conditions, self.bucketer = meta.client_data, [*meta.conditions], meta.bucketer
 
     def finish(self, keeps_objects: bool) -> tuple[str, FeatureFlagStoreMeta | None]:
@@ -59,7 +70,7 @@ class Draft:
                 raise InvalidBucketerTypeError(f"Bucketer type not supported: {bucketer.get('type')}")
             conditions = [_fields(condition) for condition in self.conditions]
             meta.update(client_data=self.client_data, conditions=conditions, bucketer=bucketer)
-            return json.dumps(self._fields), None
+            return self._text(), None
         except (TypeError, InvalidBucketerTypeError):
             if not keeps_objects:
                 raise
@@ -70,7 +81,17 @@ class Draft:
             _rule(self.bucketer, BucketerFactory.create),
         )
         meta.update(client_data={}, created_date=0, conditions=[], bucketer=NoOpBucketer().to_dict())
-        return json.dumps(self._fields), objects
+        return self._text(), objects
+
+    def _text(self) -> str:
+        meta = self._fields["meta"]
+        if is_limited(meta) or self._is_limited:
+            meta.pop(ENABLED, None)
+        self._fields["is_enabled"] = self._is_enabled
+        if is_limited(meta):
+            self._fields["is_enabled"] = False
+            meta.update({ENABLED: True} if self._is_enabled is not False else {})
+        return json.dumps(self._fields)
 
 
 def _fields(rule: Any) -> dict[str, Any]:
@@ -122,7 +143,11 @@ class NativeFeatureFlagStore(AbstractFeatureFlagStore, metaclass=StoreType):
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """The flag of this name, or `None`."""
         stored = self._flags.get(feature_name)
-        return None if stored is None else _item(*stored)
+        if stored is None:
+            return None
+        item = _item(*stored)
+        item._find = self.get
+        return item
 
     def set(self, feature_name: str, is_enabled: bool) -> None:
         """Enables or disables a flag, which is created if it does not exist."""
@@ -136,8 +161,13 @@ class NativeFeatureFlagStore(AbstractFeatureFlagStore, metaclass=StoreType):
         self._flags.delete(feature_name, current_cause())
 
     def list(self, limit: int | None = None, offset: int = 0) -> Iterator[FeatureFlagStoreItem]:
-        """All flags that can be read, ordered by name."""
-        for name in self.names(limit, offset):
+        """All flags that can be read, ordered by name, with the segments: clients leave those out."""
+        segments = [SEGMENTS + segment for segment, _ in _flipper.segments(self._flags)]
+        names = self.names(limit, offset)
+        if segments:
+            names = sorted([*self.names(), *segments])[offset:]
+            names = names if limit is None else names[:limit]
+        for name in names:
             try:
                 item = self.get(name)
             except UnreadableFlagError:
@@ -176,7 +206,8 @@ class NativeFeatureFlagStore(AbstractFeatureFlagStore, metaclass=StoreType):
 
     def switch(self, feature_name: str, is_enabled: bool) -> None:
         """Enables or disables a flag that exists."""
-        self.change(feature_name, lambda draft: draft.switch(is_enabled))
+        _check_name(feature_name)
+        _flipper.switch(self._flags, feature_name, bool(is_enabled), current_cause())
 
     def change(self, feature_name: str, change: Callable[[Draft], None]) -> None:
         """Writes what `change` makes of the flag. It is called again if another writer was faster."""
@@ -230,7 +261,7 @@ class ClientFeatureFlagStore(AbstractFeatureFlagStore, metaclass=StoreType):
         if item is None:
             self.create(feature_name, is_enabled)
             return
-        item._is_enabled = is_enabled
+        item._switch(is_enabled)
         self._save(item)
 
     def set_meta(self, feature_name: str, meta: FeatureFlagStoreMeta) -> None:
@@ -238,7 +269,10 @@ class ClientFeatureFlagStore(AbstractFeatureFlagStore, metaclass=StoreType):
         item = self._copy(feature_name)
         if item is None:
             raise FlagDoesNotExistError(f"flag {feature_name!r} does not exist")
-        item._meta = meta
+        # What the caller's meta data do not have must not be lost.
+        kept = FeatureFlagStoreMeta(meta.created_date, meta.client_data, meta.conditions, meta.bucketer)
+        kept._others = merged(item._meta._others, meta._others)
+        item._meta = kept
         self._save(item)
 
     def _copy(self, feature_name: str) -> FeatureFlagStoreItem | None:

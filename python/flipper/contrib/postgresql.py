@@ -81,9 +81,12 @@ class PostgreSQLFeatureFlagStore(ComparingFeatureFlagStore):
         for row in range(rows.ntuples):
             name = (rows.get_value(row, 0) or b"").decode(errors="replace")
             try:
-                yield item_of(name, rows.get_value(row, 1) or b"")
+                item = item_of(name, rows.get_value(row, 1) or b"")
             except UnreadableFlagError:
                 log.warning("the row of the flag %r is no flag", name)
+                continue
+            item._find = self.get
+            yield item
 
     def close(self) -> None:
         """Closes this process's connections. The next call opens another."""

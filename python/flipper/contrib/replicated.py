@@ -13,6 +13,7 @@ from flipper.history import Entry, current_cause, entries_of, restore, writing
 
 from .interface import AbstractFeatureFlagStore, change_flag
 from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
+from .storage.limits import PARTS, SEGMENT
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ class ReplicatedFeatureFlagStore(AbstractFeatureFlagStore):
         change_flag(self._primary, feature_name, change)
         item = self._primary.get(feature_name)
         if item is not None:
-            self._replicate("set_meta", True, feature_name, FeatureFlagStoreMeta.from_dict(item.meta))
+            self._copy(item)
 
     def history(self, feature_name: str | None = None, since: float | None = None) -> Iterator[Entry]:
         """The history of the primary store."""
@@ -87,8 +88,16 @@ class ReplicatedFeatureFlagStore(AbstractFeatureFlagStore):
         if item is None:
             self._replicate("delete", True, feature_name)
         else:
-            self._replicate("set", True, feature_name, item._is_enabled)
-            self._replicate("set_meta", True, feature_name, FeatureFlagStoreMeta.from_dict(item.meta))
+            # It may be missing there; what limits it must be there before it is on.
+            self._replicate("set", True, feature_name, False if item._is_limited else item._is_enabled)
+            self._copy(item)
+
+    def _copy(self, item: FeatureFlagStoreItem) -> None:
+        self._replicate("set_meta", True, item.feature_name, _whole(item))
+        if item._is_limited:
+            # A new schedule enables the flag, and to enable it ends what of a schedule would keep it off.
+            self._replicate("set", True, item.feature_name, item._is_enabled)
+            self._replicate("set_meta", True, item.feature_name, _whole(item))
 
     def _replicate(self, method: str, asynch: bool | None, *args: Any, **kwargs: Any) -> None:
         writes = [replica.write(method, args, kwargs) for replica in self._replicas]
@@ -106,6 +115,13 @@ class ReplicatedFeatureFlagStore(AbstractFeatureFlagStore):
     def __repr__(self) -> str:
         stores = [self._primary, *(replica.store for replica in self._replicas)]
         return f"ReplicatedFeatureFlagStore({', '.join(map(repr, stores))})"
+
+
+def _whole(item: FeatureFlagStoreItem) -> FeatureFlagStoreMeta:
+    """Its meta data, with what it does not have: the replicas may have it."""
+    meta = FeatureFlagStoreMeta.from_dict(item.meta)
+    meta._others = {**dict.fromkeys((*PARTS, SEGMENT)), **meta._others}
+    return meta
 
 
 class _Replica:

@@ -2,6 +2,6 @@
 
 from .emitter import FlipperEventEmitter, IEventEmitter
 from .subscriber import FlipperEventSubscriber
-from .types import EventType, RestoreEventType
+from .types import EventType, RestoreEventType, TargetingEventType
 
-__all__ = ["EventType", "FlipperEventEmitter", "FlipperEventSubscriber", "IEventEmitter", "RestoreEventType"]
+__all__ = ["EventType", "FlipperEventEmitter", "FlipperEventSubscriber", "IEventEmitter", "RestoreEventType", "TargetingEventType"]

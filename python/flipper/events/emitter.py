@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from .subscriber import FlipperEventSubscriber
-from .types import EventType, RestoreEventType
+from .types import EventType, RestoreEventType, TargetingEventType
 
 Listener = Callable[..., Any]
+_AnyType = EventType | RestoreEventType | TargetingEventType
 
 
 class IEventEmitter(metaclass=ABCMeta):
@@ -103,11 +104,12 @@ class FlipperEventEmitter(IEventEmitter):
             self.remove_listener(event_type, f=_method(subscriber, event_type))
 
 
-def _events_of(subscriber: FlipperEventSubscriber) -> list[EventType | RestoreEventType]:
+def _events_of(subscriber: FlipperEventSubscriber) -> list[_AnyType]:
     # A subscriber that is no `FlipperEventSubscriber` may be of a program for the original library.
-    return [*EventType, *(each for each in RestoreEventType if hasattr(subscriber, f"on_{each.value}"))]
+    added = (*RestoreEventType, *TargetingEventType)
+    return [*EventType, *(each for each in added if hasattr(subscriber, f"on_{each.value}"))]
 
 
-def _method(subscriber: FlipperEventSubscriber, event_type: EventType | RestoreEventType) -> Listener:
+def _method(subscriber: FlipperEventSubscriber, event_type: _AnyType) -> Listener:
     listener: Listener = getattr(subscriber, f"on_{event_type.value}")
     return listener

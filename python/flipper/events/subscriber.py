@@ -66,3 +66,9 @@ class FlipperEventSubscriber:
 
     def on_post_restore(self, flag_name: str, entry: Entry) -> None:
         """After `restore`."""
+
+    def on_pre_set_targeting(self, flag_name: str, part: str, value: Any) -> None:
+        """Before `set_rules` (the part `rules`), `set_variants` and so on, and `set_segment` and `delete_segment` (`segment`), for `segments/NAME`."""
+
+    def on_post_set_targeting(self, flag_name: str, part: str, value: Any) -> None:
+        """After them."""

@@ -29,3 +29,10 @@ class RestoreEventType(enum.Enum):
 
     PRE_RESTORE = "pre_restore"
     POST_RESTORE = "post_restore"
+
+
+class TargetingEventType(enum.Enum):
+    """Rules, variants, prerequisites, a schedule or a segment are set. Apart from the others for the same reason."""
+
+    PRE_SET_TARGETING = "pre_set_targeting"
+    POST_SET_TARGETING = "post_set_targeting"

@@ -39,6 +39,7 @@ _REASONS = {
     "random": Reason.SPLIT,
     "no_bucket_attribute": Reason.SPLIT,
     "overridden": "OVERRIDDEN",
+    "scheduled": Reason.DISABLED,
 }
 
 
@@ -91,32 +92,33 @@ class FlipperProvider(AbstractProvider):
     def resolve_boolean_details(
         self, flag_key: str, default_value: bool, evaluation_context: EvaluationContext | None = None
     ) -> FlagResolutionDetails[bool]:
-        """Whether the flag is on."""
+        """Whether the flag is on, or the value of its variant, if that is a bool."""
         evaluation, item = self._evaluate(flag_key, evaluation_context)
-        return _details(evaluation.is_enabled, evaluation, item)
+        value = evaluation.value if isinstance(evaluation.value, bool) else evaluation.is_enabled
+        return _details(value, evaluation, item)
 
     def resolve_string_details(
         self, flag_key: str, default_value: str, evaluation_context: EvaluationContext | None = None
     ) -> FlagResolutionDetails[str]:
-        """A string of the client data."""
+        """A string of the client data, or the value of the flag's variant."""
         return self._value(flag_key, default_value, evaluation_context, to_string)
 
     def resolve_integer_details(
         self, flag_key: str, default_value: int, evaluation_context: EvaluationContext | None = None
     ) -> FlagResolutionDetails[int]:
-        """An integer of the client data."""
+        """An integer of the client data, or the value of the flag's variant."""
         return self._value(flag_key, default_value, evaluation_context, to_integer)
 
     def resolve_float_details(
         self, flag_key: str, default_value: float, evaluation_context: EvaluationContext | None = None
     ) -> FlagResolutionDetails[float]:
-        """A number of the client data."""
+        """A number of the client data, or the value of the flag's variant."""
         return self._value(flag_key, default_value, evaluation_context, to_float)
 
     def resolve_object_details(
         self, flag_key: str, default_value: ObjectValue, evaluation_context: EvaluationContext | None = None
     ) -> FlagResolutionDetails[ObjectValue]:
-        """An object or list of the client data, or all of them. A null in an object is left out."""
+        """An object or list of the client data, or all of them, or the value of the flag's variant. A null in an object is left out."""
         return self._value(flag_key, default_value, evaluation_context, to_object, whole=True)
 
     async def resolve_boolean_details_async(
@@ -179,9 +181,10 @@ class FlipperProvider(AbstractProvider):
             if trouble is not None and native is not None and not native.names():
                 raise ProviderNotReadyError(f"the store's flags are not in memory yet: {trouble}")
             raise FlagNotFoundError(f"there is no flag {name!r}")
-        evaluation = evaluate(item, attributes)
-        if evaluation.code in _ERRORS and not evaluation.is_enabled:
-            kind = ParseError if evaluation.is_unreadable else _ERRORS[evaluation.code]
+        evaluation = evaluate(item, attributes, None if native is None else native._flags, self._client._store.get)
+        is_keyless = evaluation.is_share and evaluation.bucket_score is None
+        if not evaluation.is_enabled and (evaluation.code in _ERRORS or is_keyless or evaluation.is_unreadable):
+            kind = ParseError if evaluation.is_unreadable else _ERRORS.get(evaluation.code, TargetingKeyMissingError)
             raise kind(f"flag {name!r}: {evaluation.explanation}")
         return evaluation, item
 
@@ -196,6 +199,13 @@ class FlipperProvider(AbstractProvider):
     ) -> FlagResolutionDetails[T]:
         name, slash, path = flag_key.partition("/")
         evaluation, item = self._evaluate(name, context)
+        if not slash and item is not None and item._meta._others.get("variants") is not None:
+            if evaluation.variant is None:
+                return _details(default, evaluation, item)
+            try:
+                return _details(convert(evaluation.value), evaluation, item)
+            except Mismatch:
+                raise TypeMismatchError(f"flag {name!r}: the value of its variant has another type") from None
         if not evaluation.is_enabled:
             return _details(default, evaluation, item)
         if item is None:
@@ -240,7 +250,7 @@ _ERRORS: dict[str, Callable[[str], Exception]] = {
 
 
 def _details(value: T, evaluation: Evaluation, item: FeatureFlagStoreItem | None) -> FlagResolutionDetails[T]:
-    reason = _REASONS.get(evaluation.code, Reason.TARGETING_MATCH)
+    reason = Reason.SPLIT if evaluation.is_share else _REASONS.get(evaluation.code, Reason.TARGETING_MATCH)
     if evaluation.is_untargeted and evaluation.code in ("enabled", "conditions_met"):
         reason = Reason.DEFAULT
     metadata: dict[str, Any] = {}
@@ -255,7 +265,7 @@ def _details(value: T, evaluation: Evaluation, item: FeatureFlagStoreItem | None
         metadata["flipper.not_given"] = ", ".join(evaluation.not_given)
     if evaluation.bucket_score is not None:
         metadata["flipper.bucket_score"] = evaluation.bucket_score
-    variant = "on" if evaluation.is_enabled else "off"
+    variant = evaluation.variant or ("on" if evaluation.is_enabled else "off")
     return FlagResolutionDetails(value, reason=reason, variant=variant, flag_metadata=metadata)
 
 

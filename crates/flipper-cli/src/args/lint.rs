@@ -17,6 +17,16 @@ pub(crate) enum Rule {
     LongOn,
     /// Its whole name matches --name-pattern
     Name,
+    /// The flags and segments exist that its rules and prerequisites name
+    Missing,
+    /// Flags do not need each other in a circle
+    Circle,
+    /// The flags that it needs have the variants that it needs
+    Variant,
+    /// No rule comes after one for everybody
+    Unreachable,
+    /// Its schedule is not over
+    Schedule,
 }
 
 impl Rule {
@@ -26,6 +36,11 @@ impl Rule {
             Self::Expiry => "expiry",
             Self::LongOn => "long-on",
             Self::Name => "name",
+            Self::Missing => "missing",
+            Self::Circle => "circle",
+            Self::Variant => "variant",
+            Self::Unreachable => "unreachable",
+            Self::Schedule => "schedule",
         }
     }
 }

@@ -3,10 +3,15 @@ mod history;
 mod lint;
 mod moving;
 mod postgres;
+mod prerequisite;
+mod rule;
+mod schedule;
+mod segment;
 mod serve;
 mod serving;
 mod targeting;
 mod tokens;
+mod variant;
 
 use std::ffi::OsString;
 
@@ -19,10 +24,15 @@ pub(crate) use history::{History, Undo};
 pub(crate) use lint::{Lint, Rule};
 pub(crate) use moving::{Diff, Export, Import, Limit, Sync, Watch};
 pub(crate) use postgres::Postgres;
+pub(crate) use prerequisite::{PrerequisiteAdd, PrerequisiteRemove, Prerequisites};
+pub(crate) use rule::{RuleAdd, RuleMove, RuleRemove, Rules};
+pub(crate) use schedule::Schedule;
+pub(crate) use segment::{SegmentDelete, SegmentGet, SegmentSet, Segments};
 pub(crate) use serve::{LogFormat, Serve};
 pub(crate) use serving::{Completions, Doctor, Man};
 pub(crate) use targeting::{Bucketer, Check, Condition, ConditionAdd, ConditionClear, ConditionList};
 pub(crate) use tokens::{File as TokensFile, Token, TokenCreate, TokenList, TokenRevoke};
+pub(crate) use variant::{VariantRemove, VariantSet, Variants};
 
 fn after_help() -> String {
     let forms = crate::store::forms().replacen('a', "A", 1);
@@ -94,6 +104,20 @@ pub(crate) enum Command {
     /// Turns flags on for a part of the callers, now or little by little
     #[command(visible_alias = "rollout")]
     Bucketer(Bucketer),
+    /// Reads and changes the rules of flags, of which the first that holds decides
+    #[command(subcommand)]
+    Rule(Rules),
+    /// Reads and changes the variants of flags: values of which each caller gets one
+    #[command(subcommand)]
+    Variant(Variants),
+    /// Reads and changes the flags that must be on for another one to be
+    #[command(subcommand)]
+    Prerequisite(Prerequisites),
+    /// Says when flags are on, and shows it
+    Schedule(Schedule),
+    /// Reads and changes segments: groups of callers that rules of any flag may name
+    #[command(subcommand)]
+    Segment(Segments),
     /// Checks flags for a caller; exit code 0 if on, 1 if off
     #[command(after_help = "Exit codes: 0 all are on, 1 one is off, 3 no such flag, 4 the store cannot be used.")]
     Check(Check),
@@ -116,7 +140,7 @@ pub(crate) enum Command {
     Diff(Diff),
     /// Lists flags that have long been fully on or off
     Stale(Stale),
-    /// Finds flags that have no owner, have expired, or have long been on; for CI jobs
+    /// Finds flags that have no owner, have expired, have long been on, or name what is missing; for CI jobs
     Lint(Lint),
     /// Serves the store's flags over HTTP and Thrift
     Serve(Box<Serve>),
@@ -157,6 +181,18 @@ impl Command {
                 Condition::Add(ConditionAdd { write, .. }) | Condition::Clear(ConditionClear { write, .. }),
             )
             | Self::Bucketer(Bucketer { write, .. })
+            | Self::Rule(
+                Rules::Add(RuleAdd { write, .. })
+                | Rules::Remove(RuleRemove { write, .. })
+                | Rules::Move(RuleMove { write, .. }),
+            )
+            | Self::Variant(Variants::Set(VariantSet { write, .. }) | Variants::Remove(VariantRemove { write, .. }))
+            | Self::Prerequisite(
+                Prerequisites::Add(PrerequisiteAdd { write, .. })
+                | Prerequisites::Remove(PrerequisiteRemove { write, .. }),
+            )
+            | Self::Schedule(Schedule { write, .. })
+            | Self::Segment(Segments::Set(SegmentSet { write, .. }) | Segments::Delete(SegmentDelete { write, .. }))
             | Self::Undo(Undo { write, .. })
             | Self::Import(Import { write, .. })
             | Self::Sync(Sync { write, .. }) => write,

@@ -1,19 +1,19 @@
 use std::sync::Arc;
 
-use flipper::evaluation::Evaluation;
+use flipper::__words::{self as words, brief};
+use flipper::evaluation::{Evaluation, Reason};
 use flipper::json::{Json, Object};
-use flipper::store::Precondition;
-use flipper::{Context, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore};
+use flipper::{Context, FlagRecord};
 
 use crate::args::Check;
 use crate::caller::{Attribute, Caller, warning};
 use crate::failure::{Code, Done, Failure};
+use crate::linked::Links;
 use crate::missing::{Missing, missing, note};
 use crate::output::{OFF, ON, Output, object, or_null, styled};
-use crate::records::named;
 use crate::session::Session;
 use crate::store::Store;
-use crate::text::quoted;
+use crate::text::{plain, quoted};
 
 pub(crate) async fn run(session: &mut Session, args: &Check) -> Done {
     let show = async |session: &mut Session, checked: &Checked<'_>| {
@@ -25,7 +25,12 @@ pub(crate) async fn run(session: &mut Session, args: &Check) -> Done {
             return session.out.value(checked.to_json());
         }
         let (state, types) = (state(evaluation.is_enabled), checked.caller.types());
-        session.out.line(format_args!("{} is {state}: {}{types}", quoted(name), evaluation.reason))?;
+        session.out.line(format_args!(
+            "{} is {state}: {}{}{types}",
+            quoted(name),
+            checked.reason(),
+            checked.variant()
+        ))?;
         checked.warn(&mut session.out);
         if let Some(note) = note(name, &checked.missing()).filter(|_| checked.record.is_enabled()) {
             session.out.note(note);
@@ -38,11 +43,13 @@ pub(crate) async fn run(session: &mut Session, args: &Check) -> Done {
 pub(super) struct Checked<'a> {
     pub(super) name: &'a str,
     pub(super) record: Arc<FlagRecord>,
+    /// What the flag's answer depends on.
+    pub(super) links: Links,
     pub(super) caller: &'a Caller<'a>,
     pub(super) context: &'a Context,
     pub(super) evaluation: Evaluation,
-    /// The attributes that would flip the result if they were text.
-    type_decides: Vec<&'a Attribute<'a>>,
+    /// The attributes with which the answer would be another one if they were text, and that answer.
+    type_decides: Vec<(&'a Attribute<'a>, String)>,
 }
 
 /// Checks each flag of the arguments, and shows the result.
@@ -57,9 +64,13 @@ pub(super) async fn each(
     let check = async |session: &mut Session, store: &Store, name: &str| {
         let is_first = std::mem::take(&mut is_first);
         let record = store.record(name).await.map_err(|failure| or_attribute(failure, is_first, name))?;
-        let evaluation = evaluate(name, &record, &context).await?;
-        let type_decides = caller.type_decides(name, &record, evaluation.is_enabled).await?;
-        let checked = Checked { name, record, caller: &caller, context: &context, evaluation, type_decides };
+        if record.segment().is_some() {
+            return Err(Failure::usage(format!("{} is a segment, not a flag", quoted(name))));
+        }
+        let links = Links::read(store, &record).await?;
+        let evaluation = links.evaluate(name, &record, &context).await?;
+        let type_decides = caller.type_decides(name, &record, &links, &evaluation).await?;
+        let checked = Checked { name, record, links, caller: &caller, context: &context, evaluation, type_decides };
         show(session, &checked).await
     };
     session.each_given(given, check).await
@@ -82,8 +93,24 @@ impl Checked<'_> {
         missing(&self.record, &self.evaluation, &self.caller.keys())
     }
 
+    /// Why it is on or off; of a rule with what it says.
+    pub(super) fn reason(&self) -> String {
+        let reason = plain(&self.evaluation.reason.to_string()).into_owned();
+        let Reason::Rule { index, .. } = self.evaluation.reason else { return reason };
+        match self.record.rules().get(index) {
+            Some(rule) => format!("{reason}, `{}`", brief(&words::rule(rule))),
+            None => reason,
+        }
+    }
+
+    /// `; variant red`
+    fn variant(&self) -> String {
+        let variant = self.evaluation.variant.as_ref();
+        variant.map(|chosen| format!("; variant {}", plain(chosen.name()))).unwrap_or_default()
+    }
+
     pub(super) fn warn(&self, out: &mut Output) {
-        self.type_decides.iter().for_each(|attribute| out.note(warning(attribute, self.evaluation.is_enabled)));
+        self.type_decides.iter().for_each(|(attribute, other)| out.note(warning(attribute, other)));
     }
 
     pub(super) fn to_json(&self) -> Object {
@@ -92,22 +119,25 @@ impl Checked<'_> {
             let score = Json::try_from(bucket.score).unwrap_or_default();
             object([("score", score), ("percentage", bucket.percentage.clone())])
         });
-        let type_decides: Vec<_> = self.type_decides.iter().map(|attribute| attribute.key).collect();
-        object([
+        let type_decides: Vec<_> = self.type_decides.iter().map(|(attribute, _)| attribute.key).collect();
+        let variant = evaluation.variant.as_ref();
+        let variant = variant.map(|chosen| object([("name", chosen.name().into()), ("value", chosen.value().clone())]));
+        let mut object = object([
             ("name", (*name).into()),
             ("enabled", evaluation.is_enabled.into()),
             ("rule", evaluation.reason.code().into()),
-            ("reason", evaluation.reason.to_string().into()),
+            ("reason", self.reason().into()),
             ("bucket", or_null(bucket)),
+            ("variant", or_null(variant)),
             ("not_given", evaluation.not_given.clone().into()),
             ("type_decides", type_decides.into()),
-        ])
+        ]);
+        match &evaluation.reason {
+            Reason::Rule { index, .. } => object.insert("rule_index", *index),
+            Reason::Prerequisite { flag, .. } => object.insert("prerequisite", flag.as_str()),
+            Reason::Scheduled { at, .. } => object.insert("scheduled_at", *at),
+            _ => None,
+        };
+        object
     }
-}
-
-/// Checks a record as a program does.
-pub(crate) async fn evaluate(name: &str, record: &FlagRecord, context: &Context) -> Done<Evaluation> {
-    let store = MemoryFeatureFlagStore::new();
-    store.put(&named(record, name), Precondition::Any.into()).await.map_err(|error| Failure::of(&error, "memory"))?;
-    Ok(FeatureFlagClient::new(store).evaluate(name, context))
 }

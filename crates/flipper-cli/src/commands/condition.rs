@@ -1,16 +1,15 @@
 use std::slice;
 
-use flipper::evaluation::ParseConditionError;
 use flipper::{Condition, Error, ErrorKind, FlagRecord};
-use unicode_width::UnicodeWidthStr;
 
 use crate::args::{self, ConditionAdd, ConditionClear, ConditionList};
 use crate::change::{Messages, change};
 use crate::describe::rollout;
-use crate::failure::{Done, Failure};
+use crate::failure::Done;
+use crate::marked;
 use crate::session::Session;
 use crate::store::Store;
-use crate::text::{count, plain, quoted};
+use crate::text::{count, quoted};
 
 const FORMS: &str =
     "write it in quotes, like 'horses > 9000' or 'plan in pro,team'; `flipper condition add --help` has more";
@@ -113,16 +112,8 @@ async fn clear(session: &mut Session, args: &ConditionClear) -> Done {
     session.each_given(slice::from_ref(&args.name), clear).await
 }
 
-/// An error marks its place in the text.
 fn parse(text: &str) -> Done<Condition> {
-    text.parse().map_err(|error: ParseConditionError| {
-        // The width of the text as it is shown, with escapes.
-        let width = |part: &str| plain(part).width();
-        let wrong = error.span();
-        let (before, carets) = (width(&text[..wrong.start]), width(&text[wrong]).max(1));
-        let marked = format!("  {}\n  {}{}", plain(text), " ".repeat(before), "^".repeat(carets));
-        Failure::usage(format!("condition: {}", error.message())).details(marked).hint(FORMS)
-    })
+    marked::parse("condition", text, FORMS)
 }
 
 #[cfg(test)]

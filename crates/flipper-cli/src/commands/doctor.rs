@@ -13,7 +13,7 @@ use crate::args::Doctor;
 use crate::failure::{Code, Done, look_at};
 use crate::output::{NOTE, OFF, ON, Output, object, or_null, styled};
 use crate::session::Session;
-use crate::store::{Choice, Location, Purpose, Store};
+use crate::store::{Choice, Location, Purpose, Store, is_segment};
 use crate::text::{count, path_text, plain, quoted, some, thousands};
 
 /// Limit for one answer of the store.
@@ -111,7 +111,8 @@ async fn examine(store: &Store) -> Vec<Check> {
             checks.retain(|check| check.what != what);
             checks.push(Check::new(what, Finding::Fault, store.failure(&error).to_string()));
         }
-        Ok(Ok(flags)) => {
+        Ok(Ok(mut flags)) => {
+            flags.retain(|flag| !is_segment(flag));
             checks.retain(|check| check.what != "flags" || check.finding > Finding::Fine);
             let text = format!("{}, read within {}", count(flags.len(), "flag"), milliseconds(started.elapsed()));
             let unreadable: Vec<_> = flags.iter().filter(|flag| flag.record.is_err()).collect();

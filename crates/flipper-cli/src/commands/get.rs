@@ -1,13 +1,15 @@
+use flipper::__words::{self as words, brief, is_on_now, last_rule, turns, variant};
 use flipper::FlagRecord;
 use flipper::json::Json;
 
 use crate::args::Names;
-use crate::describe::{self, targeting};
+use crate::describe::{self, callers, rules};
 use crate::failure::Done;
 use crate::output::{FAINT, OFF, ON, STRONG, styled};
 use crate::session::Session;
 use crate::store::Store;
-use crate::text::{age, date, plain, value};
+use crate::text::{age, date, now, plain, value};
+use crate::time::until;
 
 pub(crate) async fn run(session: &mut Session, args: &Names) -> Done {
     let get = async |session: &mut Session, store: &Store, name: &str| {
@@ -22,13 +24,39 @@ fn show(session: &mut Session, name: &str, record: &FlagRecord) -> Done {
     out.line(styled(STRONG, plain(name)))?;
     let mut line =
         |what: &str, how: String| out.line(format_args!("  {}  {how}", styled(FAINT, format_args!("{what:<12}"))));
-    let on_for = targeting(record).unwrap_or_else(|| "everybody".to_owned());
-    if record.is_enabled() {
-        line("state", styled(ON, "on"))?;
-        line("for", on_for)?;
+    if let Some(segment) = record.segment() {
+        line("segment", words::segment(segment))?;
     } else {
-        line("state", styled(OFF, "off"))?;
-        line("when on, for", on_for)?;
+        let off = record.is_enabled() && !is_on_now(record);
+        line(
+            "state",
+            match (record.is_enabled(), off) {
+                (true, false) => styled(ON, "on"),
+                (true, true) => format!("{}, by its schedule", styled(OFF, "off")),
+                (false, _) => styled(OFF, "off"),
+            },
+        )?;
+        for (at, what) in record.schedule().map(turns).unwrap_or_default() {
+            line("schedule", format!("{what} from {} ({})", date(at), until(at, now())))?;
+        }
+        for prerequisite in record.prerequisites() {
+            line("needs", plain(&prerequisite.to_string()).into_owned())?;
+        }
+        for (index, rule) in rules(record).iter().enumerate() {
+            line(&format!("rule {index}"), brief(rule))?;
+        }
+        if last_rule(record).is_none() {
+            let rest = if record.rules().is_empty() { "for" } else { "else for" };
+            let what = if record.is_enabled() { rest.to_owned() } else { format!("when on, {rest}") };
+            line(&what, callers(record).unwrap_or_else(|| "everybody".to_owned()))?;
+        }
+        if let Some(variants) = record.variants() {
+            for each in &variants.values {
+                let off = if variants.off.as_ref() == Some(&each.name) { ", when off" } else { "" };
+                line("variant", format!("{}: {}{off}", plain(&each.name), variant(each)))?;
+            }
+            line("variants by", plain(&variants.by).into_owned())?;
+        }
     }
     if let Some(created) = record.created_date() {
         line("created", format!("{} ({})", date(created), age(created)))?;

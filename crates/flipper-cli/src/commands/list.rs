@@ -1,3 +1,4 @@
+use flipper::__words::{is_on_now, next_turn};
 use flipper::FlagRecord;
 use flipper::client_data::{EXPIRES, description, owner, tags};
 use flipper::json::{Json, Object};
@@ -22,11 +23,11 @@ pub(crate) async fn run(session: &mut Session, args: &List) -> Done {
         return Ok(());
     }
     let store = Store::open(&choice.location, Purpose::Existing)?;
-    let all = store.list().await?;
+    let all = store.flags().await?;
     let filter = args.filter.as_ref().map(|filter| filter.to_lowercase());
     let is_wanted = |flag: &&Stored| {
         let record = flag.record.as_deref().ok();
-        let state = record.map(FlagRecord::is_enabled);
+        let state = record.map(is_on_now);
         filter.as_ref().is_none_or(|filter| flag.name.to_lowercase().contains(filter))
             && (!args.enabled || state == Some(true))
             && (!args.disabled || state == Some(false))
@@ -43,27 +44,28 @@ pub(crate) async fn run(session: &mut Session, args: &List) -> Done {
         return Ok(());
     }
     let rows: Vec<_> = wanted.iter().map(|flag| row(flag)).collect();
-    table::write(&mut session.out, ["NAME", "STATE", "TARGETING", "AGE", "OWNER", "DESCRIPTION"], &rows)?;
+    table::write(&mut session.out, ["NAME", "STATE", "TARGETING", "NEXT", "AGE", "OWNER", "DESCRIPTION"], &rows)?;
     if wanted.len() < all.len() {
         session.out.message(format_args!("{} of {}", wanted.len(), count(all.len(), "flag")));
     }
     Ok(())
 }
 
-fn row(flag: &Stored) -> [Cell; 6] {
+fn row(flag: &Stored) -> [Cell; 7] {
     let name = Cell::new(plain(&flag.name));
     let record = match &flag.record {
         Ok(record) => record,
         Err(why) => {
             let reason = Cell::styled(plain(why.reason()), NOTE);
             let empty = || Cell::new("");
-            return [name, Cell::styled("unreadable", NOTE), reason, empty(), empty(), empty()];
+            return [name, Cell::styled("unreadable", NOTE), reason, empty(), empty(), empty(), empty()];
         }
     };
     [
         name,
         state(record),
         Cell::new(targeting(record).unwrap_or_default()),
+        Cell::new(next_turn(record).unwrap_or_default()),
         Cell::styled(record.created_date().map(age).unwrap_or_default(), FAINT),
         Cell::new(plain(owner(record).unwrap_or_default())),
         Cell::new(plain(description(record).unwrap_or_default())),
@@ -71,15 +73,16 @@ fn row(flag: &Stored) -> [Cell; 6] {
 }
 
 pub(super) fn state(record: &FlagRecord) -> Cell {
-    if record.is_enabled() { Cell::styled("on", ON) } else { Cell::styled("off", OFF) }
+    if is_on_now(record) { Cell::styled("on", ON) } else { Cell::styled("off", OFF) }
 }
 
 pub(super) fn item(flag: &Stored) -> Object {
     let record = flag.record.as_deref().ok();
     object([
         ("name", flag.name.as_str().into()),
-        ("enabled", or_null(record.map(FlagRecord::is_enabled))),
+        ("enabled", or_null(record.map(is_on_now))),
         ("targeting", or_null(record.and_then(targeting))),
+        ("next_turn", or_null(record.and_then(super::schedule::next))),
         ("created_date", or_null(record.and_then(FlagRecord::created_date))),
         ("description", or_null(record.and_then(description))),
         ("owner", or_null(record.and_then(owner))),

@@ -16,6 +16,10 @@ mod lint;
 mod list;
 mod man;
 mod postgres;
+mod prerequisite;
+mod rule;
+mod schedule;
+mod segment;
 mod serve;
 mod stale;
 mod stores;
@@ -23,10 +27,9 @@ mod switch;
 mod sync;
 mod token;
 mod undo;
+mod variant;
 mod version;
 mod watch;
-
-pub(crate) use check::evaluate;
 
 use crate::args::Command;
 use crate::failure::Done;
@@ -47,6 +50,11 @@ pub(crate) async fn run(session: &mut Session, command: Command) -> Done {
         Command::ClientData(args) => client_data::run(session, &args).await,
         Command::Condition(args) => condition::run(session, &args).await,
         Command::Bucketer(args) => bucketer::run(session, &args).await,
+        Command::Rule(args) => rule::run(session, &args).await,
+        Command::Variant(args) => variant::run(session, &args).await,
+        Command::Prerequisite(args) => prerequisite::run(session, &args).await,
+        Command::Schedule(args) => schedule::run(session, &args).await,
+        Command::Segment(args) => segment::run(session, &args).await,
         Command::Check(args) => check::run(session, &args).await,
         Command::Evaluate(args) => evaluate::run(session, &args).await,
         Command::Watch(args) => watch::run(session, &args).await,

@@ -19,7 +19,7 @@ pub(crate) async fn run(session: &mut Session, args: &Stale) -> Done {
     let store = session.open(Purpose::Existing)?;
     let before = now().saturating_sub(i64::try_from(args.older_than.as_secs()).unwrap_or(i64::MAX));
     let pasts = Pasts::read(&store).await?;
-    let all = store.list().await?;
+    let all = store.flags().await?;
     let since = |flag| pasts.since(flag).filter(|since| since.at <= before).map(|since| (flag, since));
     let stale: Vec<_> = all.iter().filter_map(since).collect();
     if session.out.json() {

@@ -14,7 +14,7 @@ pub(crate) async fn run(session: &mut Session) -> Done {
     let mut identity = None;
     let listed = match Store::open(&choice.location, Purpose::Existing) {
         Ok(store) => {
-            let listed = store.list().await;
+            let listed = store.flags().await;
             // Some stores know the epoch only after the first answer.
             identity = Some(store.inner.identity());
             listed

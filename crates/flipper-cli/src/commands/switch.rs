@@ -1,6 +1,8 @@
 //! `flipper enable`, `flipper disable` and `flipper toggle`
 
+use flipper::__words::{date, is_on_now, turns};
 use flipper::FlagRecord;
+use flipper::targeting::Schedule;
 
 use super::create::{self, Settings};
 use crate::args::{Switch, Toggle};
@@ -9,7 +11,7 @@ use crate::failure::Done;
 use crate::names;
 use crate::session::Session;
 use crate::store::{Purpose, Store};
-use crate::text::quoted;
+use crate::text::{now, quoted};
 
 pub(crate) async fn run(session: &mut Session, args: &Switch, on: bool) -> Done {
     let dry_run = args.write.dry_run;
@@ -51,9 +53,36 @@ async fn set(
         let (verb, state) = if record.is_enabled() { ("enabled", "on") } else { ("disabled", "off") };
         Messages { done: format!("{verb} {quoted}"), already: format!("{quoted} is {state} already") }
     };
+    let mut note = None;
     let edit = |record: &mut FlagRecord| {
-        record.set_enabled(becomes(record.is_enabled()));
+        let before = record.schedule().cloned();
+        record.switch(becomes(is_on_now(record)), now());
+        note = note_on(&quoted, before.as_ref(), record);
         Ok(())
     };
-    change(session, store, name, dry_run, messages, edit).await
+    change(session, store, name, dry_run, messages, edit).await?;
+    if let Some(note) = note.filter(|_| !session.out.json()) {
+        session.out.note(note);
+    }
+    Ok(())
+}
+
+/// What the flag's schedule does after the switch.
+fn note_on(quoted: &str, before: Option<&Schedule>, record: &FlagRecord) -> Option<String> {
+    let shown = |turns: Vec<(i64, String)>| {
+        turns.iter().map(|(at, what)| format!("{what} from {}", date(*at))).collect::<Vec<_>>().join(", ")
+    };
+    let before = turns(before?);
+    let after = record.schedule().map(turns).unwrap_or_default();
+    let is_later = after.iter().any(|(at, _)| *at > now());
+    if !record.is_enabled() {
+        return is_later
+            .then(|| format!("its schedule stays, and does nothing while {quoted} is off: {}", shown(after)));
+    }
+    let dropped: Vec<_> = before.into_iter().filter(|turn| !after.contains(turn)).collect();
+    let dropped = Some(dropped).filter(|dropped| !dropped.is_empty());
+    let dropped = dropped.map(|dropped| format!("dropped of its schedule: {}", shown(dropped)));
+    let stays = is_later.then(|| format!("its schedule goes on: {}", shown(after)));
+    let parts: Vec<_> = dropped.into_iter().chain(stays).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }

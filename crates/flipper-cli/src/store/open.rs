@@ -6,6 +6,7 @@ use flipper::client::Remote;
 use flipper::history::Cause;
 use flipper::store::{Precondition, Stored, WriteOptions};
 use flipper::stores::StoreKind;
+use flipper::targeting::segment_of;
 use flipper::{
     Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore,
     PostgresFeatureFlagStore, SqliteFeatureFlagStore,
@@ -60,8 +61,16 @@ impl Store {
         Failure::of(error, &self.shown)
     }
 
+    /// All flags and segments.
     pub(crate) async fn list(&self) -> Done<Vec<Stored>> {
         self.inner.list().await.map_err(|error| self.failure(&error))
+    }
+
+    /// All flags, without segments.
+    pub(crate) async fn flags(&self) -> Done<Vec<Stored>> {
+        let mut all = self.list().await?;
+        all.retain(|flag| !is_segment(flag));
+        Ok(all)
     }
 
     pub(crate) async fn record(&self, name: &str) -> Done<Arc<FlagRecord>> {
@@ -95,9 +104,10 @@ impl Store {
     pub(crate) async fn no_such_flag(&self, name: &str) -> Failure {
         let failure = Failure::no_such_flag(name, &self.shown);
         let names = async { Ok(self.inner.list().await?.into_iter().map(|flag| flag.name).collect()) };
-        let names: flipper::Result<_> = self.names.get_or_try_init(|| names).await;
+        let names: flipper::Result<&Vec<String>> = self.names.get_or_try_init(|| names).await;
         let Ok(names) = names else { return failure };
-        match suggest::like(name, names.iter().map(String::as_str)) {
+        let names: Vec<_> = names.iter().filter(|name| segment_of(name).is_none()).collect();
+        match suggest::like(name, names.iter().map(|name| name.as_str())) {
             Some(like) => failure.hint(format!("did you mean {}?", quoted(like))),
             None if names.is_empty() => failure.hint(format!(
                 "there are no flags at all; is it the right store? `flipper create {}` makes it",
@@ -108,6 +118,20 @@ impl Store {
             }
         }
     }
+
+    pub(crate) async fn no_such_segment(&self, segment: &str) -> Failure {
+        let failure = Failure::no_such_segment(segment, &self.shown);
+        let Ok(all) = self.inner.list().await else { return failure };
+        match suggest::like(segment, all.iter().filter_map(|flag| segment_of(&flag.name))) {
+            Some(like) => failure.hint(format!("did you mean {}?", quoted(like))),
+            None => failure.hint(format!("`flipper segment set {} 'WHEN'` makes it", quoted(segment))),
+        }
+    }
+}
+
+/// Whether it is a segment, which is stored beside the flags.
+pub(crate) fn is_segment(stored: &Stored) -> bool {
+    stored.record.as_ref().is_ok_and(|record| record.segment().is_some())
 }
 
 fn open(location: &Location, purpose: Purpose) -> Done<Arc<dyn FeatureFlagStore>> {

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use flipper::history::__actor;
+use flipper::targeting::segment_of;
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 
@@ -86,9 +87,11 @@ impl Access {
         Self { role: token.role, prefixes: token.prefixes.clone().into(), caller: Caller::Token(tokens, token) }
     }
 
+    /// A segment is allowed by its own name, wherever it shows: a follower needs those that its flags name.
     pub(crate) fn allows(&self, role: Role, name: &str) -> bool {
-        self.role >= role
-            && (self.prefixes.is_empty() || self.prefixes.iter().any(|prefix| name.starts_with(&**prefix)))
+        let own = segment_of(name).unwrap_or(name);
+        let begins = |prefix: &String| name.starts_with(&**prefix) || own.starts_with(&**prefix);
+        self.role >= role && (self.prefixes.is_empty() || self.prefixes.iter().any(begins))
     }
 
     /// Whether its token still allows what it did.

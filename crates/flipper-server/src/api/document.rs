@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use utoipa::OpenApi;
 
-use super::{bulk, evaluate, exchange, flags, history, output, records, schema, status};
+use super::{bulk, evaluate, exchange, flags, history, output, records, schema, segments, status};
 use crate::changes;
 
 #[derive(OpenApi)]
@@ -20,6 +20,10 @@ use crate::changes;
         flags::replace,
         flags::change,
         flags::destroy,
+        segments::list,
+        segments::get,
+        segments::replace,
+        segments::destroy,
         evaluate::evaluate,
         bulk::bulk,
         exchange::export,
@@ -49,6 +53,7 @@ use crate::changes;
     ),
     tags(
         (name = "flags", description = "Flags by name"),
+        (name = "segments", description = "Callers that rules name together"),
         (name = "evaluation", description = "What a check answers"),
         (name = "exchange", description = "Many flags as text"),
         (name = "history", description = "Who changed what, when and why"),

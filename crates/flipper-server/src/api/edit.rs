@@ -1,12 +1,27 @@
 //! What a request says about a flag.
 
+use std::time::SystemTime;
+
 use flipper::json::{Json, Object};
+use flipper::targeting::{Prerequisite, Rule, Schedule, Variants};
 use flipper::{Bucketer, Condition, Error, FlagRecord};
 
 use super::input::Fields;
+use super::{now, targeting};
 use crate::problem::Problem;
 
-pub(crate) const FIELDS: [&str; 6] = ["enabled", "client_data", "conditions", "deny_conditions", "strict", "bucketer"];
+pub(crate) const FIELDS: [&str; 10] = [
+    "enabled",
+    "client_data",
+    "conditions",
+    "deny_conditions",
+    "strict",
+    "bucketer",
+    "rules",
+    "variants",
+    "prerequisites",
+    "schedule",
+];
 
 /// Fields that are not given stay as they are.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +32,11 @@ pub(crate) struct Edit {
     deny_conditions: Option<Vec<Condition>>,
     strict: Option<bool>,
     bucketer: Option<Bucketer>,
+    rules: Option<Vec<Rule>>,
+    /// `Some(None)`: none from now on.
+    variants: Option<Option<Variants>>,
+    prerequisites: Option<Vec<Prerequisite>>,
+    schedule: Option<Option<Schedule>>,
 }
 
 impl Edit {
@@ -31,6 +51,10 @@ impl Edit {
             deny_conditions: conditions(fields, "deny_conditions")?,
             strict: fields.bool("strict")?,
             bucketer: bucketer.transpose()?,
+            rules: targeting::rules(fields)?,
+            variants: targeting::variants(fields)?,
+            prerequisites: targeting::prerequisites(fields)?,
+            schedule: targeting::schedule(fields)?,
         })
     }
 
@@ -43,6 +67,10 @@ impl Edit {
             deny_conditions: self.deny_conditions.or(Some(Vec::new())),
             strict: self.strict.or(Some(false)),
             bucketer: self.bucketer.or(Some(Bucketer::NoOp)),
+            rules: self.rules.or(Some(Vec::new())),
+            variants: self.variants.or(Some(None)),
+            prerequisites: self.prerequisites.or(Some(Vec::new())),
+            schedule: self.schedule.or(Some(None)),
         }
     }
 
@@ -70,8 +98,24 @@ impl Edit {
     }
 
     fn apply_rest(&self, record: &mut FlagRecord) -> Result<(), Error> {
-        if let Some(enabled) = self.enabled {
-            record.set_enabled(enabled);
+        if let Some(schedule) = &self.schedule {
+            schedule.iter().try_for_each(|new| new.check_new(record.schedule(), SystemTime::now()))?;
+            record.set_schedule(schedule.clone());
+        }
+        match self.enabled {
+            // What of the schedule would keep it off is dropped, unless the same request sets it.
+            Some(enabled) if self.schedule.is_none() => record.switch(enabled, now()),
+            Some(enabled) => record.set_enabled(enabled),
+            None => {}
+        }
+        if let Some(rules) = &self.rules {
+            record.set_rules(rules.clone());
+        }
+        if let Some(variants) = &self.variants {
+            record.set_variants(variants.clone());
+        }
+        if let Some(prerequisites) = &self.prerequisites {
+            record.set_prerequisites(prerequisites.clone());
         }
         if let Some(conditions) = &self.conditions {
             record.set_conditions(conditions.clone());
@@ -99,6 +143,10 @@ impl Edit {
                 deny_conditions: None,
                 strict: None,
                 bucketer: None,
+                rules: None,
+                variants: None,
+                prerequisites: None,
+                schedule: None,
             } => *enabled,
             _ => None,
         }

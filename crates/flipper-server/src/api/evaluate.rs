@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use flipper::evaluation::Reason;
+use flipper::evaluation::{Chosen, Reason};
 use flipper::json::{Json, Object};
 use flipper::{Context, Error, ErrorKind};
 use http::{StatusCode, Uri};
@@ -51,6 +51,7 @@ pub(crate) async fn evaluate(
         None => Context::new(),
     };
     app.must_have_flags()?;
+    super::write::must_be_flag(&app, &name)?;
     let evaluation = app.features.evaluate(&name, &context);
     if evaluation.reason == Reason::NoSuchFlag {
         return Err(Error::new(ErrorKind::FlagNotFound).with_flag(&name).into());
@@ -66,6 +67,7 @@ pub(crate) async fn evaluate(
         ("enabled", evaluation.is_enabled.into()),
         ("rule", evaluation.reason.code().into()),
         ("reason", evaluation.reason.to_string().into()),
+        ("variant", evaluation.variant.as_ref().map_or(Json::Null, variant)),
         ("bucket", bucket.unwrap_or_default()),
         ("not_given", evaluation.not_given.into()),
         ("stale", output::stale(&app.store.status()).map_or(Json::Null, Json::from)),
@@ -73,4 +75,9 @@ pub(crate) async fn evaluate(
     .into_iter()
     .collect();
     Ok(output::from_memory(&app, output::json(StatusCode::OK, object)))
+}
+
+pub(crate) fn variant(chosen: &Chosen) -> Json {
+    let fields = [("name", Json::from(chosen.name())), ("value", output::valid(chosen.value()))];
+    fields.into_iter().collect::<Object>().into()
 }

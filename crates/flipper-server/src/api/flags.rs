@@ -21,10 +21,10 @@ use crate::access::Role;
 use crate::app::App;
 use crate::problem::Problem;
 
-const LIMIT: usize = 100;
+pub(super) const LIMIT: usize = 100;
 pub(crate) const LARGEST_LIMIT: usize = 10_000;
 /// Of one page, approximately.
-const PAGE_BYTES: usize = 4 << 20;
+pub(super) const PAGE_BYTES: usize = 4 << 20;
 
 /// Flags by name, in pages.
 ///
@@ -59,7 +59,7 @@ pub(crate) async fn list(
     let enabled = query.bool("enabled")?;
     let prefix = query.get("prefix").unwrap_or_default();
     app.must_have_flags()?;
-    let all = app.store.table().list();
+    let all = app.flags();
     // Names are in the order of their bytes.
     let start = query.get("after").map_or(0, |after| all.partition_point(|flag| *flag.name <= *after));
     let start = start.max(all.partition_point(|flag| *flag.name < *prefix));
@@ -113,6 +113,7 @@ pub(crate) async fn get(
     caller.must(Role::Read, &name)?;
     Query::of(&uri, &[])?;
     app.must_have_flags()?;
+    write::must_be_flag(&app, &name)?;
     let stored = app.store.table().get(&name).ok_or_else(|| Error::new(ErrorKind::FlagNotFound).with_flag(&name))?;
     let mut flag = output::flag(&stored);
     let response = match output::stale(&app.store.status()) {
@@ -279,7 +280,7 @@ pub(crate) async fn destroy(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-fn condition(app: &App, headers: &HeaderMap, uri: &Uri) -> Result<When, Problem> {
+pub(super) fn condition(app: &App, headers: &HeaderMap, uri: &Uri) -> Result<When, Problem> {
     Query::of(uri, &[])?;
     match When::of(headers)? {
         When::Always if app.require_if_match => Err(Problem::new(

@@ -36,6 +36,11 @@ impl Input {
         parse(&self.read(app.limits.body, app).await?)
     }
 
+    /// Of whole records, and of segments with all their callers.
+    pub(crate) async fn record_json(self, app: &App) -> Result<Json, Problem> {
+        parse(&self.read(app.limits.record.max(app.limits.body), app).await?)
+    }
+
     /// Of a caller that may only evaluate.
     pub(crate) async fn small_json(self, app: &App) -> Result<Json, Problem> {
         parse(&self.read(app.limits.body.min(SMALL), app).await?)
@@ -145,6 +150,11 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn wrong(&self, name: &str, error: &Error) -> Problem {
         Problem::invalid(format!("{}, field {name:?}: {}", self.what, error.chain())).with("field", name)
+    }
+
+    /// Of an item of an array.
+    pub(crate) fn wrong_at(&self, name: &str, index: usize, error: &Error) -> Problem {
+        Problem::invalid(format!("{}, field {name:?}, item {index}: {}", self.what, error.chain())).with("field", name)
     }
 
     fn typed<T>(&self, name: &str, form: &str, read: impl Fn(&'a Json) -> Option<T>) -> Result<Option<T>, Problem> {

@@ -14,7 +14,9 @@ mod name;
 mod output;
 mod records;
 pub(crate) mod schema;
+mod segments;
 mod status;
+mod targeting;
 mod write;
 
 use std::sync::Arc;
@@ -43,6 +45,11 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
                 get(flags::get).put(flags::replace).patch(flags::change).delete(flags::destroy),
             ),
         )
+        .route("/api/v1/segments", only("GET, HEAD", get(segments::list)))
+        .route(
+            "/api/v1/segments/{*name}",
+            only("GET, HEAD, PUT, DELETE", get(segments::get).put(segments::replace).delete(segments::destroy)),
+        )
         .route("/api/v1/evaluate/{*name}", only("POST", post(evaluate::evaluate)))
         .route("/api/v1/bulk", only("POST", post(bulk::bulk)))
         .route("/api/v1/export", only("GET, HEAD", get(exchange::export)))
@@ -58,4 +65,10 @@ pub(crate) fn routes(app: Arc<App>) -> Router {
 
 fn only(methods: &'static str, route: MethodRouter<Arc<App>>) -> MethodRouter<Arc<App>> {
     route.fallback(async move || Problem::method_not_allowed(methods))
+}
+
+/// Unix time in seconds.
+pub(crate) fn now() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
 }

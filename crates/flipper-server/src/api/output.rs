@@ -12,6 +12,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use sha2::{Digest, Sha256};
 
+use super::targeting;
 use crate::etag;
 use crate::problem::Problem;
 
@@ -48,6 +49,7 @@ pub(crate) fn flag(stored: &Stored) -> Object {
             flag.insert("deny_conditions", conditions(record.deny_conditions()));
             flag.insert("strict", record.is_strict());
             flag.insert("bucketer", valid(&record.bucketer().to_json()));
+            targeting::show(record, &mut flag);
             flag.insert("created_date", record.created_date().map_or(Json::Null, Json::from));
         }
     }

@@ -2,8 +2,14 @@
 
 #![allow(dead_code, reason = "only the document is made from them")]
 
+mod targeting;
+
 use utoipa::openapi::{ContentBuilder, Ref, Response, ResponseBuilder};
 use utoipa::{IntoParams, ToSchema};
+
+pub(crate) use self::targeting::{
+    Prerequisite, RuleInput, Schedule, Segment, SegmentInput, SegmentPage, SegmentPath, StoredRule, Variants,
+};
 
 /// The name of a flag.
 #[derive(IntoParams)]
@@ -71,6 +77,18 @@ pub(crate) struct Flag {
     strict: Option<bool>,
     #[schema(required = false)]
     bucketer: Option<Bucketer>,
+    /// In order: the first whose `when` holds decides.
+    #[schema(required = false)]
+    rules: Option<Vec<StoredRule>>,
+    /// The values that callers get; null for a flag that is only on or off.
+    #[schema(required = false)]
+    variants: Option<Variants>,
+    /// Flags that must be on.
+    #[schema(required = false)]
+    prerequisites: Option<Vec<Prerequisite>>,
+    /// When the enabled flag is on.
+    #[schema(required = false)]
+    schedule: Option<Schedule>,
     /// Unix time in seconds.
     #[schema(required = false)]
     created_date: Option<i64>,
@@ -210,6 +228,16 @@ pub(crate) struct Edit {
     strict: Option<bool>,
     #[schema(required = false)]
     bucketer: Option<Bucketer>,
+    #[schema(required = false, nullable = false)]
+    rules: Option<Vec<RuleInput>>,
+    /// Null for none. A variant that grows takes callers only from those that shrink.
+    #[schema(required = false)]
+    variants: Option<Variants>,
+    #[schema(required = false, nullable = false)]
+    prerequisites: Option<Vec<Prerequisite>>,
+    /// Null for none. New times must not have passed.
+    #[schema(required = false)]
+    schedule: Option<Schedule>,
 }
 
 /// A new flag, disabled unless it is enabled.
@@ -231,6 +259,16 @@ pub(crate) struct NewFlag {
     strict: Option<bool>,
     #[schema(required = false)]
     bucketer: Option<Bucketer>,
+    #[schema(required = false, nullable = false)]
+    rules: Option<Vec<RuleInput>>,
+    /// Null for none. A variant that grows takes callers only from those that shrink.
+    #[schema(required = false)]
+    variants: Option<Variants>,
+    #[schema(required = false, nullable = false)]
+    prerequisites: Option<Vec<Prerequisite>>,
+    /// Null for none. New times must not have passed.
+    #[schema(required = false)]
+    schedule: Option<Schedule>,
 }
 
 #[derive(ToSchema)]
@@ -249,11 +287,20 @@ pub(crate) struct Evaluation {
     rule: String,
     /// The same in words.
     reason: String,
+    variant: Option<Chosen>,
     bucket: Option<Bucket>,
     /// Attributes that conditions, or the bucketer that decided, use and the context lacks.
     not_given: Vec<String>,
     /// Not null while the store cannot be followed: then the flag's last known state has answered.
     stale: Option<Stale>,
+}
+
+/// The variant that the caller gets.
+#[derive(ToSchema)]
+pub(crate) struct Chosen {
+    name: String,
+    #[schema(value_type = Value)]
+    value: (),
 }
 
 /// The caller's place in a bucketer that hashes.
@@ -286,6 +333,16 @@ pub(crate) struct Operation {
     strict: Option<bool>,
     #[schema(required = false)]
     bucketer: Option<Bucketer>,
+    #[schema(required = false, nullable = false)]
+    rules: Option<Vec<RuleInput>>,
+    /// Null for none. A variant that grows takes callers only from those that shrink.
+    #[schema(required = false)]
+    variants: Option<Variants>,
+    #[schema(required = false, nullable = false)]
+    prerequisites: Option<Vec<Prerequisite>>,
+    /// Null for none. New times must not have passed.
+    #[schema(required = false)]
+    schedule: Option<Schedule>,
 }
 
 #[derive(ToSchema)]

@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use flipper::__exchange::named;
 use flipper::store::{Precondition, Stored, Version};
+use flipper::targeting::segment_of;
 use flipper::{Error, ErrorKind, FeatureFlagClient, FlagRecord};
 
 use super::edit::Edit;
+use super::name::path_of;
+use super::now;
 use super::output::When;
-use crate::app::App;
+use crate::app::{App, is_segment};
 use crate::problem::Problem;
 
 /// A replacement without a precondition, while others write too.
-const ATTEMPTS: usize = 8;
+pub(super) const ATTEMPTS: usize = 8;
 
 pub(crate) struct Written {
     pub(crate) stored: Stored,
@@ -22,6 +25,7 @@ pub(crate) struct Written {
 pub(crate) async fn create(features: &FeatureFlagClient, name: &str, edit: Edit) -> Result<Written, Problem> {
     let mut record = features.new_record(name)?;
     edit.whole().replace(&mut record)?;
+    features.check_links(&record, None).await?;
     match features.put(&record, Precondition::Absent).await {
         Ok(version) => Ok(written(record, version, true)),
         Err(error) if error.kind() == ErrorKind::Conflict => {
@@ -39,6 +43,7 @@ pub(crate) async fn change(
     edit: &Edit,
     when: &When,
 ) -> Result<Written, Problem> {
+    must_be_flag(app, name)?;
     match when {
         When::Absent => {
             return Err(Problem::bad_request("a flag that is absent cannot be changed").hint("PUT creates it"));
@@ -54,6 +59,7 @@ pub(crate) async fn change(
             let mut record = before.clone().into_owned();
             edit.apply(&mut record)?;
             record.validate_change(&before)?;
+            features.check_links(&record, Some(&before)).await?;
             let put = features.put(&record, Precondition::Unchanged(stored.version)).await;
             let version = put.map_err(|error| conflict_is_precondition(error, name))?;
             return Ok(written(record, version, false));
@@ -73,6 +79,7 @@ pub(crate) async fn replace(
     edit: Edit,
     when: &When,
 ) -> Result<Written, Problem> {
+    must_be_flag(app, name)?;
     let edit = edit.whole();
     for _ in 0..ATTEMPTS {
         let stored = match when {
@@ -86,6 +93,8 @@ pub(crate) async fn replace(
             None => features.new_record(name)?,
         };
         edit.replace(&mut record)?;
+        let before = stored.as_ref().and_then(|stored| stored.record.as_deref().ok());
+        features.check_links(&record, before).await?;
         let is_new = stored.is_none();
         let precondition = stored.map_or(Precondition::Absent, |stored| Precondition::Unchanged(stored.version));
         match features.put(&record, precondition).await {
@@ -99,6 +108,17 @@ pub(crate) async fn replace(
 }
 
 pub(crate) async fn destroy(app: &App, features: &FeatureFlagClient, name: &str, when: &When) -> Result<(), Problem> {
+    must_be_flag(app, name)?;
+    destroy_any(app, features, name, when).await
+}
+
+/// Also a segment.
+pub(super) async fn destroy_any(
+    app: &App,
+    features: &FeatureFlagClient,
+    name: &str,
+    when: &When,
+) -> Result<(), Problem> {
     match when {
         When::Absent => Err(Problem::bad_request("a flag that is absent cannot be destroyed")),
         When::Always | When::Exists => Ok(features.destroy(name).await?),
@@ -110,8 +130,18 @@ pub(crate) async fn destroy(app: &App, features: &FeatureFlagClient, name: &str,
     }
 }
 
+/// A segment has paths of its own.
+pub(super) fn must_be_flag(app: &App, name: &str) -> Result<(), Problem> {
+    let Some(segment) = segment_of(name) else { return Ok(()) };
+    if app.store.table().get(name).is_none_or(|stored| !is_segment(&stored)) {
+        return Ok(());
+    }
+    let problem = Problem::from(Error::new(ErrorKind::FlagNotFound).with_flag(name));
+    Err(problem.hint(format!("it is a segment: {}", path_of("/api/v1/segments/", segment))))
+}
+
 /// The flag in the store, if the condition holds for it.
-async fn existing(app: &App, name: &str, when: &When) -> Result<Stored, Problem> {
+pub(super) async fn existing(app: &App, name: &str, when: &When) -> Result<Stored, Problem> {
     match app.store.get(name).await? {
         Some(stored) if when.holds(Some(&stored.version)) => Ok(stored),
         Some(_) => Err(Problem::precondition_failed(name)),
@@ -126,12 +156,7 @@ fn conflict_is_precondition(error: Error, name: &str) -> Problem {
     }
 }
 
-fn written(record: FlagRecord, version: Version, is_new: bool) -> Written {
+pub(super) fn written(record: FlagRecord, version: Version, is_new: bool) -> Written {
     let name = record.name().to_owned();
     Written { stored: Stored { name, version, record: Ok(Arc::new(record)) }, is_new }
-}
-
-fn now() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
 }

@@ -8,28 +8,52 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::context::MAX_BODY;
-use super::error::{Code, error};
+use super::error::{Code, entry, error};
 use super::json;
-use super::outcome::Outcome;
+use super::outcome::{Given, Outcome};
 use crate::etag;
 
 pub(super) const STALE: HeaderName = HeaderName::from_static("flipper-stale");
 
 /// The first members of a flag's answer. The order of members never changes: a client takes another order for a change.
 pub(super) fn begin(key: &str, value: &Json, out: &mut String) {
+    begin_without_value(key, out);
+    if json::is_value(value) {
+        out.push_str(",\"value\":");
+        json::value(value, out);
+    }
+}
+
+/// A client then returns the caller's default; some with an error, as for any answer that says so.
+fn begin_without_value(key: &str, out: &mut String) {
     out.push_str("{\"key\":");
     json::string(key, out);
-    out.push_str(",\"value\":");
-    json::value(value, out);
+}
+
+/// The whole answer of the flag itself; those of its client data are apart.
+pub(super) fn own(key: &str, outcome: &Outcome, is_stale: bool, out: &mut String) {
+    match &outcome.given {
+        Given::Switch => begin(key, &Json::Bool(outcome.enabled), out),
+        Given::Default => begin_without_value(key, out),
+        Given::Error(details) => return entry(key, Code::TargetingKeyMissing, details, out),
+        Given::Variant(chosen) => {
+            begin(key, chosen.value(), out);
+            out.push_str(",\"variant\":");
+            json::string(chosen.name(), out);
+            return end_after_variant(outcome, is_stale, out);
+        }
+    }
+    end(outcome, is_stale, out);
 }
 
 /// The other members, always all of them, since clients fail on a missing one.
 pub(super) fn end(outcome: &Outcome, is_stale: bool, out: &mut String) {
-    out.push_str(if outcome.enabled {
-        ",\"variant\":\"on\",\"reason\":\""
-    } else {
-        ",\"variant\":\"off\",\"reason\":\""
-    });
+    out.push_str(if outcome.enabled { ",\"variant\":\"on\"" } else { ",\"variant\":\"off\"" });
+    end_after_variant(outcome, is_stale, out);
+}
+
+fn end_after_variant(outcome: &Outcome, is_stale: bool, out: &mut String) {
+    out.push_str(",\"reason\":\"");
     out.push_str(outcome.reason);
     out.push_str("\",\"metadata\":{\"flipper.reason_code\":\"");
     out.push_str(outcome.reason_code);

@@ -28,7 +28,7 @@ async fn try_answer(ofrep: &Ofrep, access: &Access, headers: &HeaderMap, body: B
     let mut text = String::with_capacity(ofrep.size.0.load(Ordering::Relaxed) + 64);
     text.push_str("{\"flags\":[");
     let (mut is_first, mut is_passing) = (true, false);
-    for flag in &ofrep.flags.current(&ofrep.app.features, ofrep.app.store.table()).flags {
+    for flag in &ofrep.flags.current(&ofrep.app).flags {
         if !access.allows(Role::Evaluate, flag.name()) {
             continue;
         }
@@ -36,7 +36,7 @@ async fn try_answer(ofrep: &Ofrep, access: &Access, headers: &HeaderMap, body: B
             text.push(',');
         }
         is_first = false;
-        is_passing |= flag.write(&attributes, &mut text);
+        is_passing |= flag.write(&attributes, ofrep.app.store.table(), &mut text);
     }
     text.push(']');
     // Not in each flag: a page would take that for a change of all of them.

@@ -6,8 +6,9 @@ use flipper::store::{Corrupt, FlagTable, Stored};
 use flipper::{Bucketer, FeatureFlag, FeatureFlagClient, FlagRecord};
 
 use super::error::{self, Code};
-use super::outcome::Outcome;
+use super::outcome::{Given, Outcome};
 use super::{answer, json, single};
+use crate::app::App;
 
 /// All flags by name, each with the parts of its answer that no context changes. Made again when a flag has changed.
 #[derive(Default)]
@@ -48,7 +49,8 @@ struct Part {
 }
 
 impl FlagList {
-    pub(super) fn current(&self, features: &FeatureFlagClient, table: &FlagTable) -> Arc<Listed> {
+    pub(super) fn current(&self, app: &App) -> Arc<Listed> {
+        let table = app.store.table();
         let revision = Some(table.revision());
         let listed = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
         if listed.revision == revision {
@@ -58,7 +60,7 @@ impl FlagList {
         let mut listed = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let revision = Some(table.revision());
         if listed.revision != revision {
-            let flags = renew(&listed.flags, features, table.list());
+            let flags = renew(&listed.flags, &app.features, app.flags());
             *listed = Arc::new(Listed { revision, flags });
         }
         listed.clone()
@@ -116,7 +118,7 @@ impl Flag {
     }
 
     /// Its answer, and those of its values; returns whether time or chance decided.
-    pub(super) fn write(&self, context: &[(&str, Value<'_>)], out: &mut String) -> bool {
+    pub(super) fn write(&self, context: &[(&str, Value<'_>)], table: &FlagTable, out: &mut String) -> bool {
         let parts = match &self.text {
             Text::Whole(text) => {
                 out.push_str(text);
@@ -125,7 +127,7 @@ impl Flag {
             Text::Parts(parts) => parts,
         };
         let name = self.name();
-        self.flag.explain(context, |evaluation, record| match Outcome::of(name, evaluation, record, context) {
+        self.flag.explain(context, |evaluation, record| match Outcome::of(name, evaluation, record, context, table) {
             Ok(outcome) => {
                 // Of a flag that has just changed, all is the new one's.
                 match record {
@@ -150,12 +152,16 @@ impl Flag {
     }
 }
 
-/// The outcome for all contexts, if it is one.
+/// The outcome for all contexts, whatever other flags and the time are, if it is one.
 fn settled(record: &FlagRecord) -> Option<Outcome> {
+    if record.variants().is_some() {
+        return None;
+    }
     if !record.is_enabled() {
         return Some(Outcome::DISABLED);
     }
-    let unlimited = record.conditions().is_empty() && record.deny_conditions().is_empty();
+    let own = record.rules().is_empty() && record.prerequisites().is_empty() && record.schedule().is_none();
+    let unlimited = own && record.conditions().is_empty() && record.deny_conditions().is_empty();
     (unlimited && matches!(record.bucketer(), Bucketer::NoOp)).then_some(Outcome::ENABLED)
 }
 
@@ -183,8 +189,12 @@ impl Parts {
     }
 
     fn write(&self, name: &str, outcome: &Outcome, out: &mut String) {
-        out.push_str(if outcome.enabled { &self.on } else { &self.off });
-        answer::end(outcome, false, out);
+        if let Given::Switch = outcome.given {
+            out.push_str(if outcome.enabled { &self.on } else { &self.off });
+            answer::end(outcome, false, out);
+        } else {
+            answer::own(name, outcome, false, out);
+        }
         for Part { key, value } in &self.values {
             out.push(',');
             match value {

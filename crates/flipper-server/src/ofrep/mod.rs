@@ -11,6 +11,7 @@ mod flags;
 mod json;
 mod options;
 mod outcome;
+mod passing;
 mod path;
 mod single;
 mod stream;

@@ -1,15 +1,17 @@
 use flipper::__openfeature::{self as openfeature, Failure, Standard};
-use flipper::bucketing::AnyPercentage;
+use flipper::FlagRecord;
 use flipper::context::Value;
-use flipper::evaluation::{Evaluation, Reason};
-use flipper::{Bucketer, FlagRecord};
+use flipper::evaluation::{Chosen, Evaluation, Reason};
+use flipper::store::FlagTable;
 
 use super::error::Code;
+use super::passing;
 
 /// What a context gets from a flag.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Outcome {
     pub(super) enabled: bool,
+    pub(super) given: Given,
     /// One that all clients can read.
     pub(super) reason: &'static str,
     /// Flipper's own.
@@ -18,11 +20,33 @@ pub(super) struct Outcome {
     pub(super) is_passing: bool,
 }
 
+/// The value of the flag itself.
+#[derive(Clone, Debug)]
+pub(super) enum Given {
+    /// Whether it is on.
+    Switch,
+    Variant(Chosen),
+    /// The caller's default: the flag has variants, none of which is for callers for whom it is off.
+    Default,
+    /// Nothing, since the context lacks the attribute to choose a variant by: an error with these details.
+    Error(String),
+}
+
 impl Outcome {
-    pub(super) const DISABLED: Self =
-        Self { enabled: false, reason: "DISABLED", reason_code: Reason::Disabled.code(), is_passing: false };
-    pub(super) const ENABLED: Self =
-        Self { enabled: true, reason: "STATIC", reason_code: Reason::Enabled.code(), is_passing: false };
+    pub(super) const DISABLED: Self = Self {
+        enabled: false,
+        given: Given::Switch,
+        reason: "DISABLED",
+        reason_code: Reason::Disabled.code(),
+        is_passing: false,
+    };
+    pub(super) const ENABLED: Self = Self {
+        enabled: true,
+        given: Given::Switch,
+        reason: "STATIC",
+        reason_code: Reason::Enabled.code(),
+        is_passing: false,
+    };
 
     /// Or the error, with details that name no attribute which the caller could not know or need not send: web pages ask too.
     pub(super) fn of(
@@ -30,6 +54,7 @@ impl Outcome {
         evaluation: &Evaluation,
         record: Option<&FlagRecord>,
         context: &[(&str, Value<'_>)],
+        table: &FlagTable,
     ) -> Result<Self, (Code, String)> {
         let reason = match openfeature::reason(evaluation, record, context) {
             Ok(Standard::Static) => "STATIC",
@@ -50,29 +75,21 @@ impl Outcome {
         };
         Ok(Self {
             enabled: evaluation.is_enabled,
+            given: given(name, evaluation, record),
             reason,
             reason_code: evaluation.reason.code(),
-            is_passing: is_passing(&evaluation.reason, record),
+            is_passing: record.is_some_and(|record| passing::is_passing(&evaluation.reason, record, table)),
         })
     }
 }
 
-fn is_passing(reason: &Reason, record: Option<&FlagRecord>) -> bool {
-    match reason {
-        Reason::Random { percentage } => (*percentage > 0.0 && *percentage < 1.0) || has_ramp(record),
-        Reason::Bucket { .. } | Reason::NoBucketAttribute { .. } => has_ramp(record),
-        // It may look at the clock.
-        Reason::CustomBucketer { .. } => true,
-        _ => false,
+fn given(name: &str, evaluation: &Evaluation, record: Option<&FlagRecord>) -> Given {
+    let Some(variants) = record.and_then(FlagRecord::variants) else { return Given::Switch };
+    match &evaluation.variant {
+        Some(chosen) => Given::Variant(chosen.clone()),
+        // A test's answer is on or off.
+        None if evaluation.reason == Reason::Overridden => Given::Switch,
+        None if !evaluation.is_enabled => Given::Default,
+        None => Given::Error(format!("flag {name:?}: the context has no {:?} to choose a variant by", variants.by)),
     }
-}
-
-fn has_ramp(record: Option<&FlagRecord>) -> bool {
-    let percentage = match record.map(FlagRecord::bucketer) {
-        Some(Bucketer::Percentage(bucketer)) => bucketer.percentage(),
-        Some(Bucketer::ConsistentHash(bucketer)) => bucketer.percentage(),
-        Some(Bucketer::Salted(bucketer)) => bucketer.percentage(),
-        _ => return false,
-    };
-    matches!(percentage, AnyPercentage::Ramp(_))
 }

@@ -1,15 +1,15 @@
 use axum::body::Body;
 use axum::response::Response;
 use flipper::__openfeature as openfeature;
+use flipper::FlagRecord;
 use flipper::context::Value;
-use flipper::json::Json;
-use flipper::{FeatureFlagClient, FlagRecord};
 use http::{HeaderMap, StatusCode};
 
 use super::error::{Code, error};
-use super::outcome::Outcome;
+use super::outcome::{Given, Outcome};
 use super::{Ofrep, answer, context, json};
 use crate::access::{Access, Role};
+use crate::app::App;
 
 /// Enough for most answers.
 const CAPACITY: usize = 256;
@@ -34,33 +34,34 @@ async fn try_answer(
     let context = context::read(&body).map_err(refuse)?;
     let attributes = context::attributes(&context, &ofrep.app.ofrep.targeting_key);
     let is_stale = ofrep.is_stale(Some(key)).await?;
-    let features = &ofrep.app.features;
     // No name is longer: a key of slashes alone would cost a search for each.
-    let (name, path) = openfeature::split(key, |name| name.len() <= LONGEST_NAME && features.exists(name));
+    let app = &ofrep.app;
+    let (name, path) = openfeature::split(key, |name| name.len() <= LONGEST_NAME && app.has_flag(name));
     if !access.allows(Role::Evaluate, name) {
         let details = format!("no access to the flag {name:?}: it has none of the name prefixes of the token");
         return Err(error(StatusCode::FORBIDDEN, Some(key), Code::General, &details));
     }
     let mut text = String::with_capacity(CAPACITY);
-    let outcome = write(features, name, path, key, &attributes, &mut text).map_err(refuse)?;
-    answer::end(&outcome, is_stale, &mut text);
+    let outcome = write(app, name, path, key, &attributes, &mut text).map_err(refuse)?;
+    match (path, &outcome.given) {
+        (Some(_), _) => answer::end(&outcome, is_stale, &mut text),
+        (None, Given::Error(details)) => return Err(refuse((Code::TargetingKeyMissing, details.clone()))),
+        (None, _) => answer::own(key, &outcome, is_stale, &mut text),
+    }
     Ok(answer::respond(headers, text, outcome.is_passing, is_stale))
 }
 
 fn write(
-    features: &FeatureFlagClient,
+    app: &App,
     name: &str,
     path: Option<&str>,
     key: &str,
     context: &[(&str, Value<'_>)],
     out: &mut String,
 ) -> Result<Outcome, (Code, String)> {
-    features.explain(name, context, |evaluation, record| {
-        let outcome = Outcome::of(name, evaluation, record, context)?;
-        let Some(path) = path else {
-            answer::begin(key, &Json::Bool(outcome.enabled), out);
-            return Ok(outcome);
-        };
+    app.features.explain(name, context, |evaluation, record| {
+        let outcome = Outcome::of(name, evaluation, record, context, app.store.table())?;
+        let Some(path) = path else { return Ok(outcome) };
         if !outcome.enabled {
             return Err((Code::General, is_off(name, &outcome)));
         }

@@ -23,8 +23,10 @@ use super::reason;
 use super::viewer::Viewer;
 use super::views::{diff, notice};
 use super::write::{self, Outcome};
-use super::{State, link, preview, undo};
+use super::{State, link, preview, targeting, undo};
 use crate::access::Role;
+use crate::api::now;
+use crate::app::is_segment;
 use crate::problem::Problem;
 
 /// Of a second question.
@@ -112,6 +114,10 @@ pub(super) async fn change(
         return undo::undo(&state, &viewer, &form, button).await;
     }
     let wish = Wish::read(&form)?;
+    // It has a form of its own, which knows no switch.
+    if held(&state, &wish.name).is_ok_and(|stored| is_segment(&stored)) {
+        return Err(Problem::bad_request("this is a segment, not a flag"));
+    }
     if let What::Preview(draft) = &wish.what {
         viewer.must(Role::Read, &wish.name)?;
         return try_out(&state, &viewer, &wish, draft).await;
@@ -159,9 +165,17 @@ async fn carry_out(state: &State, viewer: &Viewer, wish: &Wish<'_>, stored: &Sto
         (_, None) => {
             return Ok(Outcome::Failed(stored.readable().map_or_else(Problem::from, |_| Problem::bad_request(""))));
         }
-        (What::Flip(to), Some(after)) => after.set_enabled(*to),
+        (What::Flip(to), Some(after)) => after.switch(*to, now()),
         (What::Save(draft) | What::Preview(draft), Some(after)) => {
-            if let Err(faults) = draft.apply(after) {
+            let mut faults = draft.apply(after).err().unwrap_or_default();
+            if let (true, Some(before)) = (faults.is_empty(), record.as_deref()) {
+                match targeting::must_exist(&state.app.features, after, before).await {
+                    Ok(()) => {}
+                    Err(Ok(fault)) => faults.push(fault),
+                    Err(Err(problem)) => return Ok(Outcome::Failed(problem)),
+                }
+            }
+            if !faults.is_empty() {
                 let text = html! { "Nothing was saved. " (if faults.len() == 1 { "A field needs another look." } else { "Some fields need another look." }) };
                 let view = View {
                     notice: Some(notice("bad", &text)),
@@ -322,7 +336,7 @@ async fn try_out(state: &State, viewer: &Viewer, wish: &Wish<'_>, draft: &Draft)
         ..View::default()
     };
     match draft.apply(&mut record) {
-        Ok(()) => view.preview = Some(preview::answers(&record, users).await?),
+        Ok(()) => view.preview = Some(preview::answers(&state.app, &record, users).await?),
         Err(faults) => {
             view.preview = Some(html! {
                 @for fault in &faults { p.fault { (sentence(&fault.message)) } }

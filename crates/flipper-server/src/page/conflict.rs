@@ -19,6 +19,7 @@ use super::link;
 use super::list::shown;
 use super::viewer::Viewer;
 use super::views::{audience, diff};
+use crate::api::now;
 
 /// `now`: the flag as it is; `None` if it is destroyed.
 pub(super) async fn response(state: &State, viewer: &Viewer, wish: &Wish<'_>, now: Option<Stored>) -> Response {
@@ -122,7 +123,7 @@ fn how(theirs: &FlagRecord, wanted: &FlagRecord) -> Markup {
 fn wanted(wish: &Wish<'_>, base: &FlagRecord) -> Option<FlagRecord> {
     let mut mine = base.clone();
     match &wish.what {
-        What::Flip(to) => mine.set_enabled(*to),
+        What::Flip(to) => mine.switch(*to, now()),
         What::Save(draft) | What::Preview(draft) => draft.apply(&mut mine).ok()?,
         What::Destroy => return None,
     }
@@ -156,16 +157,16 @@ fn both(base: &FlagRecord, mine: Option<&FlagRecord>, theirs: &FlagRecord, is_cl
 fn one(wish: &Wish<'_>, theirs: &FlagRecord) -> Markup {
     html! {
         p {
-            "It is now " strong { @if theirs.is_enabled() { "on" } @else { "off" } } ", for " (audience(theirs)) ". Nothing was changed by you. "
+            "It is now " strong { @if theirs.is_on_at(now()) { "on" } @else { "off" } } ", for " (audience(theirs)) ". Nothing was changed by you. "
             @match wish.what {
-                What::Flip(to) if to == theirs.is_enabled() => "That is the state that you wanted.",
+                What::Flip(to) if to == theirs.is_on_at(now()) => "That is the state that you wanted.",
                 What::Flip(_) | What::Destroy => "You wanted:",
                 What::Save(_) | What::Preview(_) => "Make your change again if you still want it.",
             }
         }
         @match wish.what {
-            What::Flip(to) if to != theirs.is_enabled() => {
-                @let mine = { let mut mine = theirs.clone(); mine.set_enabled(to); mine };
+            What::Flip(to) if to != theirs.is_on_at(now()) => {
+                @let mine = { let mut mine = theirs.clone(); mine.switch(to, now()); mine };
                 (diff(Some(theirs), Some(&mine)))
                 p { "Use the switch below if you still want it." }
             }

@@ -8,6 +8,7 @@ use flipper::{Condition, FlagRecord};
 
 use super::form::Form;
 use super::rollout::{self, Rollout};
+use super::targeting::Targeting;
 use crate::problem::Problem;
 
 /// What is wrong with a field.
@@ -34,6 +35,8 @@ pub(super) struct Draft {
     pub(super) is_strict: bool,
     /// JSON.
     pub(super) data: String,
+    /// `None`: the form has no fields for it, and changes nothing of it.
+    pub(super) targeting: Option<Targeting>,
 }
 
 impl Draft {
@@ -44,13 +47,14 @@ impl Draft {
             deny: lines(record.deny_conditions()),
             is_strict: record.is_strict(),
             data: pretty(record.client_data()),
+            targeting: Some(Targeting::of(record)),
         }
     }
 
     /// A form that ended early would remove what it does not have.
     pub(super) fn read_whole(form: &Form) -> Result<Self, Problem> {
         match [rollout::FIELD, "conditions", "deny", "data"].into_iter().find(|field| !form.has(field)) {
-            None => Ok(Self::read(form)),
+            None => Targeting::must_be_whole(form).map(|()| Self::read(form)),
             Some(field) => Err(Problem::bad_request(format!("the form has no field {field:?}"))),
         }
     }
@@ -65,6 +69,7 @@ impl Draft {
             deny: text("deny"),
             is_strict: form.has("strict"),
             data: text("data"),
+            targeting: Targeting::read(form),
         }
     }
 
@@ -97,6 +102,9 @@ impl Draft {
                 Err(fault) => faults.push(fault),
             }
         }
+        if let Some(targeting) = &self.targeting {
+            targeting.apply(record, &mut faults);
+        }
         if faults.is_empty() { Ok(()) } else { Err(faults) }
     }
 
@@ -108,6 +116,10 @@ impl Draft {
         let conditions = pick(&*base.conditions, mine.conditions.trim(), &*theirs.conditions, &mut is_clash);
         let deny = pick(&*base.deny, mine.deny.trim(), &*theirs.deny, &mut is_clash);
         let rollout = pick(&base.rollout, &mine.rollout, &theirs.rollout, &mut is_clash);
+        let targeting = match (&base.targeting, &mine.targeting, &theirs.targeting) {
+            (Some(base), Some(mine), Some(theirs)) => Some(Targeting::merged(base, mine, theirs, &mut is_clash)),
+            (_, _, theirs) => theirs.clone(),
+        };
         let is_strict = *pick(&base.is_strict, &mine.is_strict, &theirs.is_strict, &mut is_clash);
         let draft = Self {
             rollout: rollout.clone(),
@@ -115,6 +127,7 @@ impl Draft {
             deny: deny.to_owned(),
             is_strict,
             data,
+            targeting,
         };
         Merged { draft, is_clash }
     }
@@ -127,7 +140,7 @@ pub(super) struct Merged {
     pub(super) is_clash: bool,
 }
 
-fn pick<'a, T: PartialEq + ?Sized>(base: &T, mine: &'a T, theirs: &'a T, is_clash: &mut bool) -> &'a T {
+pub(super) fn pick<'a, T: PartialEq + ?Sized>(base: &T, mine: &'a T, theirs: &'a T, is_clash: &mut bool) -> &'a T {
     *is_clash |= mine != base && theirs != base && mine != theirs;
     if mine == base { theirs } else { mine }
 }

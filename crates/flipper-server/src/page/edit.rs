@@ -1,5 +1,7 @@
 //! The form of a flag: who gets it, and its client data.
 
+use std::borrow::Cow;
+
 use flipper::FlagRecord;
 use maud::{Markup, html};
 
@@ -9,6 +11,7 @@ use super::layout::{csrf, sentence};
 use super::link;
 use super::reason;
 use super::rollout::Kind;
+use super::targeting::{self, Targeting};
 use super::viewer::Viewer;
 
 pub(super) struct Edit<'a> {
@@ -28,7 +31,7 @@ impl Edit<'_> {
         let Self { draft, .. } = self;
         let writes = viewer.writes(self.name);
         html! {
-            form #edit.edit method="post" action=(link::CHANGE) data-version=(self.version) data-draft[self.draft != &Draft::of(self.base)] {
+            form #edit.edit method="post" action=(link::CHANGE) data-version=(self.version) data-draft[self.is_draft()] {
                 (csrf(state, viewer))
                 input type="hidden" name="name" value=(link::written(self.name));
                 input type="hidden" name="version" value=(self.version);
@@ -54,6 +57,7 @@ impl Edit<'_> {
                         }
                     }
                 }
+                (targeting::fields(self, writes, &self.targeting()))
                 section aria-labelledby="data-title" {
                     h2 #data-title { "Client data" }
                     fieldset disabled[!writes] {
@@ -86,6 +90,16 @@ impl Edit<'_> {
                 }
             }
         }
+    }
+
+    /// A form without these fields changes none of them.
+    fn targeting(&self) -> Cow<'_, Targeting> {
+        self.draft.targeting.as_ref().map_or_else(|| Cow::Owned(Targeting::of(self.base)), Cow::Borrowed)
+    }
+
+    fn is_draft(&self) -> bool {
+        let targeting = Some(self.targeting().into_owned());
+        Draft { targeting, ..self.draft.clone() } != Draft::of(self.base)
     }
 
     fn rollout(&self) -> Markup {
@@ -122,7 +136,7 @@ impl Edit<'_> {
         }
     }
 
-    fn text(&self, name: &str, label: &str, value: &str, hint: &str, example: &str) -> Markup {
+    pub(super) fn text(&self, name: &str, label: &str, value: &str, hint: &str, example: &str) -> Markup {
         html! {
             div.field {
                 label for=(name) { (label) }
@@ -134,7 +148,7 @@ impl Edit<'_> {
         }
     }
 
-    fn lines(&self, name: &str, label: &str, value: &str, hint: &Markup) -> Markup {
+    pub(super) fn lines(&self, name: &str, label: &str, value: &str, hint: &Markup) -> Markup {
         html! {
             div.field {
                 label for=(name) { (label) }
@@ -146,15 +160,15 @@ impl Edit<'_> {
         }
     }
 
-    fn is_wrong(&self, name: &str) -> Option<&'static str> {
+    pub(super) fn is_wrong(&self, name: &str) -> Option<&'static str> {
         self.faults.iter().any(|fault| fault.field == name).then_some("true")
     }
 
-    fn fault_id(&self, name: &str) -> String {
+    pub(super) fn fault_id(&self, name: &str) -> String {
         self.is_wrong(name).map(|_| format!("{name}-fault")).unwrap_or_default()
     }
 
-    fn fault(&self, name: &str) -> Markup {
+    pub(super) fn fault(&self, name: &str) -> Markup {
         html! {
             @for fault in self.faults.iter().filter(|fault| fault.field == name) {
                 p.fault id={ (name) "-fault" } { (sentence(&fault.message)) }

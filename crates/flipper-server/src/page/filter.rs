@@ -133,8 +133,8 @@ impl Filter {
         match (self.show, record) {
             (Show::All, _) | (Show::Unreadable, None) => true,
             (Show::Unreadable, Some(_)) | (_, None) => false,
-            (Show::On, Some(record)) => record.is_enabled(),
-            (Show::Off, Some(record)) => !record.is_enabled(),
+            (Show::On, Some(record)) => record.is_on_at(now()),
+            (Show::Off, Some(record)) => !record.is_on_at(now()),
             (Show::Targeted, Some(record)) => targeting(record).is_some(),
             (Show::Stale, Some(record)) => {
                 record.created_date().is_some_and(|date| date <= now() - SETTLED) && is_settled(record)

@@ -7,19 +7,22 @@ use axum::response::Response;
 use flipper::__words::{date, plain};
 use flipper::client_data::{self, description};
 use flipper::store::Stored;
+use flipper::targeting::segment_of;
 use flipper::{Error, ErrorKind, FlagRecord};
 use http::{StatusCode, Uri};
 use maud::{Markup, html};
 
 use super::State;
+use super::change::see;
 use super::draft::{Draft, Fault};
 use super::edit::Edit;
 use super::layout::{self, Place, csrf};
 use super::list::{breakable, labels, shown, switch};
 use super::viewer::Viewer;
 use super::views::{ago, audience, notice};
-use super::{history, link, preview, reason};
+use super::{history, link, preview, reason, targeting};
 use crate::api::{Name, tag};
+use crate::app::is_segment;
 use crate::problem::Problem;
 
 /// The form of the switch.
@@ -51,6 +54,7 @@ async fn one(state: &State, viewer: &Viewer, name: &str, uri: &Uri) -> Result<Re
     viewer.must(crate::access::Role::Read, name)?;
     let view = View { notice: done(uri), ..View::default() };
     match held(state, name) {
+        Ok(stored) if is_segment(&stored) => Ok(see(&link::segment(segment_of(name).unwrap_or(name)))),
         Ok(stored) => Ok(view.response(state, viewer, &stored).await),
         Err(_) => Ok(missing(state, viewer, name).await),
     }
@@ -170,6 +174,7 @@ impl View {
                 @if let Some(text) = description(record) { p.lead { (plain(text)) } }
                 dl.facts {
                     div { dt { "For" } dd { (plain(&audience(record))) } }
+                    (targeting::facts(record))
                     @if let Some(created) = record.created_date() {
                         div { dt { "Created" } dd { time datetime=(date(created)) title=(date(created)) { (ago(created)) } } }
                     }
@@ -191,6 +196,10 @@ fn link_of(record: &FlagRecord) -> Option<&str> {
     ["https://", "http://"].iter().any(|scheme| link.starts_with(scheme)).then_some(link)
 }
 
+fn needs(flag: &Stored, other: &str) -> bool {
+    flag.record.as_ref().is_ok_and(|record| record.prerequisites().iter().any(|needed| needed.flag == other))
+}
+
 fn destroy(state: &State, viewer: &Viewer, stored: &Stored, reason: &str) -> Markup {
     html! {
         details.danger {
@@ -200,6 +209,17 @@ fn destroy(state: &State, viewer: &Viewer, stored: &Stored, reason: &str) -> Mar
                 input type="hidden" name="name" value=(link::written(&stored.name));
                 input type="hidden" name="version" data-version-of="" value=(tag(&stored.version));
                 p { "Programs that still check it find no flag, and take it for off." }
+                @let needing: Vec<_> = state.app.flags().into_iter().filter(|other| viewer.reads(&other.name) && needs(other, &stored.name)).collect();
+                @if !needing.is_empty() {
+                    p {
+                        "These flags need it, and are off then: "
+                        @for (place, other) in needing.iter().enumerate() {
+                            @if place > 0 { ", " }
+                            a href=(link::flag(&other.name)) { (breakable(&other.name)) }
+                        }
+                        "."
+                    }
+                }
                 div.field {
                     label for="typed" { "Type its name to destroy it" }
                     input #typed name="typed" autocomplete="off" spellcheck="false" required;

@@ -21,6 +21,7 @@ pub(super) const HTML: HeaderValue = HeaderValue::from_static("text/html; charse
 pub(super) enum Place {
     Flags,
     New,
+    Segments,
     History,
     Status,
 }
@@ -38,6 +39,7 @@ pub(super) fn page(state: &State, viewer: &Viewer, place: Place, title: &str, ma
                 a.brand href=(link::LIST) { img src=(ICON.path) alt="" width="22" height="22"; "Flipper" }
                 nav aria-label="Pages" {
                     (link(link::LIST, "Flags", Place::Flags))
+                    (link(link::SEGMENTS, "Segments", Place::Segments))
                     (link(link::HISTORY, "History", Place::History))
                     @if viewer.writes_any() { (link(link::NEW, "New flag", Place::New)) }
                     (link(link::STATUS, "Status", Place::Status))

@@ -8,6 +8,8 @@ pub(super) const FLAG: &str = "/flags/-/flag";
 pub(super) const CHANGE: &str = "/flags/-/change";
 pub(super) const CHANGES: &str = "/flags/-/changes";
 pub(super) const HISTORY: &str = "/flags/-/history";
+pub(super) const SEGMENTS: &str = "/flags/-/segments";
+pub(super) const SEGMENT: &str = "/flags/-/segment";
 pub(super) const STATUS: &str = "/flags/-/status";
 pub(super) const LOGIN: &str = "/flags/-/login";
 pub(super) const LOGOUT: &str = "/flags/-/logout";
@@ -23,6 +25,11 @@ pub(super) fn flag(name: &str) -> String {
         "" | "." | ".." => format!("{FLAG}?name={encoded}"),
         _ => format!("{LIST}/{encoded}"),
     }
+}
+
+/// The page of a segment.
+pub(super) fn segment(name: &str) -> String {
+    format!("{SEGMENT}?name={}", utf8_percent_encode(name, KEPT))
 }
 
 /// As one word of a button's value, which has several.

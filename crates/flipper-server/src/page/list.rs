@@ -19,7 +19,7 @@ use super::link;
 use super::reason;
 use super::viewer::Viewer;
 use super::views::{audience, notice};
-use crate::api::tag;
+use crate::api::{now, tag};
 use crate::problem::Problem;
 
 /// Of one page.
@@ -34,7 +34,7 @@ const FLIP: &str = "flip";
 pub(super) async fn show(Shared(state): Shared<Arc<State>>, viewer: Viewer, uri: Uri) -> Result<Response, Problem> {
     viewer.must_read()?;
     let filter = Filter::of(&uri);
-    let mut all = state.app.store.table().list();
+    let mut all = state.app.flags();
     all.retain(|flag| viewer.reads(&flag.name));
     let matching: Vec<&Stored> = all.iter().filter(|flag| filter.matches(flag)).collect();
     // Names are in the order of their bytes.
@@ -228,13 +228,18 @@ pub(super) fn labels(state: &State, name: &str, record: &FlagRecord) -> Markup {
 
 /// A button of this form for who may press it, else the state alone.
 pub(super) fn switch(viewer: &Viewer, flag: &Stored, record: &FlagRecord, form: &str) -> Markup {
-    let is_on = record.is_enabled();
+    let is_on = record.is_on_at(now());
     let state = if is_on { "On" } else { "Off" };
     let to = if is_on { "off" } else { "on" };
     html! {
         @if viewer.writes(&flag.name) {
             button.switch role="switch" aria-checked=(is_on) aria-label=(shown(&flag.name)) form=(form) name="flip"
                 value={ (to) " " (tag(&flag.version)) " " (link::written(&flag.name)) } { (state) }
+            // Off by its schedule alone: it would turn on.
+            @if record.is_enabled() && !is_on && record.schedule().is_some_and(|schedule| schedule.next_turn(now()).is_some()) {
+                button.plain.small form=(form) name="flip" aria-label={ "Keep off: " (shown(&flag.name)) }
+                    value={ "off " (tag(&flag.version)) " " (link::written(&flag.name)) } { "Keep off" }
+            }
         } @else {
             span.badge.on[is_on] data-state data-flag=(shown(&flag.name)) { (state) }
         }

@@ -21,8 +21,11 @@ mod options;
 mod preview;
 mod reason;
 mod rollout;
+mod segment;
+mod segments;
 mod session;
 mod status;
+mod targeting;
 mod undo;
 mod viewer;
 mod views;
@@ -65,6 +68,8 @@ pub(crate) fn beside(routes: Router, app: &Arc<App>) -> Router {
         .route(link::CHANGE, get(change::nothing).post(change::change))
         .route(link::NEW, get(create::show).post(create::create))
         .route(link::HISTORY, get(history::show))
+        .route(link::SEGMENTS, get(segments::show))
+        .route(link::SEGMENT, get(segment::show).post(segment::change))
         .route(link::STATUS, get(status::show))
         .route(link::LOGOUT, post(login::log_out))
         .with_state(state.clone())

@@ -2,15 +2,18 @@
 
 use std::collections::HashSet;
 
-use flipper::__words::{attribute, hashed, plain};
+use flipper::__words::{attribute, hashed, plain, value};
 use flipper::evaluation::Evaluation;
 use flipper::json::Json;
 use flipper::store::Precondition;
+use flipper::targeting::{Serve, When};
 use flipper::{Condition, Context, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore};
 use http::StatusCode;
 use maud::{Markup, html};
 
 use super::layout::sentence;
+use super::targeting::linked;
+use crate::app::App;
 use crate::problem::Problem;
 
 /// Lines of one preview.
@@ -22,7 +25,7 @@ const ATTRIBUTES: usize = 20;
 
 /// What a preview asks: a user a line, such as `user_id=7 plan=pro`, or a JSON object.
 pub(super) fn examples(record: &FlagRecord) -> String {
-    let by = hashed(record.bucketer());
+    let by = choosing(record);
     let conditions = record.conditions().iter().chain(record.deny_conditions());
     let mut known: HashSet<&str> = by.iter().copied().collect();
     let mut given: Vec<(&str, String)> = Vec::new();
@@ -31,6 +34,11 @@ pub(super) fn examples(record: &FlagRecord) -> String {
             // The first of a list.
             let value = value.as_array().and_then(|values| values.first()).unwrap_or(value);
             given.push((variable, value.to_string()));
+        }
+    }
+    for (attribute, value) in record.rules().iter().filter_map(|rule| rule.when.as_ref()).flat_map(asked) {
+        if given.len() < ATTRIBUTES && known.insert(attribute) {
+            given.push((attribute, value));
         }
     }
     let rest = given.iter().map(|(key, value)| format!(" {key}={value}")).collect::<String>();
@@ -45,10 +53,45 @@ pub(super) fn examples(record: &FlagRecord) -> String {
     (1..=lines).map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// The attributes that choose callers.
+fn choosing(record: &FlagRecord) -> Vec<&str> {
+    let shares = record.rules().iter().filter_map(|rule| match &rule.serve {
+        Serve::Share { by, .. } => Some(by.as_str()),
+        _ => None,
+    });
+    let steps = record.schedule().map(|schedule| schedule.by.as_str()).filter(|by| !by.is_empty());
+    let others = shares.chain(record.variants().map(|variants| variants.by.as_str())).chain(steps);
+    let mut all = hashed(record.bucketer());
+    others.for_each(|by| {
+        if !all.contains(&by) {
+            all.push(by);
+        }
+    });
+    all
+}
+
+/// The attributes of a rule, each with a value that it may have.
+fn asked(when: &When) -> Vec<(&str, String)> {
+    match when {
+        When::All(parts) | When::Any(parts) => parts.iter().flat_map(asked).collect(),
+        When::Not(part) => asked(part),
+        When::Check { attribute, test } => {
+            let value = test.value();
+            let first = value.as_ref().and_then(Json::as_array).and_then(|values| values.first());
+            vec![(attribute, first.or(value.as_ref()).map_or_else(|| "1".to_owned(), ToString::to_string))]
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// The answers for these users, if the flag were on.
-pub(super) async fn answers(record: &FlagRecord, users: String) -> Result<Markup, Problem> {
+pub(super) async fn answers(app: &App, record: &FlagRecord, users: String) -> Result<Markup, Problem> {
     let client = {
         let store = MemoryFeatureFlagStore::new();
+        // As they are, while this flag is as the form has it.
+        for other in linked(app, record) {
+            store.put(&other, Precondition::Any.into()).await?;
+        }
         let mut record = record.clone();
         record.set_enabled(true);
         store.put(&record, Precondition::Any.into()).await?;
@@ -81,6 +124,7 @@ fn evaluated(client: &FeatureFlagClient, name: &str, is_enabled: bool, users: &s
                         Ok(answer) => {
                             span.badge.on[answer.is_enabled] { @if answer.is_enabled { "On" } @else { "Off" } }
                             code { (plain(line)) }
+                            @if let Some(variant) = &answer.variant { span.badge { (plain(variant.name())) } code { (plain(&value(variant.value()))) } }
                             span { (why(answer)) }
                         }
                         Err(what) => { span.badge.bad { "?" } code { (plain(line)) } span { (sentence(what)) } }
@@ -160,6 +204,7 @@ fn words(line: &str) -> Result<Vec<&str>, String> {
 mod tests {
     use flipper::bucketing::ConsistentHashPercentageBucketer;
     use flipper::context::Attributes;
+    use flipper::targeting::Rule;
 
     use super::*;
 
@@ -187,13 +232,17 @@ mod tests {
         record.set_conditions(vec![Condition::new().one_of("plan", ["pro", "team"]).gt("horses", 9)]);
         record.set_bucketer(ConsistentHashPercentageBucketer::new(0.5).key_whitelist(["id"]).into());
         assert!(examples(&record).starts_with("id=1 plan=\"pro\" horses=9\nid=2 "));
+        let when: When = "plan = team and (country in de, fr or not in segment beta)".parse().unwrap();
+        record.set_rules(vec![Rule::new(Serve::share(0.5, "session")).when(when)]);
+        assert!(examples(&record).starts_with("id=1 session=1 plan=\"pro\" horses=9 country=\"de\"\n"));
     }
 
     #[tokio::test]
     async fn answers_are_those_of_the_library() {
         let mut record = FlagRecord::new("F", 1);
         record.set_bucketer(ConsistentHashPercentageBucketer::new(0.25).key_whitelist(["user_id"]).into());
-        let page = answers(&record, examples(&record)).await.ok().unwrap().into_string();
+        let app = App::new(std::sync::Arc::new(MemoryFeatureFlagStore::new()));
+        let page = answers(&app, &record, examples(&record)).await.ok().unwrap().into_string();
         let client = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
         record.set_enabled(true);
         client.put(&record, Precondition::Any).await.unwrap();

@@ -27,7 +27,7 @@ pub(super) async fn show(Shared(state): Shared<Arc<State>>, viewer: Viewer) -> R
     let followers = if viewer.is_admin { app.changes.who_follows() } else { Vec::new() };
     let count = app.changes.followers();
     let identity = status.identity.clone().unwrap_or_else(|| app.store.identity());
-    let flags = app.store.table().list();
+    let flags = app.flags();
     let flags = flags.iter().filter(|flag| viewer.reads(&flag.name)).count();
     let unreadable = status.corrupt.keys().filter(|name| viewer.reads(name)).collect::<Vec<_>>();
     let main = html! {

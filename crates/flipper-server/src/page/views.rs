@@ -28,7 +28,7 @@ pub(super) fn fixed_moment(time: SystemTime) -> Markup {
     html! { time datetime=(date(seconds)) { (utc(seconds)) } }
 }
 
-fn utc(seconds: i64) -> String {
+pub(super) fn utc(seconds: i64) -> String {
     date(seconds).replace('T', " ").replace('Z', " UTC")
 }
 
@@ -44,6 +44,11 @@ pub(super) fn ago(since: i64) -> String {
         Ok(seconds) if seconds < MINUTE => "just now".to_owned(),
         Ok(seconds) => format!("{} ago", span(Duration::from_secs(seconds))),
     }
+}
+
+/// `in 5 min`.
+pub(super) fn until(at: i64) -> String {
+    format!("in {}", span(Duration::from_secs(u64::try_from(at.saturating_sub(now())).unwrap_or_default())))
 }
 
 /// `12 s`, `5 min`, `3 h`, `12 days`, `4 years`.

@@ -29,6 +29,9 @@ pub(super) async fn replace(app: &App, features: &FeatureFlagClient, before: &St
     if let Err(error) = checked.and_then(|()| record.validate_shares()) {
         return Outcome::Failed(error.into());
     }
+    if let Err(error) = features.check_links(record, before.record.as_deref().ok()).await {
+        return Outcome::Failed(error.into());
+    }
     let put = features.put(record, Precondition::Unchanged(before.version.clone())).await;
     outcome(app, &before.name, put.map(drop)).await
 }

@@ -9,4 +9,5 @@ mod sdks;
 mod stale;
 mod stream;
 mod support;
+mod targeting;
 mod web;

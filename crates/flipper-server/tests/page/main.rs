@@ -12,3 +12,4 @@ mod login;
 mod people;
 #[path = "../support/mod.rs"]
 mod support;
+mod targeting;

@@ -247,7 +247,7 @@ impl<M: Clone + Send + Sync + Unpin + 'static> FeatureFlagClient<M> {
         wait(self.client.set_prerequisites(name, flags))
     }
 
-    /// Sets the schedule, and enables the flag.
+    /// Sets the schedule.
     pub fn set_schedule(&self, name: &str, schedule: impl Into<Option<Schedule>> + Send) -> Result<()> {
         wait(self.client.set_schedule(name, schedule))
     }

@@ -29,24 +29,26 @@ struct Cost {
 
 impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     /// Refuses a change after which the flag would need one that is missing, or itself, or too many.
-    pub(super) async fn check_links(&self, record: &FlagRecord, before: Option<&FlagRecord>) -> Result<()> {
+    #[doc(hidden)]
+    pub async fn check_links(&self, record: &FlagRecord, before: Option<&FlagRecord>) -> Result<()> {
         let Some(targeting) = record.targeting().filter(|targeting| targeting.has_links()) else { return Ok(()) };
         if before.is_some_and(|before| before.targeting() == record.targeting()) {
             return Ok(());
         }
         let known = before.and_then(FlagRecord::targeting).map(|before| before.links()).unwrap_or_default();
+        let needed = before.map(FlagRecord::prerequisites).unwrap_or_default();
         for link in targeting.links() {
-            if !known.contains(&link) && link != record.name() {
-                self.must_exist(record, &link).await?;
+            let wanted = record.prerequisites().iter().find(|prerequisite| prerequisite.flag == link);
+            let is_known = known.contains(&link) && wanted.is_none_or(|wanted| needed.contains(wanted));
+            if !is_known && link != record.name() {
+                self.must_exist(&link, wanted.and_then(|wanted| wanted.variant.as_deref())).await?;
             }
         }
         self.must_end(record).await
     }
 
-    async fn must_exist(&self, record: &FlagRecord, link: &str) -> Result<()> {
+    async fn must_exist(&self, link: &str, variant: Option<&str>) -> Result<()> {
         let found = self.linked(link).await?;
-        let wanted = record.prerequisites().iter().find(|prerequisite| prerequisite.flag == link);
-        let variant = wanted.and_then(|wanted| wanted.variant.as_deref());
         match (segment_of(link), found) {
             (Some(segment), None) => Err(invalid(format!("there is no segment {segment:?}"))),
             (None, None) => Err(invalid(format!("the prerequisite {link:?} is no flag that exists"))),

@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::evaluation::FlagValue;
 use crate::events::Verb;
 use crate::record::{FlagRecord, validate_new_name};
-use crate::state::Precondition;
+use crate::state::{Precondition, Stored};
 use crate::table::{Slot, State};
 use crate::targeting::{Prerequisite, Rule, Schedule, Variants, When, stored_name};
 
@@ -154,7 +154,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         .await
     }
 
-    /// Sets the flag's schedule, and enables the flag: its schedule says when it is on.
+    /// Sets the flag's schedule. With a start or steps it also enables the flag: then the schedule says when it is on.
     ///
     /// # Errors
     ///
@@ -165,7 +165,9 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         self.change(name, move |record| {
             if let Some(schedule) = &schedule {
                 schedule.check_new(record.schedule(), now)?;
-                record.set_enabled(true);
+                if schedule.enable_at.is_some() || !schedule.steps.is_empty() {
+                    record.set_enabled(true);
+                }
             }
             record.set_schedule(schedule.clone());
             Ok(Verb::Update)
@@ -219,7 +221,12 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     ///
     /// As [`destroy`](Self::destroy).
     pub async fn delete_segment(&self, segment: &str) -> Result<()> {
-        self.destroy(&stored_name(segment)).await.map_err(|error| match error.kind() {
+        let name = stored_name(segment);
+        let delete = |stored: &Stored| match &stored.record {
+            Ok(record) if record.segment().is_none() => Err(self.not_found(&name)),
+            _ => Ok((Verb::Destroy, None)),
+        };
+        self.write(&name, delete).await.map_err(|error| match error.kind() {
             ErrorKind::FlagNotFound => Error::new(ErrorKind::FlagNotFound)
                 .with_message(format!("there is no segment {segment:?}"))
                 .with_store(&self.core.store),

@@ -301,7 +301,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     }
 
     /// `change` returns `None` to delete the flag. Tries until the write times out.
-    async fn write(
+    pub(super) async fn write(
         &self,
         name: &str,
         mut change: impl FnMut(&Stored) -> Result<(Verb, Option<FlagRecord>)> + Send,

@@ -1,37 +1,37 @@
 use super::{Check, Condition, Ids, Operator};
-use crate::context::{Attributes, Value};
+use crate::context::Attributes;
 use crate::names::Names;
 
 /// All checks of a flag, by variable: for whether all hold, their order does not matter.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AllChecks {
     variables: Names,
-    checks: Vec<Vec<Ready>>,
+    checks: Vec<Vec<Check>>,
+    /// Those with a long list. Apart, so that flags without one pay nothing.
+    lists: Vec<ListCheck>,
 }
 
 #[derive(Clone, Debug)]
-enum Ready {
-    Check(Check),
-    /// Whether it is in the list, and whether it should be.
-    List(Ids, bool),
+struct ListCheck {
+    variable: Box<str>,
+    ids: Ids,
+    /// Whether the attribute should be in the list.
+    wanted: bool,
 }
 
-impl Ready {
-    fn of(check: &Check) -> Self {
+impl ListCheck {
+    fn of(variable: &str, check: &Check) -> Option<Self> {
         let wanted = match check.operator {
             Operator::In => true,
             Operator::NotIn => false,
-            _ => return Self::Check(check.clone()),
+            _ => return None,
         };
-        Ids::of_long(&check.value).map_or_else(|| Self::Check(check.clone()), |ids| Self::List(ids, wanted))
+        Some(Self { variable: variable.into(), ids: Ids::of_long(&check.value)?, wanted })
     }
 
-    #[inline(always)]
-    fn holds(&self, value: Value<'_>) -> bool {
-        match self {
-            Self::Check(check) => check.holds(value) == Ok(true),
-            Self::List(ids, wanted) => ids.contain(value) == *wanted,
-        }
+    fn holds<A: Attributes + ?Sized>(&self, attributes: &A) -> bool {
+        let mut given = (0..attributes.len()).map(|index| attributes.attribute(index));
+        given.all(|(name, value)| *name != *self.variable || self.ids.contain(value) == self.wanted)
     }
 }
 
@@ -40,14 +40,23 @@ impl AllChecks {
         let mut all = Self::default();
         for condition in conditions {
             for (variable, checks) in condition.variables.iter().zip(&condition.checks) {
-                let place = all.variables.add(variable);
-                if place == all.checks.len() {
-                    all.checks.push(Vec::new());
+                for check in checks {
+                    match ListCheck::of(variable, check) {
+                        Some(list) => all.lists.push(list),
+                        None => all.add(variable, check),
+                    }
                 }
-                all.checks[place].extend(checks.iter().map(Ready::of));
             }
         }
         all
+    }
+
+    fn add(&mut self, variable: &str, check: &Check) {
+        let place = self.variables.add(variable);
+        if place == self.checks.len() {
+            self.checks.push(Vec::new());
+        }
+        self.checks[place].push(check.clone());
     }
 
     /// Whether all checks hold; one that cannot be compared does not.
@@ -59,10 +68,10 @@ impl AllChecks {
             let (name, value) = attributes.attribute(index);
             let Some(place) = self.variables.place_near(name, guess) else { continue };
             guess = place + 1;
-            if !self.checks[place].iter().all(|check| check.holds(value)) {
+            if !self.checks[place].iter().all(|check| check.holds(value) == Ok(true)) {
                 return false;
             }
         }
-        true
+        self.lists.is_empty() || self.lists.iter().all(|list| list.holds(attributes))
     }
 }

@@ -304,7 +304,8 @@ impl Plan {
         if let Some(decided) = extra.rule(attributes, ask) {
             return decided;
         }
-        if self.conditions.is_empty()
+        let conditions_decide = !self.conditions.is_empty() && (self.strict || !attributes.is_empty());
+        if !conditions_decide
             && let Some(step) = extra.step(attributes, ask)
         {
             return step;

@@ -49,6 +49,9 @@ impl FlagRecord {
 
     fn validate_targeting(&self) -> Result<()> {
         let Some(targeting) = &self.targeting else { return Ok(()) };
+        if targeting.segment.is_some() && self.is_enabled() {
+            return self.refuse("a segment is neither on nor off".to_owned());
+        }
         targeting.check().map_err(|error| error.with_flag(&self.name))
     }
 

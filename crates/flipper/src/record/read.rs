@@ -31,7 +31,7 @@ impl FlagRecord {
         let mut unknown_meta = meta.unknown;
         let targeting = meta.targeting.map_or(Ok(None), |fields| fields.read())?;
         // Another program may have turned it on where it is stored as off.
-        let is_enabled = match targeting.as_ref().filter(|targeting| targeting.limits()) {
+        let is_enabled = match targeting.as_ref().filter(|targeting| targeting.is_off_for_python()) {
             Some(_) if is_enabled == Json::Bool(false) => {
                 unknown_meta.remove(ENABLED).filter(|enabled| enabled.as_bool() == Some(true)).unwrap_or(is_enabled)
             }

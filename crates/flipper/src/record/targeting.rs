@@ -6,11 +6,11 @@ impl FlagRecord {
         self.targeting.as_deref()
     }
 
-    /// Whether the flag is stored as off, since the Python library would ignore what limits it.
+    /// Whether it is stored as off, since the Python library would ignore what limits the flag, and does not know segments.
     #[doc(hidden)]
     #[must_use]
     pub fn is_off_for_python(&self) -> bool {
-        self.targeting.as_ref().is_some_and(|targeting| targeting.limits())
+        self.targeting.as_ref().is_some_and(|targeting| targeting.is_off_for_python())
     }
 
     /// The rules, in order: the first whose `when` holds decides. The Python library has none, and finds the flag off.

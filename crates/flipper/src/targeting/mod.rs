@@ -85,6 +85,10 @@ impl Targeting {
         !(self.rules.is_empty() && self.prerequisites.is_empty() && self.schedule.is_none())
     }
 
+    pub(crate) fn is_off_for_python(&self) -> bool {
+        self.limits() || self.segment.is_some()
+    }
+
     pub(crate) fn has_links(&self) -> bool {
         !(self.prerequisites.is_empty() && self.rules.is_empty() && self.segment.is_none())
     }

@@ -2,12 +2,17 @@
 
 mod describe;
 mod difference;
+mod parts;
 mod settled;
 mod share;
 mod text;
 
-pub use describe::{Ramp, choice, fields, hashed, ramp, rollout, share_of, targeting, unknown};
+pub use describe::{Ramp, callers, choice, fields, hashed, ramp, rollout, share_of, targeting, unknown};
 pub use difference::{Changed, difference};
+pub use parts::{
+    brief, chosen_by, is_on_now, last_rule, links, moved, next_turn, rule, rules, segment, turns, variant, variants,
+    weight,
+};
 pub use settled::{is_settled, settled_since};
 pub use share::{percentage, share, with_share};
 pub use text::{attribute, date, json_or_text, json_type, now, percent, plain, value};

@@ -8,6 +8,8 @@ from flipper.bucketing import BucketerFactory, NoOpBucketer
 from flipper.bucketing.base import AbstractBucketer
 from flipper.conditions import Condition
 
+from .limits import merged
+
 _KNOWN = ("client_data", "created_date", "conditions", "bucketer")
 
 
@@ -34,7 +36,7 @@ class FeatureFlagStoreMeta:
             "created_date": self.created_date,
             "conditions": [condition.to_dict() for condition in self.conditions],
             "bucketer": self.bucketer.to_dict(),
-            **self._others,
+            **(merged(self._others, {}) if self._others else {}),
         }
 
     @classmethod

@@ -168,7 +168,12 @@
   // Stored numbers need not be JSON.
   const enabled = (record) => {
     try {
-      return JSON.parse(record).is_enabled !== false;
+      const { is_enabled: isEnabled, meta = {} } = JSON.parse(record);
+      // What Python finds off has its own state beside it.
+      const isOn = isEnabled !== false || meta.enabled === true;
+      const { enable_at: from = -Infinity, disable_at: to = Infinity } = meta.schedule ?? {};
+      const now = Date.now() / 1000;
+      return isOn && from <= now && now < to;
     } catch {
       return null;
     }

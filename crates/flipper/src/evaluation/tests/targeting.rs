@@ -149,6 +149,8 @@ fn prerequisites_are_asked_with_the_same_attributes() {
         assert!(error.to_string().contains("C → A → B → C"), "{error}");
         let error = client.set_prerequisites("C", [Prerequisite::new("C")]).await.unwrap_err();
         assert!(error.to_string().contains("C → C"), "{error}");
+        let other = client.set_prerequisites("A", [Prerequisite::new("B").with_variant("x")]).await.unwrap_err();
+        assert!(other.to_string().contains("no variant \"x\""), "{other}");
         let error = client.set_prerequisites("C", [Prerequisite::new("none")]).await.unwrap_err();
         assert!(error.to_string().contains("no flag that exists"), "{error}");
 
@@ -445,6 +447,11 @@ fn segments_change_for_all_flags_at_once() {
         client.delete_segment("inner").await?;
         assert!(!client.is_enabled_with("F", &context! { plan: "pro" }));
         assert!(client.delete_segment("inner").await.is_err());
+        assert!(client.enable("segments/beta").await.unwrap_err().to_string().contains("neither on nor off"));
+        let odd = FlagRecord::new("segments/odd", 0);
+        client.put(&odd, crate::store::Precondition::Any).await?;
+        assert!(client.delete_segment("odd").await.is_err() && client.exists("segments/odd"), "a flag of Python's");
+        client.destroy("segments/odd").await?;
 
         let remote = FeatureFlagClient::remote(client_store(&client).await);
         assert!(!remote.fetch_enabled("F", &context! { plan: "pro" }).await?);

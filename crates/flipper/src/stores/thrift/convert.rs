@@ -20,11 +20,13 @@ const DATES: std::ops::Range<i64> = 0..7_258_118_400;
 
 type TCondition = flipper_thrift_protocol::feature_flag_store::Condition;
 
-/// For Python clients. Parts without a field in the service, such as deny conditions, are left out.
+/// For Python clients. Parts without a field in the service, such as deny conditions, are left out. What Python would find on for everybody
+/// without them is off: a flag with rules, prerequisites or a schedule, and a segment.
 pub fn to_item(name: &str, record: &FlagRecord) -> FeatureFlagStoreItem {
+    let is_off = record.is_off_for_python() || record.segment().is_some();
     FeatureFlagStoreItem {
         feature_name: Some(name.to_owned()),
-        is_enabled: Some(record.is_enabled()),
+        is_enabled: Some(record.is_enabled() && !is_off),
         // Never `None`: the Python client does not check.
         meta: Some(to_meta(record)),
     }

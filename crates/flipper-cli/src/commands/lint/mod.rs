@@ -1,16 +1,21 @@
+mod targeting;
+
 use std::time::SystemTime;
 
+use clap::ValueEnum;
+use flipper::__words::is_on_now;
 use flipper::client_data::{EXPIRES, OWNER, expires};
 use flipper::json::{Json, Object};
 use flipper::store::Stored;
 use flipper::{Error, FlagRecord};
 
+use self::targeting::Known;
 use crate::args::{Lint, Rule};
 use crate::failure::{Code, Done, Failure, message_of};
 use crate::output::{NOTE, object};
 use crate::session::Session;
 use crate::settled::Pasts;
-use crate::store::Purpose;
+use crate::store::{Purpose, is_segment};
 use crate::table::{self, Cell};
 use crate::text::{age, count, now, plain, value};
 
@@ -25,13 +30,21 @@ pub(crate) async fn run(session: &mut Session, args: &Lint) -> Done {
     let store = session.open(Purpose::Existing)?;
     let pasts = if rules.contains(&Rule::LongOn) { Pasts::read(&store).await? } else { Pasts::default() };
     let all = store.list().await?;
+    let known = Known::of(&all);
+    let flags = all.iter().filter(|flag| !is_segment(flag)).count();
+    let looked_at = match all.len() - flags {
+        0 => count(flags, "flag"),
+        segments => format!("{} and {}", count(flags, "flag"), count(segments, "segment")),
+    };
     let mut findings = Vec::new();
     for flag in &all {
         match &flag.record {
             Ok(record) => {
-                let found = |rule: &Rule| look(*rule, args, &pasts, flag, record).map(|text| (*rule, text));
-                let found = rules.iter().filter_map(found);
-                findings.extend(found.map(|(rule, text)| Finding { flag: &flag.name, rule, text }));
+                for rule in &rules {
+                    let found = look(*rule, args, &pasts, flag, record).filter(|_| record.segment().is_none());
+                    let found = found.into_iter().chain(known.look(*rule, &flag.name, record));
+                    findings.extend(found.map(|text| Finding { flag: &flag.name, rule: *rule, text }));
+                }
             }
             Err(why) => {
                 session.go_on_after(store.failure(&Error::from(why.clone()).with_flag(&flag.name)))?;
@@ -43,7 +56,6 @@ pub(crate) async fn run(session: &mut Session, args: &Lint) -> Done {
     }
     if session.out.json() {
         let findings: Vec<_> = findings.iter().map(to_json).collect();
-        let flags = all.len();
         return session.out.value(object([
             ("store", store.shown.as_str().into()),
             ("flags", flags.into()),
@@ -51,15 +63,15 @@ pub(crate) async fn run(session: &mut Session, args: &Lint) -> Done {
         ]));
     }
     if findings.is_empty() {
-        session.out.message(format_args!("nothing was found in {}", count(all.len(), "flag")));
+        session.out.message(format_args!("nothing was found in {looked_at}"));
         return Ok(());
     }
     let rows: Vec<_> = findings.iter().map(row).collect();
     table::write(&mut session.out, ["NAME", "RULE", "FINDING"], &rows)?;
     let mut names: Vec<_> = findings.iter().map(|finding| finding.flag).collect();
     names.dedup();
-    let (found, flags) = (count(findings.len(), "finding"), count(all.len(), "flag"));
-    session.out.message(format_args!("{found}, in {} of {flags}", names.len()));
+    let found = count(findings.len(), "finding");
+    session.out.message(format_args!("{found}, in {} of {looked_at}", names.len()));
     Ok(())
 }
 
@@ -73,7 +85,7 @@ fn rules(args: &Lint) -> Done<Vec<Rule>> {
             && !args.skip.contains(rule)
             && (*rule != Rule::Name || has_pattern)
     };
-    Ok([Rule::Owner, Rule::Expiry, Rule::LongOn, Rule::Name].into_iter().filter(is_used).collect())
+    Ok(Rule::value_variants().iter().copied().filter(is_used).collect())
 }
 
 /// What is wrong with the flag.
@@ -95,7 +107,7 @@ fn look(rule: Rule, args: &Lint, pasts: &Pasts, flag: &Stored, record: &FlagReco
         },
         Rule::LongOn => {
             let oldest = now().saturating_sub(i64::try_from(args.on_for.as_secs()).unwrap_or(i64::MAX));
-            let since = pasts.since(flag).filter(|since| record.is_enabled() && since.at <= oldest)?;
+            let since = pasts.since(flag).filter(|since| is_on_now(record) && since.at <= oldest)?;
             Some(format!("on for all callers for {}, known from its {}", age(since.at), since.known_from))
         }
         Rule::Name => {
@@ -104,6 +116,7 @@ fn look(rule: Rule, args: &Lint, pasts: &Pasts, flag: &Stored, record: &FlagReco
             let given = pattern.as_str().trim_start_matches(r"\A(?:").trim_end_matches(r")\z");
             Some(format!("its name does not match {}", plain(given)))
         }
+        Rule::Missing | Rule::Circle | Rule::Variant | Rule::Unreachable | Rule::Schedule => None,
     }
 }
 

@@ -1,12 +1,15 @@
+mod extra;
+
 use flipper::context::Attributes;
 use flipper::evaluation::Reason;
 use flipper::json::Object;
 use flipper::{Bucketer, Condition, Context, FlagRecord};
 
-use super::check::{Checked, each, evaluate, state};
+use super::check::{Checked, each, state};
 use crate::args::Check;
 use crate::describe::{hashed, rollout};
 use crate::failure::Done;
+use crate::linked::Links;
 use crate::missing::Missing;
 use crate::output::{FAINT, OFF, ON, STRONG, object, styled};
 use crate::session::Session;
@@ -29,7 +32,7 @@ pub(crate) async fn run(session: &mut Session, args: &Check) -> Done {
                 out.line(format_args!("       {detail}"))?;
             }
         }
-        out.line(format_args!("  so it is {}: {}", state(evaluation.is_enabled), evaluation.reason))?;
+        out.line(format_args!("  so it is {}: {}", state(evaluation.is_enabled), checked.reason()))?;
         checked.warn(out);
         Ok(())
     };
@@ -65,6 +68,10 @@ async fn steps(checked: &Checked<'_>) -> Done<Vec<Step>> {
         if record.is_enabled() { "yes, so on to the next step" } else { "no, and that decides: off" },
     )];
     let mut decided = !record.is_enabled();
+    steps.extend(extra::schedule(record, &mut decided));
+    if let Some(step) = extra::prerequisites(checked, &mut decided).await? {
+        steps.push(step);
+    }
     let mut denied = Step::new("does a deny condition hold?", "it has none");
     if !record.deny_conditions().is_empty() {
         denied.details = record.deny_conditions().iter().map(ToString::to_string).collect();
@@ -75,7 +82,10 @@ async fn steps(checked: &Checked<'_>) -> Done<Vec<Step>> {
             let mut alone = FlagRecord::clone(record);
             alone.set_conditions(Vec::new());
             alone.set_bucketer(Bucketer::NoOp);
-            let evaluation = evaluate(name, &alone, context).await?;
+            alone.set_rules(Vec::new());
+            alone.set_prerequisites(Vec::new());
+            alone.set_schedule(None);
+            let evaluation = Links::default().evaluate(name, &alone, context).await?;
             decided = !evaluation.is_enabled;
             match decided {
                 true => format!("yes, and that decides: off, since {}", evaluation.reason),
@@ -84,6 +94,7 @@ async fn steps(checked: &Checked<'_>) -> Done<Vec<Step>> {
         };
     }
     steps.push(denied);
+    steps.extend(extra::rules(checked, &mut decided));
 
     let strict = record.is_strict();
     let mut conditions = Step::new("do all conditions hold?", "it has none");
@@ -106,7 +117,9 @@ async fn steps(checked: &Checked<'_>) -> Done<Vec<Step>> {
     steps.push(conditions);
 
     let mut share = Step::new("is the caller within the rollout?", "it has none");
-    if let Some(text) = rollout(record.bucketer()) {
+    if let Some(step) = extra::share(checked, decided) {
+        share = step;
+    } else if let Some(text) = rollout(record.bucketer()) {
         share.outcome = if decided { "not asked".to_owned() } else { "that decides".to_owned() };
         share.details.push(text);
         let keys = hashed(record.bucketer());
@@ -129,6 +142,7 @@ async fn steps(checked: &Checked<'_>) -> Done<Vec<Step>> {
         share.outcome = "it has none, so it is on".to_owned();
     }
     steps.push(share);
+    steps.extend(extra::variant(checked));
     Ok(steps)
 }
 
@@ -163,7 +177,7 @@ async fn check(
     let mut alone = FlagRecord::new(name, 0);
     alone.set_enabled(true);
     alone.add_condition(single.clone());
-    let evaluation = evaluate(name, &alone, context).await?;
+    let evaluation = Links::default().evaluate(name, &alone, context).await?;
     let says = match evaluation.reason {
         _ if evaluation.is_enabled => styled(ON, "holds"),
         Reason::TypeMismatch { actual, expected, .. } => {

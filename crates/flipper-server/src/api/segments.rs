@@ -1,0 +1,255 @@
+//! `/api/v1/segments`: callers that rules name together. Stored beside the flags, they have a name, an `ETag` and a history as flags have.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use flipper::json::{Json, Object};
+use flipper::store::{Precondition, Stored, validate_name};
+use flipper::targeting::{SEGMENTS, segment_of, stored_name};
+use flipper::{Error, ErrorKind, FlagRecord};
+use http::{HeaderMap, StatusCode, Uri};
+
+use super::caller::Caller;
+use super::flags::{LARGEST_LIMIT, LIMIT, PAGE_BYTES, condition};
+use super::input::{Fields, Input, Query};
+use super::name::Name;
+use super::output::{self, When};
+use super::write::{ATTEMPTS, destroy_any, existing, written};
+use super::{cause, now, schema, targeting};
+use crate::access::Role;
+use crate::app::{App, is_segment};
+use crate::problem::Problem;
+
+/// Segments by name, in pages.
+///
+/// `next` is the `after` of the next page, and null on the last.
+#[utoipa::path(
+    get,
+    path = "/api/v1/segments",
+    tag = "segments",
+    params(
+        ("after" = Option<String>, Query, description = "Only names after this one, by their bytes"),
+        ("limit" = Option<u16>, Query, description = "At most so many segments; 100 without it", minimum = 1, maximum = 10_000),
+    ),
+    responses(
+        (status = 200, description = "A page", body = schema::SegmentPage),
+        (status = 304, description = "As in the `If-None-Match` of the request"),
+        (status = 400, response = schema::BadRequest),
+        (status = 403, response = schema::Forbidden),
+        (status = 503, response = schema::Unavailable),
+    )
+)]
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    caller.must_have(Role::Read)?;
+    let query = Query::of(&uri, &["after", "limit"])?;
+    let limit = query.number("limit", LARGEST_LIMIT)?.unwrap_or(LIMIT);
+    app.must_have_flags()?;
+    let all = app.store.table().list();
+    let after = query.get("after").map(stored_name);
+    let start = after.map_or(0, |after| all.partition_point(|stored| *stored.name <= *after));
+    let start = start.max(all.partition_point(|stored| *stored.name < *SEGMENTS));
+    let wanted = all[start..].iter().take_while(|stored| stored.name.starts_with(SEGMENTS));
+    let wanted = wanted.filter(|stored| is_segment(stored) && caller.allows(Role::Read, &stored.name));
+    let (mut shown, mut bytes, mut next): (Vec<Object>, _, _) = (Vec::new(), 0, Json::Null);
+    let mut last: Option<&str> = None;
+    for stored in wanted {
+        if shown.len() == limit || bytes > PAGE_BYTES {
+            next = last.map_or(Json::Null, Json::from);
+            break;
+        }
+        let segment = show(stored);
+        bytes += Json::from(segment.clone()).to_string().len();
+        shown.push(segment);
+        last = segment_of(&stored.name);
+    }
+    let page: Object =
+        [("segments", Json::from(shown)), ("next", next), ("status", output::status(&app.store.status()).into())]
+            .into_iter()
+            .collect();
+    let text = Json::from(page).to_string();
+    let tag = output::tag_of(&text);
+    Ok(output::from_memory(&app, output::tagged(&headers, &tag, || text)))
+}
+
+/// A segment.
+#[utoipa::path(
+    get,
+    path = "/api/v1/segments/{name}",
+    tag = "segments",
+    params(schema::SegmentPath),
+    responses(
+        (status = 200, description = "The segment; its version is the `ETag`. While it is stale it is never 304", body = schema::Segment),
+        (status = 304, description = "As in the `If-None-Match` of the request"),
+        (status = 400, response = schema::BadRequest),
+        (status = 403, response = schema::Forbidden),
+        (status = 404, response = schema::NotFound),
+        (status = 422, response = schema::Invalid),
+        (status = 503, response = schema::Unavailable),
+    )
+)]
+pub(crate) async fn get(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Name(name): Name,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    caller.must(Role::Read, &stored_name(&name))?;
+    Query::of(&uri, &[])?;
+    app.must_have_flags()?;
+    let stored = app.store.table().get(&stored_name(&name)).filter(is_segment).ok_or_else(|| missing(&name))?;
+    let mut segment = show(&stored);
+    let response = match output::stale(&app.store.status()) {
+        None => output::tagged(&headers, &output::tag(&stored.version), || Json::from(segment).to_string()),
+        Some(stale) => {
+            segment.insert("stale", stale);
+            output::passing(&stored.version, segment)
+        }
+    };
+    Ok(output::from_memory(&app, response))
+}
+
+/// Creates or replaces a segment.
+///
+/// The change shows at once in each flag whose rules name it. `If-None-Match: *` only creates it, `If-Match` with its `ETag` only replaces
+/// it in that version.
+#[utoipa::path(
+    put,
+    path = "/api/v1/segments/{name}",
+    tag = "segments",
+    params(schema::SegmentPath, schema::Conditions, schema::Reason),
+    request_body(content = schema::SegmentInput),
+    responses(
+        (status = 200, description = "The replaced segment", body = schema::Segment),
+        (status = 201, description = "The new segment", body = schema::Segment),
+        (status = 400, response = schema::BadRequest),
+        (status = 403, response = schema::Forbidden),
+        (status = 404, response = schema::NotFound),
+        (status = 409, response = schema::Conflict),
+        (status = 412, response = schema::PreconditionFailed),
+        (status = 413, response = schema::TooLarge),
+        (status = 415, response = schema::UnsupportedMediaType),
+        (status = 422, response = schema::Invalid),
+        (status = 428, response = schema::PreconditionRequired),
+        (status = 503, response = schema::Unavailable),
+    )
+)]
+pub(crate) async fn replace(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Name(name): Name,
+    headers: HeaderMap,
+    uri: Uri,
+    input: Input,
+) -> Result<Response, Problem> {
+    let stored_as = stored_name(&name);
+    caller.must(Role::Write, &stored_as)?;
+    let features = cause::writer(&app, &caller, &headers)?;
+    let when = condition(&app, &headers, &uri)?;
+    let body = input.record_json(&app).await?;
+    let fields = Fields::of(&body, "the body", &["when"])?;
+    let segment = targeting::when(&fields)?;
+    for _ in 0..ATTEMPTS {
+        let stored = match when {
+            When::Absent => None,
+            When::Always => app.store.get(&stored_as).await?,
+            When::Exists | When::OneOf(_) => Some(existing(&app, &stored_as, &when).await?),
+        };
+        let before = stored.as_ref().and_then(|stored| stored.record.as_deref().ok());
+        let mut record = match before {
+            Some(record) => record.clone(),
+            None if stored.is_some() => FlagRecord::new(&*stored_as, now()),
+            None => {
+                // Refuses what is no name.
+                features.new_record(&name)?;
+                FlagRecord::new(&*stored_as, now())
+            }
+        };
+        record.set_segment(Some(segment.clone()));
+        record.validate()?;
+        features.check_links(&record, before).await?;
+        let is_new = stored.is_none();
+        let precondition = stored.map_or(Precondition::Absent, |stored| Precondition::Unchanged(stored.version));
+        match features.put(&record, precondition).await {
+            Ok(version) => {
+                let written = written(record, version, is_new);
+                let status = if written.is_new { StatusCode::CREATED } else { StatusCode::OK };
+                let shown = output::json(status, show(&written.stored));
+                return Ok(output::with_tag(&written.stored.version, shown));
+            }
+            Err(error) if error.kind() == ErrorKind::Conflict && when == When::Always => {}
+            Err(error) if error.kind() == ErrorKind::Conflict => return Err(Problem::precondition_failed(&stored_as)),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Error::new(ErrorKind::Conflict).with_flag(stored_as).into())
+}
+
+/// Deletes a segment, even an unreadable one. Rules that name it do not hold any more.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/segments/{name}",
+    tag = "segments",
+    params(schema::SegmentPath, schema::Conditions, schema::Reason),
+    responses(
+        (status = 204, description = "The segment is gone"),
+        (status = 400, response = schema::BadRequest),
+        (status = 403, response = schema::Forbidden),
+        (status = 404, response = schema::NotFound),
+        (status = 409, response = schema::Conflict),
+        (status = 412, response = schema::PreconditionFailed),
+        (status = 422, response = schema::Invalid),
+        (status = 428, response = schema::PreconditionRequired),
+        (status = 503, response = schema::Unavailable),
+    )
+)]
+pub(crate) async fn destroy(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Name(name): Name,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let stored_as = stored_name(&name);
+    caller.must(Role::Write, &stored_as)?;
+    validate_name(&stored_as)?;
+    let features = cause::writer(&app, &caller, &headers)?;
+    let when = condition(&app, &headers, &uri)?;
+    match destroy_any(&app, &features, &stored_as, &when).await {
+        Err(problem) if problem.status == StatusCode::NOT_FOUND => Err(missing(&name)),
+        done => done.map(|()| StatusCode::NO_CONTENT.into_response()),
+    }
+}
+
+fn show(stored: &Stored) -> Object {
+    let mut segment = Object::new();
+    segment.insert("name", segment_of(&stored.name).unwrap_or(&stored.name));
+    segment.insert("version", output::tag(&stored.version));
+    match &stored.record {
+        Err(corrupt) => {
+            segment.insert("unreadable", corrupt.reason());
+        }
+        Ok(record) => {
+            segment.insert("when", record.segment().map_or(Json::Null, |when| output::valid(&when.to_json())));
+            segment.insert("created_date", record.created_date().map_or(Json::Null, Json::from));
+        }
+    }
+    segment
+}
+
+fn missing(segment: &str) -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        ErrorKind::FlagNotFound.code(),
+        "There is no such segment",
+        format!("there is no segment {segment:?}"),
+    )
+    .hint("PUT creates it")
+    .with("segment", segment)
+}
