@@ -9,6 +9,7 @@ mod confirm;
 mod describe;
 mod detached;
 mod diff;
+mod elsewhere;
 mod failure;
 mod follow;
 mod interrupt;

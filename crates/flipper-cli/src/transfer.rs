@@ -72,7 +72,15 @@ impl Tally {
     }
 }
 
-pub(crate) async fn show(session: &mut Session, store: &Store, source: &Records, plan: &Plan, destroy: bool) -> Done {
+/// `add`: more fields of the JSON.
+pub(crate) async fn show(
+    session: &mut Session,
+    store: &Store,
+    source: &Records,
+    plan: &Plan,
+    destroy: bool,
+    add: impl FnOnce(&mut Object),
+) -> Done {
     let destroyed = if destroy { plan.only_in_target.len() } else { 0 };
     let tally = Tally {
         created: plan.create.len(),
@@ -91,6 +99,7 @@ pub(crate) async fn show(session: &mut Session, store: &Store, source: &Records,
         plan.each(source, store, destroy, keep).await?;
         let mut object = tally.to_json(&store.shown, true);
         object.insert("changes", changes);
+        add(&mut object);
         return out.value(object);
     }
     let report = |difference: Difference<'_>| difference.lines().into_iter().try_for_each(|line| out.line(line));

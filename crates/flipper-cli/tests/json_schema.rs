@@ -44,6 +44,10 @@ impl Schema {
 fn all_commands() {
     let home = tempfile::tempdir().unwrap();
     let mut schema = Schema::read();
+    let elsewhere = r#"{"features": [
+        {"name": "E", "enabled": true, "strategies": [{"name": "flexibleRollout", "parameters": {"rollout": "50"}}]},
+        {"name": "L", "enabled": true, "strategies": [{"name": "Own"}]}]}"#;
+    std::fs::write(home.path().join("unleash.json"), elsewhere).unwrap();
     let json = |arguments: &str| {
         let mut command = clean("sh", home.path());
         let (_, out, err) =
@@ -109,6 +113,8 @@ fn all_commands() {
         ("transfer", "import flags.json --store sqlite:b.db"),
         ("change", "disable A --store sqlite:b.db"),
         ("transfer", "import flags.json --store sqlite:b.db --merge --dry-run"),
+        ("transfer", "import --from unleash unleash.json --store sqlite:e.db --dry-run"),
+        ("transfer", "import --from unleash unleash.json --store sqlite:e.db --lossy"),
         ("diff", "diff sqlite:flags.db sqlite:b.db"),
         ("transfer", "sync sqlite:flags.db sqlite:b.db"),
         ("diff", "diff sqlite:flags.db sqlite:b.db"),

@@ -6,6 +6,7 @@ macro_rules! page {
         #[doc = "[benchmarks]: crate::_guide::benchmarks"]
         #[doc = "[benchmarks-redis]: crate::_guide::benchmarks_redis"]
         #[doc = "[cli]: crate::_guide::cli"]
+        #[doc = "[coming-from]: crate::_guide::coming_from"]
         #[doc = "[evaluation]: crate::_guide::evaluation"]
         #[doc = "[http-api]: crate::_guide::http_api"]
         #[doc = "[in-application]: crate::_guide::in_application"]
@@ -39,6 +40,7 @@ page!(serve: "serve.md" if not(doctest));
 page!(thrift: "thrift.md" if not(doctest));
 
 // Without examples.
+page!(coming_from: "coming-from.md" if not(doctest));
 page!(benchmarks: "benchmarks.md" if not(doctest));
 page!(benchmarks_consul: "benchmarks-consul.md" if not(doctest));
 page!(benchmarks_evaluation: "benchmarks-evaluation.md" if not(doctest));

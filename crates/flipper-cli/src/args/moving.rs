@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::flags::Write;
+use crate::elsewhere::Tool;
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -31,11 +32,23 @@ pub(crate) struct Export {
 The file is what `export` writes: a JSON array of stored flags. One flag after the other, as `get --json` prints them, works \
 too. The whole file is checked first: from a file with a mistake nothing is imported.
 
-Without --merge or --replace nothing is written if a flag exists and differs. A new SQLite file is created.")]
+Without --merge or --replace nothing is written if a flag exists and differs. A new SQLite file is created.
+
+With --from the file is another tool's. A flag of which our rules cannot say a part is left out and listed: no flag is on for \
+more callers than there. docs/coming-from.md has what becomes of what.")]
 pub(crate) struct Import {
     /// The file; - is standard input
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+    /// The tool whose file it is
+    #[arg(long, value_name = "TOOL", value_enum)]
+    pub(crate) from: Option<Tool>,
+    /// The environment to read, of a file that has several
+    #[arg(long, value_name = "NAME", requires = "from")]
+    pub(crate) environment: Option<String>,
+    /// Imports what cannot be said as a flag that is off, instead of leaving it out
+    #[arg(long, requires = "from")]
+    pub(crate) lossy: bool,
     /// Overwrites existing flags, and leaves those that are not in the file
     #[arg(long, conflicts_with = "replace")]
     pub(crate) merge: bool,

@@ -1,5 +1,8 @@
+use flipper::json::Object;
+
 use crate::args::Import;
 use crate::confirm;
+use crate::elsewhere::{self, Elsewhere};
 use crate::failure::{Code, Done, Failure};
 use crate::interrupt::Interrupt;
 use crate::plan::Plan;
@@ -14,7 +17,15 @@ const NOTHING: &str = "nothing was imported";
 
 pub(crate) async fn run(session: &mut Session, args: &Import) -> Done {
     // The whole file is checked before anything is written.
-    let source = Records::read(&args.file)?;
+    let mut elsewhere = match args.from {
+        Some(tool) => Some(elsewhere::read(&args.file, tool, args.environment.as_deref(), args.lossy)?),
+        None => None,
+    };
+    let source = match &mut elsewhere {
+        Some(elsewhere) => std::mem::take(&mut elsewhere.records),
+        None => Records::read(&args.file)?,
+    };
+    let elsewhere = elsewhere.as_ref();
     let mut interrupt = Interrupt::begin()?;
     let store = session.open(if args.write.dry_run { Purpose::Rehearsal } else { Purpose::New })?;
     let plan = match args.replace {
@@ -22,7 +33,9 @@ pub(crate) async fn run(session: &mut Session, args: &Import) -> Done {
         false => interrupt.unless(NOTHING, Plan::ask(&source, &store)).await?,
     };
     if args.write.dry_run {
-        return interrupt.unless(NOTHING, transfer::show(session, &store, &source, &plan, args.replace)).await;
+        list(session, elsewhere);
+        let show = transfer::show(session, &store, &source, &plan, args.replace, |object| add(elsewhere, object));
+        return interrupt.unless(NOTHING, show).await;
     }
     if !args.merge && !args.replace && !plan.change.is_empty() {
         let names = some(plan.change.iter().map(|index| source.name(*index)));
@@ -42,11 +55,27 @@ pub(crate) async fn run(session: &mut Session, args: &Import) -> Done {
     if tally.failed > 0 {
         session.exit_with(Code::Store);
     }
+    list(session, elsewhere);
     if session.out.json() {
-        session.out.value(tally.to_json(&store.shown, false))
+        let mut object = tally.to_json(&store.shown, false);
+        add(elsewhere, &mut object);
+        session.out.value(object)
     } else {
         session.out.message(format_args!("imported into {}: {}", store.shown, tally.text()));
         Ok(())
+    }
+}
+
+/// What of another tool's file was not imported as it was there.
+fn list(session: &mut Session, elsewhere: Option<&Elsewhere>) {
+    if !session.out.json() {
+        elsewhere.iter().flat_map(|elsewhere| elsewhere.lines()).for_each(|line| session.out.note(line));
+    }
+}
+
+fn add(elsewhere: Option<&Elsewhere>, object: &mut Object) {
+    if let Some(elsewhere) = elsewhere {
+        elsewhere.write_json(object);
     }
 }
 

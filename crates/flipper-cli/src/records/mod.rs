@@ -112,7 +112,8 @@ impl Records {
     }
 }
 
-fn read(path: &Path) -> Result<String, String> {
+/// The text of a file, `-` for standard input.
+pub(crate) fn read(path: &Path) -> Result<String, String> {
     let source: Box<dyn Read> = if path.as_os_str() == STDIN {
         Box::new(io::stdin())
     } else {

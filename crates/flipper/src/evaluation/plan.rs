@@ -305,9 +305,7 @@ impl Plan {
             return decided;
         }
         let conditions_decide = !self.conditions.is_empty() && (self.strict || !attributes.is_empty());
-        if !conditions_decide
-            && let Some(step) = extra.step(attributes, ask)
-        {
+        if !conditions_decide && let Some(step) = extra.step(attributes, ask) {
             return step;
         }
         self.decide_plainly(flag_name, attributes, ask.environment, now)

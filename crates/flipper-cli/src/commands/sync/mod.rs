@@ -38,7 +38,7 @@ pub(crate) async fn run(session: &mut Session, args: &Sync) -> Done {
     }
     let plan = interrupt.unless(NOTHING, Plan::make(&source, &to)).await?;
     if args.write.dry_run {
-        return interrupt.unless(NOTHING, transfer::show(session, &to, &source, &plan, args.delete)).await;
+        return interrupt.unless(NOTHING, transfer::show(session, &to, &source, &plan, args.delete, |_| {})).await;
     }
     write(session, args, &to, &source, &plan, &mut interrupt, &mut Refused::default()).await.map(drop)
 }

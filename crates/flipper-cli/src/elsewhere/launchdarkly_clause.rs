@@ -1,0 +1,136 @@
+//! Clauses and segments of LaunchDarkly.
+
+use flipper::evaluation::Operator;
+use flipper::json::Json;
+use flipper::targeting::{Place, Test, When};
+
+use super::cond::{Cond, opposite};
+use super::launchdarkly::USER;
+use super::values::{date_of_millis, full_version, is_scalar, is_true, items, text};
+use super::{Said, unsaid};
+
+/// The attributes of a user as they are, those of another kind after its name; the parts of a path are joined by points.
+pub(super) fn attribute(kind: Option<&str>, name: &str) -> Said<String> {
+    if name.is_empty() {
+        return unsaid("a clause", "it names no attribute");
+    }
+    if name == "kind" {
+        return unsaid("a clause about the kind of the context", "a context here has no kinds");
+    }
+    let name = match (kind, name.strip_prefix('/')) {
+        (Some(_), Some(path)) => {
+            path.split('/').map(|part| part.replace("~1", "/").replace("~0", "~")).collect::<Vec<_>>().join(".")
+        }
+        _ => name.to_owned(),
+    };
+    Ok(match kind {
+        None | Some("" | USER) => name,
+        Some(kind) => format!("{kind}.{name}"),
+    })
+}
+
+/// A caller without the attribute fails a clause, also a negated one.
+pub(super) fn clause(json: &Json) -> Said<Cond> {
+    let operator = text(json, "op").unwrap_or_default();
+    let what = format!("clause {operator}");
+    let negate = is_true(json, "negate");
+    let values = items(json, "values");
+    if operator == "segmentMatch" {
+        let segments = values.iter().filter_map(Json::as_str);
+        let any = Cond::any(segments.map(|name| Cond::When(When::Segment(name.to_owned()))));
+        return Ok(if negate { any.not() } else { any });
+    }
+    let attribute = attribute(text(json, "contextKind"), text(json, "attribute").unwrap_or_default())?;
+    let given = |cond: Cond| if negate { Cond::exists(&attribute).and(cond.not()) } else { cond };
+    let texts = || values.iter().filter_map(Json::as_str).map(str::to_owned).collect::<Vec<_>>();
+    let place = |place| Ok(given(Cond::text(&attribute, place, texts(), false)));
+    // Of several values one must do; negated, none may.
+    let ordered =
+        |tests: Vec<Cond>| if negate { Cond::all(tests).and(Cond::exists(&attribute)) } else { Cond::any(tests) };
+    let turned = |compare: Operator| if negate { opposite(compare) } else { compare };
+    match operator {
+        "in" if values.iter().all(is_scalar) => Ok(given(Cond::one_of(&attribute, values.to_vec()))),
+        "in" => unsaid(what, "a value is no text, number or boolean"),
+        "startsWith" => place(Place::Start),
+        "endsWith" => place(Place::End),
+        "contains" => place(Place::Anywhere),
+        "matches" => {
+            let patterns: Result<Vec<_>, _> =
+                texts().into_iter().map(|pattern| Cond::checked(&attribute, Test::Matches(pattern))).collect();
+            patterns.map(|any| given(Cond::any(any))).or_else(|why| unsaid(what, why))
+        }
+        "lessThan" | "lessThanOrEqual" | "greaterThan" | "greaterThanOrEqual" => {
+            let compare = turned(match operator {
+                "lessThan" => Operator::Lt,
+                "lessThanOrEqual" => Operator::Lte,
+                "greaterThan" => Operator::Gt,
+                _ => Operator::Gte,
+            });
+            let numbers = values.iter().filter(|value| matches!(value, Json::Number(_)));
+            Ok(ordered(numbers.map(|value| Cond::compare(&attribute, compare, value.clone())).collect()))
+        }
+        "before" | "after" => {
+            let compare = turned(if operator == "before" { Operator::Lt } else { Operator::Gt });
+            let date = |value: &Json| match value {
+                Json::Number(number) => number.as_f64().and_then(date_of_millis),
+                other => other.as_str().map(str::to_owned),
+            };
+            checked(&attribute, values.iter().map(date), |date| Test::Date(compare, date))
+                .map(ordered)
+                .or_else(|why| unsaid(what, why))
+        }
+        "semVerEqual" | "semVerLessThan" | "semVerGreaterThan" => {
+            let compare = turned(match operator {
+                "semVerEqual" => Operator::Eq,
+                "semVerLessThan" => Operator::Lt,
+                _ => Operator::Gt,
+            });
+            let versions = values.iter().map(|value| value.as_str().map(full_version));
+            checked(&attribute, versions, |version| Test::Semver(compare, version))
+                .map(ordered)
+                .or_else(|why| unsaid(what, why))
+        }
+        "" => unsaid("a clause", "it has no op"),
+        _ => unsaid(what, "the operator is unknown"),
+    }
+}
+
+fn checked(
+    attribute: &str,
+    values: impl Iterator<Item = Option<String>>,
+    test: impl Fn(String) -> Test,
+) -> Result<Vec<Cond>, String> {
+    let check = |value: Option<String>| {
+        let value = value.ok_or_else(|| "a value is of the wrong type".to_owned())?;
+        Cond::checked(attribute, test(value))
+    };
+    values.map(check).collect()
+}
+
+/// Included, or neither excluded nor without a rule that holds.
+pub(super) fn segment_of(json: &Json) -> Said<Cond> {
+    if is_true(json, "deleted") {
+        return unsaid("the segment", "it is deleted");
+    }
+    if is_true(json, "unbounded") {
+        return unsaid("the segment", "its keys are not in the file, since it is a big segment");
+    }
+    let keys = |plain: &str, by_kind: &str| -> Said<Cond> {
+        let users = Cond::one_of("key", items(json, plain).to_vec());
+        let kinds: Said<Vec<_>> = items(json, by_kind)
+            .iter()
+            .map(|each| Ok(Cond::one_of(&attribute(text(each, "contextKind"), "key")?, items(each, "values").to_vec())))
+            .collect();
+        Ok(Cond::any(kinds?.into_iter().chain([users])))
+    };
+    let mut rules = Vec::new();
+    for rule in items(json, "rules") {
+        if rule.get("weight").is_some_and(|weight| !weight.is_null()) {
+            return unsaid("a rule of the segment", "it is for a share of callers, and a segment here has none");
+        }
+        let clauses: Said<Vec<_>> = items(rule, "clauses").iter().map(clause).collect();
+        rules.push(Cond::all(clauses?));
+    }
+    let excluded = keys("excluded", "excludedContexts")?;
+    Ok(Cond::any([keys("included", "includedContexts")?, excluded.not().and(Cond::any(rules))]))
+}

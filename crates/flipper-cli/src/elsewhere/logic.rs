@@ -1,0 +1,252 @@
+//! Conditions of JsonLogic, with the operations of flagd.
+
+use flipper::evaluation::Operator;
+use flipper::json::{Json, Object};
+use flipper::targeting::{Place, Test};
+
+use super::cond::Cond;
+use super::values::{full_version, number};
+use super::{Said, unsaid};
+
+/// How deep operations and references nest.
+const DEEPEST: usize = 60;
+
+pub(super) struct Logic<'a> {
+    evaluators: &'a Object,
+}
+
+enum Operand<'a> {
+    Var { name: &'a str, default: &'a Json },
+    Literal(&'a Json),
+}
+
+static NULL: Json = Json::Null;
+
+impl<'a> Logic<'a> {
+    pub(super) fn new(evaluators: &'a Object) -> Self {
+        Self { evaluators }
+    }
+
+    /// What a reference names.
+    pub(super) fn resolved<'b>(&self, json: &'b Json, depth: usize) -> Said<&'b Json>
+    where
+        'a: 'b,
+    {
+        let mut json = json;
+        for _ in depth..DEEPEST {
+            let Some(name) = json.get("$ref").and_then(Json::as_str) else { return Ok(json) };
+            match self.evaluators.get(name) {
+                Some(evaluator) => json = evaluator,
+                None => return unsaid(format!("$ref {name:?}"), "there is no evaluator of this name"),
+            }
+        }
+        unsaid("its targeting", format!("it nests deeper than {DEEPEST}"))
+    }
+
+    /// Whether the operation is truthy.
+    pub(super) fn cond(&self, json: &Json, depth: usize) -> Said<Cond> {
+        let json = self.resolved(json, depth)?;
+        let Some(operation) = json.as_object() else { return Ok(constant(is_truthy(json))) };
+        let Some((name, arguments)) = operation.iter().next().filter(|_| operation.len() == 1) else {
+            return unsaid("its targeting", format!("{json} is no operation"));
+        };
+        let one = std::slice::from_ref(arguments);
+        let arguments = arguments.as_array().unwrap_or(one);
+        let each = || arguments.iter().map(|each| self.cond(each, depth + 1)).collect::<Said<Vec<_>>>();
+        match (name, arguments) {
+            ("and", [_, ..]) => each().map(Cond::all),
+            ("or", [_, ..]) => each().map(Cond::any),
+            ("!", [only]) => self.cond(only, depth + 1).map(Cond::not),
+            ("!!", [only]) => self.cond(only, depth + 1),
+            ("if" | "?:", [when, then, otherwise]) => {
+                let when = self.cond(when, depth + 1)?;
+                let then = when.clone().and(self.cond(then, depth + 1)?);
+                Ok(Cond::any([then, when.not().and(self.cond(otherwise, depth + 1)?)]))
+            }
+            ("var", _) => match self.operand(json, depth)? {
+                Operand::Var { name, default } => Ok(or_default(truthy(name), name, is_truthy(default))),
+                Operand::Literal(literal) => Ok(constant(is_truthy(literal))),
+            },
+            ("==" | "===" | "!=" | "!==", [a, b]) => {
+                let strict = name.len() == 3;
+                let equal = self.equal(a, b, strict, depth)?;
+                Ok(if name.starts_with('!') { equal.not() } else { equal })
+            }
+            ("<" | "<=" | ">" | ">=", [a, b]) => self.ordered(name, a, b, depth),
+            ("<" | "<=", [a, b, c]) => Ok(self.ordered(name, a, b, depth)?.and(self.ordered(name, b, c, depth)?)),
+            ("in", [needle, haystack]) => self.within(needle, haystack, depth),
+            ("starts_with" | "ends_with", [text, part]) => {
+                let place = if name == "starts_with" { Place::Start } else { Place::End };
+                match (self.operand(text, depth)?, self.operand(part, depth)?) {
+                    (Operand::Var { name, default: Json::Null }, Operand::Literal(Json::String(part))) => {
+                        Ok(Cond::text(name, place, vec![part.clone()], false))
+                    }
+                    _ => unsaid(name, "it does not compare an attribute with a text"),
+                }
+            }
+            ("sem_ver", [version, operator, wanted]) => {
+                match (self.operand(version, depth)?, operator.as_str(), wanted.as_str()) {
+                    (Operand::Var { name, default: Json::Null }, Some(operator), Some(wanted)) => {
+                        sem_ver(name, operator, wanted)
+                    }
+                    _ => unsaid(name, "it does not compare an attribute with a version"),
+                }
+            }
+            _ => unsaid(format!("operation {name:?}"), "conditions here have nothing like it"),
+        }
+    }
+
+    fn operand<'b>(&self, json: &'b Json, depth: usize) -> Said<Operand<'b>>
+    where
+        'a: 'b,
+    {
+        let json = self.resolved(json, depth)?;
+        let Some(var) = json.get("var") else {
+            return match json {
+                Json::Object(_) => unsaid("its targeting", format!("it compares with a computed value, {json}")),
+                literal => Ok(Operand::Literal(literal)),
+            };
+        };
+        let (name, default) = match var {
+            Json::Array(parts) => (parts.first().and_then(Json::as_str), parts.get(1).unwrap_or(&NULL)),
+            name => (name.as_str(), &NULL),
+        };
+        match name {
+            Some(name) if name.starts_with("$flagd.") => {
+                unsaid(format!("attribute {name}"), "flagd fills it in by itself")
+            }
+            Some(name) if !name.is_empty() => Ok(Operand::Var { name, default }),
+            _ => unsaid("its targeting", format!("{json} is no attribute")),
+        }
+    }
+
+    fn equal(&self, a: &Json, b: &Json, strict: bool, depth: usize) -> Said<Cond> {
+        let (name, default, literal) = match (self.operand(a, depth)?, self.operand(b, depth)?) {
+            (Operand::Var { name, default }, Operand::Literal(literal))
+            | (Operand::Literal(literal), Operand::Var { name, default }) => (name, default, literal),
+            _ => return unsaid("a comparison", "it does not compare an attribute with a value"),
+        };
+        let values = match literal {
+            Json::Null if default.is_null() => return Ok(Cond::exists(name).not()),
+            Json::Null => return Ok(Cond::Never),
+            Json::String(_) | Json::Bool(_) | Json::Number(_) if strict => vec![literal.clone()],
+            Json::String(text) => {
+                let twin = text.parse::<i64>().ok().filter(|number| number.to_string() == *text);
+                [literal.clone()].into_iter().chain(twin.map(Json::from)).collect()
+            }
+            Json::Number(_) => vec![literal.clone(), Json::from(literal.to_string())],
+            Json::Bool(true) => vec![literal.clone(), Json::from("1")],
+            Json::Bool(false) => vec![literal.clone(), Json::from("0"), Json::from("")],
+            _ => return unsaid("a comparison", "with a list or an object"),
+        };
+        let by_default = !default.is_null() && values.contains(default);
+        Ok(or_default(Cond::one_of(name, values), name, by_default))
+    }
+
+    fn ordered(&self, operator: &str, a: &Json, b: &Json, depth: usize) -> Said<Cond> {
+        let compare = match operator {
+            "<" => Operator::Lt,
+            "<=" => Operator::Lte,
+            ">" => Operator::Gt,
+            _ => Operator::Gte,
+        };
+        let (name, default, compare, literal) = match (self.operand(a, depth)?, self.operand(b, depth)?) {
+            (Operand::Var { name, default }, Operand::Literal(literal)) => (name, default, compare, literal),
+            (Operand::Literal(literal), Operand::Var { name, default }) => (name, default, flipped(compare), literal),
+            _ => return unsaid("a comparison", "it does not compare an attribute with a value"),
+        };
+        // A missing attribute is 0 there.
+        let missing = if default.is_null() { Some(0.0) } else { number(default) };
+        let holds = match (literal, missing, number(literal)) {
+            (Json::Number(_), Some(missing), Some(literal)) => holds(missing, compare, literal),
+            (Json::String(_), _, None) if default.is_null() => false,
+            _ => return unsaid("a comparison", format!("{literal} is not compared by size here")),
+        };
+        Ok(or_default(Cond::compare(name, compare, literal.clone()), name, holds))
+    }
+
+    fn within(&self, needle: &Json, haystack: &Json, depth: usize) -> Said<Cond> {
+        match (self.operand(needle, depth)?, self.operand(haystack, depth)?) {
+            (Operand::Var { name, default }, Operand::Literal(Json::Array(values)))
+                if values.iter().all(super::values::is_scalar) =>
+            {
+                let by_default = !default.is_null() && values.contains(default);
+                Ok(or_default(Cond::one_of(name, values.clone()), name, by_default))
+            }
+            (Operand::Var { name, default: Json::Null }, Operand::Literal(text @ Json::String(_))) => {
+                Ok(Cond::check(name, Test::Compare(Operator::In, text.clone())))
+            }
+            // An attribute that is a list has an equal element, one that is a text has the text in it.
+            (Operand::Literal(Json::String(part)), Operand::Var { name, default: Json::Null }) => {
+                Ok(Cond::text(name, Place::Anywhere, vec![part.clone()], false))
+            }
+            _ => unsaid("operation \"in\"", "it does not search an attribute, or for one"),
+        }
+    }
+}
+
+fn constant(holds: bool) -> Cond {
+    if holds { Cond::Always } else { Cond::Never }
+}
+
+/// With what holds where the attribute is missing.
+fn or_default(cond: Cond, name: &str, holds: bool) -> Cond {
+    if holds { cond.or_missing(name) } else { cond }
+}
+
+fn is_truthy(json: &Json) -> bool {
+    match json {
+        Json::Null => false,
+        Json::Bool(value) => *value,
+        Json::Number(_) => json.as_f64() != Some(0.0),
+        Json::Array(items) => !items.is_empty(),
+        other => other.as_str() != Some(""),
+    }
+}
+
+fn truthy(name: &str) -> Cond {
+    let falsy = vec![Json::from(false), Json::from(""), Json::Array(Vec::new())];
+    Cond::exists(name).and(Cond::one_of(name, falsy).not())
+}
+
+fn flipped(compare: Operator) -> Operator {
+    match compare {
+        Operator::Lt => Operator::Gt,
+        Operator::Lte => Operator::Gte,
+        Operator::Gt => Operator::Lt,
+        _ => Operator::Lte,
+    }
+}
+
+fn holds(left: f64, compare: Operator, right: f64) -> bool {
+    match compare {
+        Operator::Lt => left < right,
+        Operator::Lte => left <= right,
+        Operator::Gt => left > right,
+        _ => left >= right,
+    }
+}
+
+fn sem_ver(name: &str, operator: &str, wanted: &str) -> Said<Cond> {
+    let wanted = full_version(wanted);
+    let numbers: Vec<u64> =
+        wanted.split(['-', '+']).next().unwrap_or_default().split('.').filter_map(|part| part.parse().ok()).collect();
+    let check = |compare: Operator, version: String| {
+        Cond::checked(name, Test::Semver(compare, version)).or_else(|why| unsaid("sem_ver", why))
+    };
+    // The lowest version of a number is its first prerelease.
+    let between = |from: String, to: String| Ok(check(Operator::Gte, from)?.and(check(Operator::Lt, to)?));
+    match (operator, &numbers[..]) {
+        ("=", _) => check(Operator::Eq, wanted),
+        ("!=", _) => check(Operator::Ne, wanted),
+        ("<", _) => check(Operator::Lt, wanted),
+        ("<=", _) => check(Operator::Lte, wanted),
+        (">", _) => check(Operator::Gt, wanted),
+        (">=", _) => check(Operator::Gte, wanted),
+        ("^", [major, ..]) if *major < u64::MAX => between(format!("{major}.0.0-0"), format!("{}.0.0-0", major + 1)),
+        ("~", [major, minor, ..]) if *minor < u64::MAX => {
+            between(format!("{major}.{minor}.0-0"), format!("{major}.{}.0-0", minor + 1))
+        }
+        _ => unsaid("sem_ver", format!("the operator {operator:?} is unknown")),
+    }
+}

@@ -1,0 +1,132 @@
+use super::*;
+
+pub(super) const YAML: &str = r#"
+checkout:
+  variations: {enabled: true, disabled: false}
+  bucketingKey: companyId
+  targeting:
+    - name: staff
+      query: email ew "@corp.com" and not (country in ["de", "fr"])
+      variation: enabled
+    - name: pro
+      query: (plan eq "Pro" or plan ne "free") and age >= 18
+      percentage: {enabled: 25, disabled: 75}
+    - query: plan eq "old"
+      variation: enabled
+      disable: true
+  defaultRule: {variation: disabled}
+  metadata: {description: the new checkout}
+colour:
+  variations: {red: f00, blue: 00f}
+  defaultRule: {percentage: {red: 60, blue: 40}}
+growing:
+  variations: {"yes": true, "no": false}
+  defaultRule:
+    progressiveRollout:
+      initial: {variation: "no", percentage: 0, date: 2030-01-01T00:00:00Z}
+      end: {variation: "yes", percentage: 100, date: 2030-01-11T00:00:00Z}
+jumping:
+  variations: {"yes": true, "no": false}
+  defaultRule:
+    progressiveRollout:
+      initial: {variation: "no", percentage: 20, date: 2030-01-01T00:00:00Z}
+      end: {variation: "yes", percentage: 80, date: 2030-01-11T00:00:00Z}
+experiment:
+  variations: {"yes": true, "no": false}
+  defaultRule: {percentage: {"yes": 50, "no": 50}}
+  experimentation: {start: 2030-01-01T00:00:00Z, end: 2030-02-01T00:00:00+01:00}
+off:
+  disable: true
+  variations: {"yes": true, "no": false}
+  defaultRule: {variation: "yes"}
+scheduled:
+  variations: {"yes": true, "no": false}
+  defaultRule: {variation: "no"}
+  scheduledRollout: [{date: 2030-01-01T00:00:00Z, defaultRule: {variation: "yes"}}]
+"#;
+
+#[test]
+fn a_file_of_yaml() {
+    let read = read_as(Tool::Goff, YAML, Format::Yaml, None);
+    for (name, expected) in [
+        (
+            "checkout",
+            &[
+                r#"staff: if email ends with ignoring case "@corp.com" and not country in ["de", "fr"]: on"#,
+                r#"pro: if (plan matches "^(?i-u)Pro$" or (plan >= "" and not plan matches "^(?i-u)free$")) and age >= 18: on for 25% by companyId"#,
+                "off",
+            ][..],
+        ),
+        ("colour", &["variants: red 60%, blue 40% by targetingKey"]),
+        ("growing", &["on for 0% to 100% by targetingKey"]),
+        (
+            "experiment",
+            &["schedule: on from 2030-01-01T00:00:00Z, off from 2030-01-31T23:00:00Z", "on for 50% by targetingKey"],
+        ),
+        ("off", &["disabled"]),
+    ] {
+        let shown = read.shown(name);
+        let shown: Vec<_> =
+            shown.iter().map(|line| line.split(" from 2030-01-01T00:00:00Z over").next().unwrap_or(line)).collect();
+        assert_eq!(shown, expected, "{name}");
+    }
+    assert_eq!(read.record("checkout").client_data()["description"].as_str(), Some("the new checkout"));
+    assert_eq!(
+        read.left_out(),
+        [
+            "jumping: progressiveRollout: only one from 0 to 100 percent can be said, since these jump at their start and end",
+            "scheduled: scheduledRollout: its steps replace parts of the flag at their times",
+        ]
+    );
+}
+
+#[test]
+fn json_and_toml_are_the_same() {
+    let json = r#"{"F": {"variations": {"a": true, "b": false}, "defaultRule": {"variation": "b"}, "targeting": [{"query": "key eq \"7\"", "variation": "a"}],
+        "experimentation": {"end": "2030-01-01T00:00:00Z"}}}"#;
+    let toml = "[F.variations]\na = true\nb = false\n[F.defaultRule]\nvariation = 'b'\n[[F.targeting]]\nquery = 'key eq \"7\"'\nvariation = 'a'\n\
+        [F.experimentation]\nend = 2030-01-01T00:00:00Z\n";
+    for (text, format) in [(json, Format::Json), (toml, Format::Toml)] {
+        let read = read_as(Tool::Goff, text, format, None);
+        let expected = ["schedule: off from 2030-01-01T00:00:00Z", r#"if targetingKey = "7": on"#, "off"];
+        assert_eq!(read.shown("F"), expected, "{format:?}");
+    }
+}
+
+#[test]
+fn each_operator() {
+    let shown = |query: &str| match super::super::query::parse(query) {
+        Ok(super::super::cond::Cond::When(when)) => when.to_string(),
+        Ok(constant) => format!("{constant:?}"),
+        Err(why) => format!("error: {why}"),
+    };
+    for (query, expected) in [
+        (r#"a eq "1.2""#, r#"a = "1.2""#),
+        ("a == 1", "a = 1"),
+        ("a NE 1.5", "a < 1.5 or a > 1.5"),
+        ("a eq true", "a = true"),
+        ("a ne true", "a = false"),
+        ("a eq null", "not a exists"),
+        ("a.b pr", "a.b exists"),
+        ("a lt 2.1.0", r#"a < semver "2.1.0""#),
+        ("a in [1,2, 3]", "a in [1, 2, 3]"),
+        (r#"a co "B""#, r#"a contains ignoring case "B""#),
+        (r#"a eq "é""#, r#"a matches "^(?i)é$""#),
+        (r#"a eq "x.y""#, r#"a matches "^(?i-u)x\\.y$""#),
+        // From the left, without precedence.
+        ("a eq 1 or b eq 2 and c eq 3", "(a = 1 or b = 2) and c = 3"),
+        ("not (a eq 1)", "not a = 1"),
+        (r#"a gt "b""#, "error: texts are not compared by size here without regard to case"),
+        ("not a eq 1", "error: `not` needs brackets"),
+        ("(a eq 1", "error: a bracket is not closed"),
+        ("a eq b", r#"error: "b" is no value; a text needs quotes"#),
+        ("a is 1", r#"error: the operator "is" is unknown"#),
+        (r#"a eq "b"#, "error: a text is not closed"),
+        ("a eq", r#"error: "eq" is followed by no value"#),
+        ("", "error: an attribute is expected, not None"),
+    ] {
+        assert_eq!(shown(query), expected, "{query}");
+    }
+    let deep = format!("{}a eq 1{}", "(".repeat(40), ")".repeat(40));
+    assert_eq!(shown(&deep), "error: brackets nest deeper than 30");
+}

@@ -1,0 +1,118 @@
+use super::*;
+
+pub(super) const DATA: &str = r#"{
+  "flags": {
+    "checkout": {"key": "checkout", "on": true, "version": 3, "variations": [true, false], "offVariation": 1,
+      "prerequisites": [{"key": "colours", "variation": 0}],
+      "targets": [{"values": ["anna"], "variation": 0}],
+      "contextTargets": [{"contextKind": "org", "values": ["acme"], "variation": 1}, {"contextKind": "user", "values": [], "variation": 0}],
+      "rules": [
+        {"id": "1", "variation": 0, "clauses": [
+          {"attribute": "email", "op": "endsWith", "values": ["@corp.com"], "negate": false},
+          {"attribute": "country", "op": "in", "values": ["de", "fr"], "negate": true}]},
+        {"id": "2", "clauses": [{"attribute": "", "op": "segmentMatch", "values": ["beta"]}],
+         "rollout": {"contextKind": "org", "variations": [{"variation": 0, "weight": 25000}, {"variation": 1, "weight": 75000}], "bucketBy": "/billing/id"}}],
+      "fallthrough": {"rollout": {"variations": [{"variation": 0, "weight": 5000}, {"variation": 1, "weight": 95000}]}}},
+    "colours": {"key": "colours", "on": true, "variations": ["red", "blue"], "offVariation": 1,
+      "rules": [{"variation": 1, "clauses": [{"attribute": "version", "op": "semVerLessThan", "values": ["2"], "negate": true}]}],
+      "fallthrough": {"rollout": {"variations": [{"variation": 0, "weight": 60000}, {"variation": 1, "weight": 40000}]}}},
+    "off": {"key": "off", "on": false, "variations": [true, false], "offVariation": 1, "fallthrough": {"variation": 0}},
+    "on-when-off": {"key": "on-when-off", "on": false, "variations": [true, false], "offVariation": 0, "fallthrough": {"variation": 1}},
+    "dates": {"key": "dates", "on": true, "variations": [true, false], "offVariation": 1, "fallthrough": {"variation": 1}, "rules": [
+      {"variation": 0, "clauses": [{"attribute": "joined", "op": "before", "values": [1700000000000]}, {"contextKind": "org", "attribute": "size", "op": "lessThan", "values": [10], "negate": true}]}]},
+    "two-splits": {"key": "two-splits", "on": true, "variations": [1, 2], "offVariation": 0,
+      "rules": [{"clauses": [{"attribute": "a", "op": "in", "values": [1]}], "rollout": {"variations": [{"variation": 0, "weight": 50000}, {"variation": 1, "weight": 50000}]}}],
+      "fallthrough": {"rollout": {"variations": [{"variation": 0, "weight": 100000}, {"variation": 1, "weight": 0}]}}},
+    "big": {"key": "big", "on": true, "variations": [true, false], "offVariation": 1, "fallthrough": {"variation": 1},
+      "rules": [{"variation": 0, "clauses": [{"attribute": "", "op": "segmentMatch", "values": ["big"], "negate": true}]}]},
+    "kinds": {"key": "kinds", "on": true, "variations": [true, false], "offVariation": 1, "fallthrough": {"variation": 1},
+      "rules": [{"variation": 0, "clauses": [{"attribute": "kind", "op": "in", "values": ["org"]}]}]}
+  },
+  "segments": {
+    "beta": {"key": "beta", "included": ["anna"], "excluded": ["bert"], "includedContexts": [{"contextKind": "org", "values": ["acme"]}],
+      "rules": [{"clauses": [{"attribute": "plan", "op": "matches", "values": ["^pro"]}]}]},
+    "empty": {"key": "empty", "included": []},
+    "big": {"key": "big", "unbounded": true}
+  }
+}"#;
+
+#[test]
+fn flag_data_of_an_sdk() {
+    let read = json(Tool::Launchdarkly, DATA);
+    for (name, expected) in [
+        (
+            "checkout",
+            &[
+                "needs colours = red",
+                r#"if org.key = "acme": off"#,
+                r#"if key = "anna": on"#,
+                r#"if email ends with "@corp.com" and country exists and not country in ["de", "fr"]: on"#,
+                "if in segment beta: on for 25% by org.billing.id",
+                "on for 5% by key",
+            ][..],
+        ),
+        (
+            "segments/beta",
+            &[r#"segment: org.key = "acme" or key = "anna" or (not key = "bert" and plan matches "^pro")"#],
+        ),
+        (
+            "colours",
+            &[
+                r#"if version >= semver "2.0.0" and version exists: variant blue"#,
+                "on",
+                "variants: red 60%, blue 40% by key, blue when off",
+            ],
+        ),
+        ("off", &["disabled"]),
+        ("dates", &[r#"if joined < date "2023-11-14T22:13:20Z" and org.size >= 10 and org.size exists: on"#, "off"]),
+    ] {
+        assert_eq!(read.shown(name), expected, "{name}");
+    }
+    let empty = read.record("segments/empty");
+    assert_eq!(FlagRecord::from_json(empty.to_json()).unwrap(), *empty);
+    assert_eq!(
+        read.left_out(),
+        [
+            "segments/big: the segment: its keys are not in the file, since it is a big segment",
+            "on-when-off: its value when off: it is true: the flag is off there, and all callers get true",
+            "two-splits: its weights: a flag has one set of them, and this has several",
+            "big: it needs segment big: it cannot be imported, or they need each other in a circle",
+            "kinds: a clause about the kind of the context: a context here has no kinds",
+        ]
+    );
+}
+
+#[test]
+fn a_file_for_the_file_data_source() {
+    let read =
+        json(Tool::Launchdarkly, r#"{"flagValues": {"on": true, "off": false, "colour": "red", "limits": {"a": 1}}}"#);
+    assert_eq!(read.shown("on"), [] as [&str; 0]);
+    assert_eq!(read.shown("off"), ["off"]);
+    assert_eq!(read.shown("colour"), ["variants: red 100% by key"]);
+    assert_eq!(read.record("limits").variants().unwrap().values[0].value.to_string(), r#"{"a": 1}"#);
+    assert!(!read.elsewhere.chooses);
+}
+
+#[test]
+fn a_malformed_flag_is_left_out() {
+    let flag = |more: &str| {
+        let text =
+            format!(r#"{{"flags": {{"F": {{"on": true, "variations": [true, false], "offVariation": 1, {more}}}}}}}"#);
+        json(Tool::Launchdarkly, &text).left_out()
+    };
+    for (more, expected) in [
+        (r#""fallthrough": {"variation": 2}"#, "F: fallthrough: it names no variation of the flag"),
+        (r#""fallthrough": {}"#, "F: fallthrough: it names no variation of the flag"),
+        (r#""fallthrough": {"variation": 0}, "deleted": true"#, "F: the flag: it is deleted"),
+        (
+            r#""fallthrough": {"variation": 0}, "prerequisites": [{"key": "G", "variation": 0}]"#,
+            "F: its prerequisite G: the file does not have that flag",
+        ),
+        (
+            r#""fallthrough": {"variation": 0}, "rules": [{"variation": 0, "clauses": [{"attribute": "a", "op": "matches", "values": ["(?=b)"]}]}]"#,
+            "F: clause matches: a regular expression cannot be read: look-around, including look-ahead and look-behind, is not supported",
+        ),
+    ] {
+        assert_eq!(flag(more), [expected], "{more}");
+    }
+}
