@@ -44,7 +44,10 @@ async fn flags(features: &FeatureFlagClient) -> flipper::Result<()> {
 }
 
 fn main() {
-    let row = std::env::args().nth(1).expect("the name of a row");
+    let mut arguments = std::env::args().skip(1);
+    let row = arguments.next().expect("the name of a row");
+    // Moves what follows in memory.
+    let _before = vec![1_u8; arguments.next().map_or(0, |bytes| bytes.parse().expect("a number of bytes"))];
     let features = &FeatureFlagClient::new(MemoryFeatureFlagStore::new());
     now(flags(features)).expect("flags in memory");
     let handle = features.get("ON");
