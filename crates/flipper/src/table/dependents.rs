@@ -1,6 +1,6 @@
 //! Flags with prerequisites, whose answers are kept as those of other flags: their checks read one byte, too.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -49,16 +49,17 @@ impl Dependents {
         if self.0.is_empty() {
             return all;
         }
+        // There may be thousands.
+        let mut known: HashSet<*const Slot, RandomState> = HashSet::default();
+        let mut add = |all: &mut Vec<Arc<Slot>>, name: &str| {
+            let dependents = self.0.get(name).into_iter().flatten();
+            all.extend(dependents.filter(|dependent| known.insert(Arc::as_ptr(dependent))).cloned());
+        };
+        add(&mut all, name);
         let mut next = 0;
-        let mut names = vec![name.to_owned()];
-        while let Some(name) = names.get(next) {
+        while let Some(slot) = all.get(next).cloned() {
+            add(&mut all, slot.name());
             next += 1;
-            for dependent in self.0.get(&**name).into_iter().flatten() {
-                if !all.iter().any(|known| Arc::ptr_eq(known, dependent)) {
-                    names.push(dependent.name().to_owned());
-                    all.push(dependent.clone());
-                }
-            }
         }
         all
     }
