@@ -161,7 +161,7 @@ fn each_row_and_operator_has_cases() {
         ("row 9 with conditions", 4),
         ("row 9 without", 4),
         ("schedule", 18),
-        ("segment", 25),
+        ("segment", 31),
         ("share", 71),
         ("steps", 49),
         ("tree", 28),

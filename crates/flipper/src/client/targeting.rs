@@ -215,7 +215,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         }
     }
 
-    /// Deletes a segment. Rules that name it do not hold any more.
+    /// Deletes a segment. Rules that name it do not hold any more, unless another part of them decides; so also under `not`.
     ///
     /// # Errors
     ///

@@ -43,32 +43,47 @@ impl Matcher {
     pub(super) fn holds<A: Attributes + ?Sized>(&self, attributes: &A, visit: &Visit<'_>) -> bool {
         match self {
             Self::Check { attribute, tester } => tester.holds_for(attribute, attributes),
-            joined => joined.holds_joined(attributes, visit),
+            joined => joined.truth(attributes, visit) == Some(true),
         }
     }
 
-    fn holds_joined<A: Attributes + ?Sized>(&self, attributes: &A, visit: &Visit<'_>) -> bool {
+    /// `None` where it hangs on a segment that is missing, unreadable or within itself: so `not` of that holds for no caller.
+    fn truth<A: Attributes + ?Sized>(&self, attributes: &A, visit: &Visit<'_>) -> Option<bool> {
         match self {
-            Self::All(parts) => parts.iter().all(|part| part.holds(attributes, visit)),
-            Self::Any(parts) => parts.iter().any(|part| part.holds(attributes, visit)),
-            Self::Not(part) => !part.holds(attributes, visit),
-            Self::Segment(segment) => holds_segment(&**segment, attributes, visit),
-            Self::Check { attribute, tester } => tester.holds_for(attribute, attributes),
+            Self::All(parts) => joined(parts.iter().map(|part| part.truth(attributes, visit)), false),
+            Self::Any(parts) => joined(parts.iter().map(|part| part.truth(attributes, visit)), true),
+            Self::Not(part) => part.truth(attributes, visit).map(|holds| !holds),
+            Self::Segment(segment) => truth_of_segment(&**segment, attributes, visit),
+            Self::Check { attribute, tester } => Some(tester.holds_for(attribute, attributes)),
         }
     }
 }
 
+/// One part that `decides` is enough; else one that is not known leaves all unknown.
+#[inline]
+fn joined(parts: impl Iterator<Item = Option<bool>>, decides: bool) -> Option<bool> {
+    let mut all = Some(!decides);
+    for part in parts {
+        match part {
+            Some(holds) if holds == decides => return part,
+            Some(_) => {}
+            None => all = None,
+        }
+    }
+    all
+}
+
 /// Not generic over what it is called from, or the compiler would inline without end.
-fn holds_segment<A: Attributes + ?Sized>(segment: &dyn Linked, attributes: &A, visit: &Visit<'_>) -> bool {
-    let mut holds = false;
+fn truth_of_segment<A: Attributes + ?Sized>(segment: &dyn Linked, attributes: &A, visit: &Visit<'_>) -> Option<bool> {
+    let mut truth = None;
     segment.read(&mut |plan| {
         let Some(plan) = plan else { return };
         let Some(segment) = plan.segment() else { return };
         if let Ok(visit) = visit.enter(plan) {
-            holds = segment.holds(attributes, &visit);
+            truth = segment.truth(attributes, &visit);
         }
     });
-    holds
+    truth
 }
 
 /// A `Test`, ready to be asked.

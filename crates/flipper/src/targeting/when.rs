@@ -34,7 +34,8 @@ use crate::conditions::{Condition, ParseConditionError};
 ///
 /// - A check of an attribute that the context lacks does not hold, whatever its operator; neither does one that cannot compare.
 /// - `not` holds where its part does not: `not (a = 1)` holds without `a`, and `a != 1` does not.
-/// - A segment that is missing or unreadable does not hold.
+/// - Of a segment that is missing, unreadable, or within itself it is not known whether it holds. Nor is it of `not`, and of what is joined
+///   with it, unless another part decides. What is not known does not hold: so `not in segment beta` is on for no caller without the segment.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum When {

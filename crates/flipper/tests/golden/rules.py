@@ -89,23 +89,27 @@ class Flags:
         self.records = {record["feature_name"]: record for record in records}
         self.now = now
 
-    def when_holds(self, when, context, within=()):
+    def when_holds(self, when, context):
+        return self.truth(when, context) is True
+
+    def truth(self, when, context, within=()):
+        """None: it is not known."""
         if "attribute" in when:
             return check_holds(when, context)
         ((kind, inner),) = when.items()
-        if kind == "all":
-            return all(self.when_holds(one, context, within) for one in inner)
-        if kind == "any":
-            return any(self.when_holds(one, context, within) for one in inner)
+        if kind in ("all", "any"):
+            found, decides = {self.truth(one, context, within) for one in inner}, kind == "any"
+            return decides if decides in found else None if None in found else not decides
         if kind == "not":
-            return not self.when_holds(inner, context, within)
+            truth = self.truth(inner, context, within)
+            return None if truth is None else not truth
         if inner in within or len(within) >= 64:
-            return False
+            return None
         try:
             segment = read(self.records[f"segments/{inner}"])["segment"]
         except (KeyError, Unreadable):
-            return False
-        return self.when_holds(segment, context, (*within, inner))
+            return None
+        return self.truth(segment, context, (*within, inner))
 
     def evaluate(self, name, context, path=()):
         if name not in self.records:

@@ -46,6 +46,12 @@ def segments():
     yield case("segment: 64 in a row", [one_too_many] + row, {A: 1})
     yield case("segment: enabled", [choosing({"segment": "beta"}), {**beta, "is_enabled": True}], {"plan": "pro"})
     yield case("segment: unreadable", [choosing({"segment": "beta"}), unknown], {"plan": "pro"})
+    yield case("segment: not unreadable", [choosing({"not": {"segment": "beta"}}), unknown], {"plan": "pro"})
+    yield case("segment: not in itself", [choosing({"not": {"segment": "beta"}}), itself], {})
+    missing, is_pro = {"not": {"segment": "none"}}, check("plan", "eq", "pro")
+    for plan in ("pro", "free"):
+        yield case("segment: missing, or", [choosing({"any": [missing, is_pro]})], {"plan": plan})
+        yield case("segment: missing, not and", [choosing({"not": {"all": [missing, is_pro]}})], {"plan": plan})
 
 
 def which_part():
