@@ -11,7 +11,7 @@ use crate::client::{Checks, FeatureFlag, FeatureFlagClient, VariantFlag};
 use crate::clock::Clock;
 use crate::context::Context;
 use crate::error::Result;
-use crate::evaluation::{Environment, Evaluation, FlagValue, Reason};
+use crate::evaluation::{Chosen, Environment, Evaluation, FlagValue, Reason};
 use crate::json::Json;
 use crate::lock::Mutex;
 use crate::record::FlagRecord;
@@ -59,6 +59,7 @@ struct Remembered {
     entry: Option<Arc<Entry>>,
     /// `None`: missing or unreadable; the default of the check.
     answer: Option<bool>,
+    variant: Option<Chosen>,
     is_override: bool,
 }
 
@@ -92,7 +93,7 @@ impl Scope {
     #[must_use]
     pub fn evaluate(&self, flag: impl FlagName) -> Evaluation {
         let name = flag.name();
-        let Remembered { entry, answer, is_override } = self.remembered(name, Remembered::clone);
+        let Remembered { entry, answer, variant, is_override } = self.remembered(name, Remembered::clone);
         let is_enabled = answer.unwrap_or_else(|| flag.default_answer());
         if is_override {
             return Evaluation::of(is_enabled, Reason::Overridden);
@@ -100,22 +101,17 @@ impl Scope {
         let Inner { context, environment, .. } = &*self.inner;
         let evaluation = Entry::evaluate(entry.as_deref(), name, context, environment, is_enabled);
         // The first draw stays.
-        Evaluation { is_enabled, ..evaluation }
+        Evaluation { is_enabled, variant, ..evaluation }
     }
 
     /// The value of the flag's variant, as at the first check; see [`FeatureFlagClient::variant`].
     #[must_use]
     pub fn variant<V: FlagValue>(&self, flag: impl FlagName, default: V) -> V::Value {
-        let name = flag.name();
-        let Remembered { entry, answer, is_override } = self.remembered(name, Remembered::clone);
-        let Inner { context, environment, .. } = &*self.inner;
-        let read = match entry.as_ref().map(|entry| &entry.state) {
-            Some(State::Present { plan, .. }) if !(is_override && answer == Some(false)) => {
-                plan.variant(name, context, environment).and_then(V::read)
-            }
-            _ => None,
-        };
-        read.unwrap_or_else(|| default.or_default())
+        let variant = self.remembered(flag.name(), |remembered| {
+            let is_off = remembered.is_override && remembered.answer == Some(false);
+            remembered.variant.as_ref().filter(|_| !is_off).and_then(V::read)
+        });
+        variant.unwrap_or_else(|| default.or_default())
     }
 
     /// The client data, as at the first check.
@@ -171,14 +167,19 @@ impl Scope {
         let key = slot.map_or_else(|| Key::Name(name.into()), |slot| Key::Slot(slot.clone()));
         let entry: Option<Arc<Entry>> = slot.and_then(|slot| slot.entry().clone());
         let overridden = client.overridden(name);
-        let answer = overridden.or_else(|| match entry.as_ref().map(|entry| &entry.state) {
-            Some(State::Present { plan, .. }) => Some(match plan.settled_with_context() {
-                Some(answer) => answer,
-                None => plan.is_enabled(name, context, environment),
-            }),
-            Some(State::Absent | State::Corrupt(_)) | None => None,
-        });
-        (key, Remembered { entry, answer, is_override: overridden.is_some() })
+        let (answer, variant) = match entry.as_ref().map(|entry| &entry.state) {
+            Some(State::Present { plan, .. }) if plan.has_variants() => {
+                let (answer, variant) = plan.answer_with_variant(name, context, environment);
+                (Some(answer), variant)
+            }
+            Some(State::Present { plan, .. }) if overridden.is_none() => {
+                let settled = plan.settled_with_context();
+                (Some(settled.unwrap_or_else(|| plan.is_enabled(name, context, environment))), None)
+            }
+            _ => (None, None),
+        };
+        let (answer, is_override) = (overridden.or(answer), overridden.is_some());
+        (key, Remembered { entry, answer, variant, is_override })
     }
 }
 

@@ -198,7 +198,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     ///
     /// # Errors
     ///
-    /// `Conflict` if the flag was changed since, `InvalidInput` for an entry of another flag, `Corrupt` if it was unreadable before, `Vetoed`,
+    /// `Conflict` if the flag was changed since, `InvalidInput` for an entry of another flag and where flags would need each other in a circle, `Corrupt` if it was unreadable before, `Vetoed`,
     /// and the store's.
     pub async fn restore(&self, name: &str, entry: &Entry) -> Result<()> {
         let core: &Core = &self.core;
@@ -214,6 +214,10 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         let current = core.store.get(name).await?;
         if current.as_ref().map(|stored| &stored.record) != entry.after.as_ref() {
             return Err(place(Error::new(ErrorKind::Conflict).with_message("the flag was changed since")));
+        }
+        // What it needed may be gone by now, and be missed; but nothing may turn in a circle.
+        if let Some(record) = &before {
+            self.must_end(record).await.map_err(place)?;
         }
         let when = current.map_or(Precondition::Absent, |stored| Precondition::Unchanged(stored.version));
         let options = WriteOptions::from(when).with_verb(Verb::Restore.name()).with_cause(self.cause()?);

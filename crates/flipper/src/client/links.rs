@@ -48,21 +48,28 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
     }
 
     async fn must_exist(&self, link: &str, variant: Option<&str>) -> Result<()> {
-        let found = self.linked(link).await?;
-        match (segment_of(link), found) {
-            (Some(segment), None) => Err(invalid(format!("there is no segment {segment:?}"))),
-            (None, None) => Err(invalid(format!("the prerequisite {link:?} is no flag that exists"))),
-            (_, Some(found)) => match variant {
-                Some(variant) if found.variants().is_none_or(|variants| variants.get(variant).is_none()) => {
-                    Err(invalid(format!("the prerequisite {link:?} has no variant {variant:?}")))
-                }
-                _ => Ok(()),
-            },
+        let has = |found: &FlagRecord, name: &str| found.variants().is_some_and(|all| all.get(name).is_some());
+        if self.linked(link).await?.is_some_and(|found| variant.is_none_or(|name| has(&found, name))) {
+            return Ok(());
+        }
+        // Memory may be behind another process.
+        let Some(found) = self.core.store.get(link).await? else {
+            return Err(invalid(match segment_of(link) {
+                Some(segment) => format!("there is no segment {segment:?}"),
+                None => format!("the prerequisite {link:?} is no flag that exists"),
+            }));
+        };
+        match (found.record, variant) {
+            (Err(corrupt), _) => Err(invalid(format!("{link:?} is needed, and cannot be read: {}", corrupt.reason()))),
+            (Ok(found), Some(name)) if !has(&found, name) => {
+                Err(invalid(format!("the prerequisite {link:?} has no variant {name:?}")))
+            }
+            (Ok(_), _) => Ok(()),
         }
     }
 
     /// Follows all links, each flag once.
-    async fn must_end(&self, record: &FlagRecord) -> Result<()> {
+    pub(super) async fn must_end(&self, record: &FlagRecord) -> Result<()> {
         let mut costs: HashMap<String, Cost> = HashMap::new();
         let open = |name: &str, record: &FlagRecord| Open {
             name: name.to_owned(),

@@ -10,7 +10,7 @@ use crate::events::Verb;
 use crate::record::{FlagRecord, validate_new_name};
 use crate::state::{Precondition, Stored};
 use crate::table::{Slot, State};
-use crate::targeting::{Prerequisite, Rule, Schedule, Variants, When, stored_name};
+use crate::targeting::{Prerequisite, Rule, Schedule, Variants, When, seconds, stored_name};
 
 impl<M> FeatureFlagClient<M> {
     /// The value of the flag's variant for these attributes, read as the type of the default. The default is returned if the flag is missing,
@@ -154,7 +154,8 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         .await
     }
 
-    /// Sets the flag's schedule. With a start or steps it also enables the flag: then the schedule says when it is on.
+    /// Sets the flag's schedule. With a start or steps it also enables the flag: then the schedule says when it is on. `None` removes it; a
+    /// flag that it keeps off is then disabled.
     ///
     /// # Errors
     ///
@@ -169,7 +170,10 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
                     record.set_enabled(true);
                 }
             }
-            record.set_schedule(schedule.clone());
+            match &schedule {
+                Some(_) => record.set_schedule(schedule.clone()),
+                None => record.clear_schedule(seconds(now)),
+            }
             Ok(Verb::Update)
         })
         .await
@@ -196,6 +200,8 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         let (name, when) = (stored_name(segment), when.into());
         loop {
             let change = |record: &mut FlagRecord| {
+                // Another program may have turned it on.
+                record.set_enabled(false);
                 record.set_segment(Some(when.clone()));
                 Ok(Verb::Update)
             };

@@ -74,12 +74,12 @@ pub(crate) fn text_of(value: Value<'_>) -> Option<&str> {
     }
 }
 
-/// Equal numbers are equal integers; a float beyond 2⁶³ is compared one by one.
+/// Equal numbers are equal integers; those beyond 2⁶³ are compared one by one.
 fn integer(operand: Operand<'_>) -> Option<i128> {
     const LARGEST: f64 = 9_223_372_036_854_775_808.0;
     match operand {
         Operand::Bool(value) => Some(value.into()),
-        Operand::Int(value) => Some(value),
+        Operand::Int(value) if i64::try_from(value).is_ok() => Some(value),
         Operand::Float(value) if value.trunc() == value && value.abs() < LARGEST => Some(value as i128),
         _ => None,
     }

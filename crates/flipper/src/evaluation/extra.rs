@@ -179,6 +179,10 @@ impl Extra {
         }
     }
 
+    pub(super) fn has_steps(&self) -> bool {
+        self.schedule.as_ref().is_some_and(|schedule| !schedule.steps.is_empty())
+    }
+
     /// The attributes that choose callers here.
     pub(super) fn chooses_by(&self) -> impl Iterator<Item = &str> {
         let steps = self.schedule.as_ref().filter(|schedule| !schedule.steps.is_empty());

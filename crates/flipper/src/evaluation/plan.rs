@@ -11,7 +11,7 @@ use super::link::{Links, MOST, NoLinks, Visit};
 use super::matcher::Matcher;
 use super::verdict::Verdict;
 use super::{Bucket, Environment, Evaluation, Exact};
-use crate::bucketing::{Bucketer, SaltedPercentageBucketer, custom, seed_of_shares};
+use crate::bucketing::{AnyPercentage, Bucketer, SaltedPercentageBucketer, custom, seed_of_shares};
 use crate::clock::Clock;
 use crate::conditions::{AllChecks, Condition, Outcome};
 use crate::context::{Attributes, Value};
@@ -156,6 +156,22 @@ impl Plan {
         self.extra.as_ref().is_some_and(|extra| extra.limits)
     }
 
+    /// The answer and the variant, of one decision.
+    pub(crate) fn answer_with_variant<A: Attributes + ?Sized>(
+        &self,
+        flag_name: &str,
+        attributes: &A,
+        environment: &Environment,
+    ) -> (bool, Option<Chosen>) {
+        let verdict = self.decide_once(flag_name, attributes, environment, &Moment::of(&*environment.clock));
+        let variant = self.extra.as_ref().and_then(|extra| extra.chosen(&verdict, attributes)).cloned();
+        (verdict.enabled(), variant)
+    }
+
+    pub(crate) fn has_variants(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.choice().is_some())
+    }
+
     /// The variant of this check; for a flag without variants `None`.
     #[inline]
     pub(crate) fn variant<A: Attributes + ?Sized>(
@@ -203,7 +219,15 @@ impl Plan {
             Verdict::ConditionsNotMet => self.first_failure(attributes),
             verdict => verdict,
         };
-        let bucket = self.bucket(attributes, &now);
+        let bucket = match verdict {
+            // They take the bucketer's place.
+            Verdict::Step { percentage, bucket, .. } => bucket.map(|bucket| Bucket {
+                score: SaltedPercentageBucketer::score(bucket),
+                percentage: AnyPercentage::from(percentage).shown(|| now.get()),
+                is_shared: false,
+            }),
+            _ => self.bucket(attributes, &now),
+        };
         let score = bucket.as_ref().map_or(0.0, |bucket| bucket.score);
         let not_given = self.not_given(attributes);
         let variant = self.extra.as_ref().and_then(|extra| extra.chosen(&verdict, attributes)).cloned();
@@ -241,6 +265,7 @@ impl Plan {
         match &self.bucketer {
             // The bucketer is ignored then.
             _ if !self.conditions.is_empty() && !attributes.is_empty() => {}
+            _ if self.extra.as_ref().is_some_and(|extra| extra.has_steps()) => {}
             Bucketer::ConsistentHash(bucketer) => names.extend(bucketer.keys()),
             Bucketer::Salted(bucketer) => names.push(bucketer.bucket_by()),
             Bucketer::NoOp | Bucketer::Percentage(_) | Bucketer::Custom(_) => {}

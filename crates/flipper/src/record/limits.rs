@@ -1,11 +1,15 @@
 use std::fmt::Write;
 
 use super::{FlagRecord, conditions_to_json};
-use crate::json::{Json, MAX_DEPTH};
+use crate::json::{Json, MAX_DEPTH, Object};
+use crate::targeting::{SEGMENTS, Variants, segment_of};
 use crate::{Error, ErrorKind, Result};
 
 /// Bytes of JSON text.
 const MAX_CLIENT_DATA: usize = 256 * 1024;
+
+/// Bytes of JSON text, of all rules and the like: a segment of 100,000 long names fits several times.
+const MAX_TARGETING: usize = 16 * 1024 * 1024;
 
 /// Bytes, of a new flag.
 const MAX_NEW_NAME: usize = 255;
@@ -52,13 +56,39 @@ impl FlagRecord {
         if targeting.segment.is_some() && self.is_enabled() {
             return self.refuse("a segment is neither on nor off".to_owned());
         }
+        if targeting.segment.is_some() && segment_of(&self.name).is_none() {
+            return self.refuse(format!("a segment's name begins with {SEGMENTS:?}"));
+        }
+        let sizes = [
+            (targeting.variants.as_ref().map(Variants::to_json), MAX_CLIENT_DATA, "variants take"),
+            (Some(self.targeting_json()), MAX_TARGETING, "rules or segment take"),
+        ];
+        for (json, most, what) in sizes {
+            let size = json.map_or(0, |json| size(&json));
+            if size > most {
+                return self.refuse(format!("the {what} {size} bytes, more than the {most} allowed"));
+            }
+        }
         targeting.check().map_err(|error| error.with_flag(&self.name))
+    }
+
+    fn targeting_json(&self) -> Json {
+        let mut parts = Object::new();
+        if let Some(targeting) = &self.targeting {
+            targeting.write(&mut parts);
+        }
+        parts.into()
+    }
+
+    /// Of the parts, below `meta`.
+    fn targeting_depth(&self) -> usize {
+        if self.targeting.is_some() { self.targeting_json().depth() - 1 } else { 0 }
     }
 
     fn validate_depth(&self) -> Result<()> {
         let written =
             [&self.conditions, &self.deny_conditions].map(|conditions| conditions_to_json(conditions).depth());
-        let deepest = written.into_iter().fold(self.client_data.depth(), usize::max);
+        let deepest = written.into_iter().fold(self.client_data.depth(), usize::max).max(self.targeting_depth());
         // `meta` and the record are two more levels.
         let depth = deepest + 2;
         if depth > MAX_DEPTH {

@@ -33,11 +33,12 @@ impl FlagRecord {
         // Another program may have turned it on where it is stored as off.
         let is_enabled = match targeting.as_ref().filter(|targeting| targeting.is_off_for_python()) {
             Some(_) if is_enabled == Json::Bool(false) => {
-                unknown_meta.remove(ENABLED).filter(|enabled| enabled.as_bool() == Some(true)).unwrap_or(is_enabled)
+                (unknown_meta.remove(ENABLED) == Some(Json::Bool(true))).into()
             }
             Some(_) => {
                 unknown_meta.remove(ENABLED);
-                is_enabled
+                // As it is written again.
+                true.into()
             }
             None => is_enabled,
         };

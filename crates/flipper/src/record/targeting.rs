@@ -1,4 +1,4 @@
-use super::FlagRecord;
+use super::{ENABLED, FlagRecord};
 use crate::targeting::{NONE, Prerequisite, Rule, Schedule, Targeting, Variants, When};
 
 impl FlagRecord {
@@ -94,6 +94,15 @@ impl FlagRecord {
         self.set_schedule(Some(schedule).filter(|schedule| !schedule.is_empty()));
     }
 
+    /// Removes the schedule. A flag that it keeps off now, or whose first step is to come, is turned off: it would be on for everybody.
+    pub fn clear_schedule(&mut self, now: i64) {
+        let waits = self.schedule().and_then(|schedule| schedule.steps.first()).is_some_and(|step| now < step.at);
+        if waits || !self.is_on_at(now) {
+            self.set_enabled(false);
+        }
+        self.set_schedule(None);
+    }
+
     fn parts(&self) -> &Targeting {
         self.targeting.as_deref().unwrap_or(&NONE)
     }
@@ -102,5 +111,9 @@ impl FlagRecord {
         let mut parts = self.targeting.take().unwrap_or_default();
         change(&mut parts);
         self.targeting = (!parts.is_empty()).then_some(parts);
+        if self.is_off_for_python() {
+            // It did not count until now.
+            self.unknown_meta.remove(ENABLED);
+        }
     }
 }

@@ -9,7 +9,10 @@ use super::slot::{Entry, Slot};
 
 /// By the name of a prerequisite the flags that need it. Within the table's lock.
 #[derive(Default)]
-pub(super) struct Dependents(HashMap<Box<str>, Vec<Arc<Slot>>, RandomState>);
+pub(super) struct Dependents(HashMap<Box<str>, Slots, RandomState>);
+
+/// By their addresses: a flag may have thousands.
+type Slots = HashMap<usize, Arc<Slot>, RandomState>;
 
 impl Dependents {
     /// Replaces the entry of a slot. Until the flags that need it have their new answers they are evaluated, so that none is on for a moment
@@ -18,7 +21,7 @@ impl Dependents {
         let before = slot.entry().clone();
         for name in needs(before.as_deref()) {
             if let Some(dependents) = self.0.get_mut(name) {
-                dependents.retain(|dependent| !Arc::ptr_eq(dependent, slot));
+                dependents.remove(&address(slot));
             }
         }
         if let Some(entry) = &entry {
@@ -39,7 +42,7 @@ impl Dependents {
     /// What a slot needs.
     pub(super) fn add(&mut self, slot: &Arc<Slot>, entry: &Entry) {
         for name in needs(Some(entry)) {
-            self.0.entry(name.into()).or_default().push(slot.clone());
+            self.0.entry(name.into()).or_default().insert(address(slot), slot.clone());
         }
     }
 
@@ -50,10 +53,10 @@ impl Dependents {
             return all;
         }
         // There may be thousands.
-        let mut known: HashSet<*const Slot, RandomState> = HashSet::default();
+        let mut known: HashSet<usize, RandomState> = HashSet::default();
         let mut add = |all: &mut Vec<Arc<Slot>>, name: &str| {
             let dependents = self.0.get(name).into_iter().flatten();
-            all.extend(dependents.filter(|dependent| known.insert(Arc::as_ptr(dependent))).cloned());
+            all.extend(dependents.filter(|(address, _)| known.insert(**address)).map(|(_, slot)| slot.clone()));
         };
         add(&mut all, name);
         let mut next = 0;
@@ -63,6 +66,10 @@ impl Dependents {
         }
         all
     }
+}
+
+fn address(slot: &Arc<Slot>) -> usize {
+    Arc::as_ptr(slot).addr()
 }
 
 fn needs(entry: Option<&Entry>) -> impl Iterator<Item = &str> {

@@ -7,7 +7,7 @@ use crate::context::Attributes;
 use crate::evaluation::{Environment, Evaluation, Linked, Links, Plan, Reason};
 use crate::record::FlagRecord;
 use crate::state::{Corrupt, Stored, Version};
-use crate::targeting::Targeting;
+use crate::targeting::{Targeting, segment_of};
 
 /// A check by one atomic load. An integer, to be read without a branch, which the CPU would mispredict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,9 +201,12 @@ impl Slot {
 
     /// Whether it is a segment, which is stored beside the flags.
     pub(crate) fn is_segment(&self) -> bool {
-        let entry = self.entry();
-        let state = entry.as_ref().map(|entry| &entry.state);
-        matches!(state, Some(State::Present { record, .. }) if record.segment().is_some())
+        match self.entry().as_ref().map(|entry| &entry.state) {
+            Some(State::Present { record, .. }) => record.segment().is_some(),
+            // The name is all that is left of it.
+            Some(State::Corrupt(_)) => segment_of(self.name()).is_some(),
+            Some(State::Absent) | None => false,
+        }
     }
 
     pub(super) fn has_links(&self) -> bool {

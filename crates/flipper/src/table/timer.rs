@@ -1,6 +1,7 @@
 //! Reports the turns of schedules. Checks don't need it: each reads the clock. It is for who waits for changes.
 
 use std::collections::BTreeSet;
+use std::process;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, UNIX_EPOCH};
@@ -23,7 +24,8 @@ pub(super) struct Timer {
 #[derive(Default)]
 pub(super) struct Scheduled {
     names: BTreeSet<String>,
-    is_watched: bool,
+    /// The process of that task. A forked one inherits the table without it.
+    watched_by: Option<u32>,
 }
 
 impl FlagTable {
@@ -50,14 +52,14 @@ impl FlagTable {
             return;
         }
         scheduled.names.insert(name.to_owned());
-        if scheduled.is_watched {
+        if scheduled.watched_by == Some(process::id()) {
             return;
         }
         if let Some((table, clock)) = self.timer.of.get()
             && let Ok(handle) = background::handle()
         {
-            scheduled.is_watched = true;
-            handle.spawn(watch(table.clone(), clock.clone(), seconds(clock.now())));
+            scheduled.watched_by = Some(process::id());
+            handle.spawn(watch(table.clone(), clock.clone(), seconds(clock.recent())));
         }
     }
 
@@ -83,14 +85,18 @@ impl FlagTable {
             self.revision.fetch_add(1, Ordering::Release);
             self.send(|| TableEvent::Change(Change::Set { name, record }));
         }
-        writer.scheduled.is_watched = !writer.scheduled.names.is_empty();
-        writer.scheduled.is_watched.then_some(next)
+        if writer.scheduled.names.is_empty() {
+            writer.scheduled.watched_by = None;
+            return None;
+        }
+        Some(next)
     }
 }
 
 async fn watch(table: Weak<FlagTable>, clock: Arc<dyn Clock>, mut before: i64) {
     loop {
-        let now = clock.now();
+        // The clock of checks: none is answered before its turn is reported.
+        let now = clock.recent();
         // The table may go while this sleeps.
         let next = {
             let Some(table) = table.upgrade() else { return };

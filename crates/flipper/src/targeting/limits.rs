@@ -1,7 +1,7 @@
 //! What a flag may have at most, so that no check takes long and no writer fills the memory of others.
 
 use super::variants::WHOLE;
-use super::{Rule, Schedule, Serve, Targeting, Variants, When};
+use super::{Rule, Schedule, Serve, Targeting, Variants, When, segment_of};
 use crate::json::Json;
 use crate::{Error, Result};
 
@@ -46,6 +46,9 @@ impl Targeting {
         self.variants.as_ref().map_or(Ok(()), Variants::check)?;
         self.schedule.as_ref().map_or(Ok(()), Schedule::check)?;
         for (index, prerequisite) in self.prerequisites.iter().enumerate() {
+            if segment_of(&prerequisite.flag).is_some() {
+                return Err(invalid(format!("the prerequisite {:?} is a segment, not a flag", prerequisite.flag)));
+            }
             if self.prerequisites[..index].iter().any(|other| other.flag == prerequisite.flag) {
                 return Err(invalid(format!("the prerequisite {:?} is there twice", prerequisite.flag)));
             }

@@ -137,7 +137,13 @@ pub(crate) fn date_of_seconds(seconds: f64) -> Option<Timestamp> {
 /// Of one network: an address alone is a network of its own.
 pub(crate) fn network(text: &str) -> Option<Network> {
     let text = text.trim();
-    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from)).map(Network)
+    let network: IpNet = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))?;
+    // One of IPv4, written as one of IPv6.
+    let of_four = match (network.network().to_canonical(), network.prefix_len().checked_sub(96)) {
+        (address @ IpAddr::V4(_), Some(length)) => IpNet::new(address, length).ok(),
+        _ => None,
+    };
+    Some(Network(of_four.unwrap_or(network)))
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -99,6 +99,12 @@ impl Parser {
             let name = self.text("expected the segment's name")?;
             return Ok(When::Segment(name));
         }
+        for (word, empty) in [("always", When::All as fn(_) -> _), ("never", When::Any)] {
+            if self.is_word(0, word) && self.is_whole_check(1) {
+                self.next += 1;
+                return Ok(empty(Vec::new()));
+            }
+        }
         let attribute = self.text("expected an attribute, `not`, `in segment` or a bracket")?;
         let first = self.peek().clone();
         let test = self.test()?;
@@ -155,6 +161,16 @@ impl Parser {
             }
         }
         Ok(Test::Compare(operator, self.value()?))
+    }
+
+    /// Whether the next check or the end comes after so many tokens.
+    fn is_whole_check(&self, ahead: usize) -> bool {
+        let joins = |word: &str| ["and", "or"].iter().any(|end| word.eq_ignore_ascii_case(end));
+        match self.tokens.get(self.next + ahead).map(|token| &token.kind) {
+            Some(Kind::Word(word)) => joins(word),
+            Some(kind) => matches!(kind, Kind::End | Kind::Close),
+            None => true,
+        }
     }
 
     /// Whether no value comes after so many tokens.
@@ -261,6 +277,8 @@ mod tests {
                 check("plan", Test::Compare(Operator::NotIn, Json::Array(vec!["a".into(), 2.into()]))),
             ),
             ("'in' = 'not'", eq("in", "not")),
+            ("always", When::All(Vec::new())),
+            ("always = 1 and not never", When::All(vec![eq("always", 1), When::Not(Box::new(When::Any(Vec::new())))])),
         ] {
             let when: When = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(when, expected, "{text}");

@@ -122,7 +122,9 @@ impl Variants {
     /// Takes over the callers of the same variants before, as far as the weights allow.
     pub(crate) fn keep_callers(&mut self, before: &Self) {
         let total: u64 = self.values.iter().map(|variant| u64::from(variant.weight)).sum();
-        if self.by != before.by || total != u64::from(WHOLE) {
+        // Who gives buckets says who gets what.
+        let has_buckets = self.values.iter().any(|variant| !variant.buckets.is_empty());
+        if has_buckets || self.by != before.by || total != u64::from(WHOLE) {
             return;
         }
         let mut kept: Vec<Vec<(u32, u32)>> = vec![Vec::new(); self.values.len()];
@@ -138,7 +140,7 @@ impl Variants {
                 free.push((start, end));
                 continue;
             };
-            let stays = start + (end - start).min(missing[place]);
+            let stays = start.saturating_add(end.saturating_sub(start).min(missing[place]));
             missing[place] -= stays - start;
             kept[place].extend(Some((start, stays)).filter(|_| start < stays));
             free.extend(Some((stays, end)).filter(|_| stays < end));
@@ -148,7 +150,7 @@ impl Variants {
             while *missing > 0
                 && let Some((start, end)) = free.pop()
             {
-                let taken = (end - start).min(*missing);
+                let taken = end.saturating_sub(start).min(*missing);
                 *missing -= taken;
                 kept[place].push((start, start + taken));
                 free.extend(Some((start + taken, end)).filter(|_| start + taken < end));

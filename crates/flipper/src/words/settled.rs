@@ -27,11 +27,15 @@ pub fn settled_since(record: &FlagRecord, written: i64, until: i64) -> Option<i6
     if is_limited || varies || !record.conditions().is_empty() || !record.deny_conditions().is_empty() {
         return None;
     }
-    if let Some(schedule) = schedule {
-        // Without an end and without steps it is on from its begin.
-        let last = schedule.steps.last().map_or((schedule.enable_at, 1.0), |step| (Some(step.at), step.share));
-        return last.0.filter(|at| *at <= until && last.1 >= 1.0).map(|at| at.max(written));
+    // Without an end it is on from its begin, or with its last step, which takes the bucketer's place.
+    if let Some(step) = schedule.and_then(|schedule| schedule.steps.last()) {
+        return (step.at <= until && step.share >= 1.0).then_some(step.at.max(written));
     }
+    let written = match schedule.and_then(|schedule| schedule.enable_at) {
+        Some(at) if at > until => return None,
+        Some(at) => at.max(written),
+        None => written,
+    };
     if let Some(ramp) = ramp(record.bucketer()) {
         let end = ramp.end() as i64;
         return (ramp.last >= 1.0 && end <= until).then_some(end.max(written));
@@ -76,6 +80,11 @@ mod tests {
             change(&mut record);
             is_settled(&record)
         };
+        let begun = Schedule { enable_at: Some(5), ..Schedule::default() };
+        assert!(!settled(&|record| {
+            record.set_schedule(Some(begun.clone()));
+            record.set_bucketer(crate::bucketing::SaltedPercentageBucketer::new("id", 0.1).into());
+        }));
         let variants = |red| Variants::new("id").with(Variant::new("red", red)).with(Variant::new("blue", 100.0 - red));
         assert!(!settled(&|record| record.set_rules(vec![Rule::new(Serve::On)])));
         assert!(!settled(&|record| record.set_variants(Some(variants(50.0)))));

@@ -551,3 +551,136 @@ fn turns_of_a_schedule_are_reported() {
         assert!(!client.is_enabled("F"));
     });
 }
+
+#[test]
+fn what_did_not_count_does_not_turn_a_flag_on() {
+    for (stored, is_on) in [
+        (r#""is_enabled": false, "meta": {"created_date": 1, "enabled": true}"#, false),
+        (r#""is_enabled": true, "meta": {"created_date": 1, "enabled": false}"#, true),
+        (r#""is_enabled": 1, "meta": {"created_date": 1}"#, true),
+    ] {
+        let mut record = FlagRecord::from_json(format!(r#"{{"feature_name": "F", {stored}}}"#)).unwrap();
+        record.set_rules(vec![Rule::new(Serve::On)]);
+        let read = FlagRecord::from_json(record.to_json()).unwrap();
+        assert_eq!(
+            (read.is_enabled(), FlagRecord::from_json(read.to_json()).unwrap()),
+            (is_on, read.clone()),
+            "{stored}"
+        );
+    }
+}
+
+#[test]
+fn what_no_reader_could_take_is_refused() {
+    let refused = |change: &dyn Fn(&mut FlagRecord)| {
+        let mut record = FlagRecord::new("F", 1);
+        change(&mut record);
+        record.validate().unwrap_err().to_string()
+    };
+    let deep = Json::parse(&format!("{}{}", "[".repeat(509), "]".repeat(509))).unwrap();
+    let one = |value: Json| Some(Variants::new("id").with(Variant::new("a", 100.0).value(value)));
+    assert!(refused(&|record| record.set_variants(one(deep.clone()))).contains("levels deep"));
+    assert!(refused(&|record| record.set_variants(one("x".repeat(300_000).into()))).contains("the variants take"));
+    assert!(refused(&|record| record.set_segment(Some(when("a = 1")))).contains("begins with"));
+    assert!(
+        refused(&|record| record.set_prerequisites(vec![Prerequisite::new("segments/x")])).contains("is a segment")
+    );
+}
+
+#[test]
+fn numbers_beyond_64_bits_are_found_in_long_lists() {
+    let list = "a in [1, 2, 3, 4, 5, 6, 7, 8, 9, 10000000000000000000, -20000000000000000000]";
+    for value in ["1e19", "10000000000000000000", "-2e19"] {
+        let value = Json::parse(value).unwrap();
+        assert!(holds(list, &context! { a: &value }), "{value}");
+        assert!(!holds(&list.replace(" in ", " not in "), &context! { a: &value }), "{value}");
+    }
+    assert!(holds("a in network ::ffff:10.0.0.0/104", &context! { a: "10.0.0.1" }));
+}
+
+#[test]
+fn a_schedule_that_goes_leaves_off_what_it_kept_off() {
+    block_on(async {
+        let client = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
+        let later = crate::targeting::seconds(SystemTime::now()) + 1_000;
+        let step = Schedule { steps: vec![Step { at: later, share: 0.1 }], by: "id".into(), ..Schedule::default() };
+        for schedule in [Schedule { enable_at: Some(later), ..Schedule::default() }, step] {
+            client.create("F").replace().await?;
+            client.set_schedule("F", schedule).await?;
+            client.set_schedule("F", None).await?;
+            assert!(!client.is_enabled("F"));
+        }
+        client.enable("F").await?;
+        client.set_schedule("F", Schedule { disable_at: Some(later), ..Schedule::default() }).await?;
+        client.set_schedule("F", None).await?;
+        assert!(client.is_enabled("F"), "it was on");
+        Ok::<(), crate::Error>(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_scope_keeps_its_variant() {
+    block_on(async {
+        let client = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
+        client.create("F").enabled(true).await?;
+        client.create("P").enabled(true).await?;
+        client.set_variants("F", Variants::new("id").with(Variant::new("red", 100.0))).await?;
+        client.set_bucketer("F", crate::bucketing::PercentageBucketer::new(0.5)).await?;
+        for _ in 0..100 {
+            let scope = client.scope(context! { id: 1 });
+            let first = scope.is_enabled("F");
+            assert_eq!(&*scope.variant("F", "none") == "red", first);
+        }
+        client.set_bucketer("F", crate::Bucketer::NoOp).await?;
+        client.set_prerequisites("F", [Prerequisite::new("P")]).await?;
+        let scope = client.scope(context! { id: 1 });
+        assert!(scope.is_enabled("F"));
+        client.disable("P").await?;
+        assert_eq!(&*scope.variant("F", "none"), "red");
+        Ok::<(), crate::Error>(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn an_undo_makes_no_circle() {
+    block_on(async {
+        let client = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
+        client.create("A").enabled(true).await?;
+        client.create("B").enabled(true).await?;
+        client.set_prerequisites("A", [Prerequisite::new("B")]).await?;
+        client.set_prerequisites("A", []).await?;
+        client.set_prerequisites("B", [Prerequisite::new("A")]).await?;
+        let entry = futures_util::TryStreamExt::try_next(&mut client.history("A")).await?.unwrap();
+        let error = client.restore("A", &entry).await.unwrap_err();
+        assert!(error.to_string().contains("A → B → A"), "{error}");
+        Ok::<(), crate::Error>(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn many_flags_that_need_one_are_listed_again_in_time() {
+    const FLAGS: usize = 20_000;
+    let client = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
+    block_on(client.create("BASE").enabled(true).into_future()).unwrap();
+    let stored = |number: usize| {
+        let mut record = FlagRecord::new(format!("F{number}"), 1);
+        record.set_enabled(true);
+        record.set_prerequisites(vec![Prerequisite::new("BASE")]);
+        crate::store::Stored {
+            name: record.name().to_owned(),
+            version: crate::store::Version::ordered(number as u64 + 10),
+            record: Ok(record.into()),
+        }
+    };
+    let table = client.table();
+    let base = || table.get("BASE").unwrap();
+    for _ in 0..3 {
+        table.reset((0..FLAGS).map(stored).chain([base()]).collect());
+    }
+    assert!(client.is_enabled("F0") && client.is_enabled(&format!("F{}", FLAGS - 1)));
+    block_on(client.disable("BASE")).unwrap();
+    assert!(!client.is_enabled("F0"));
+}
