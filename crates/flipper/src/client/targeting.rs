@@ -215,7 +215,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         }
     }
 
-    /// Deletes a segment. Rules that name it do not hold any more.
+    /// Deletes a segment. From then on `in segment` with its name holds for no caller, and `not in segment` for every caller.
     ///
     /// # Errors
     ///
