@@ -88,7 +88,10 @@ pub(crate) fn report(
             }
             out.message("dry run: nothing was changed");
         }
-        (true, false) => out.message(format_args!("dry run: nothing would change, {}", messages.already)),
+        (true, false) => {
+            // The comma is for the name of the store, which is left out here.
+            out.message(format_args!("dry run: nothing would change, {}", messages.already.trim_end_matches(',')));
+        }
         (false, true) => out.message(format_args!("{} in {}", messages.done, store.shown)),
         (false, false) => out.message(format_args!("{} in {}", messages.already, store.shown)),
     }

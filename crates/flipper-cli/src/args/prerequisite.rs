@@ -33,8 +33,8 @@ pub(crate) struct PrerequisiteAdd {
 pub(crate) struct PrerequisiteRemove {
     /// The flag; - stands for names on standard input, one a line
     pub(crate) name: String,
-    /// The other flags
-    #[arg(value_name = "OTHER", required_unless_present = "all", conflicts_with = "all")]
+    /// The other flags; with =VARIANT only if they must have this variant
+    #[arg(value_name = "OTHER[=VARIANT]", required_unless_present = "all", conflicts_with = "all")]
     pub(crate) others: Vec<String>,
     /// All prerequisites
     #[arg(long)]

@@ -13,7 +13,7 @@ A time is 2026-12-01T09:00+01:00, 2026-12-01T08:00Z, 2026-12-01T09:00[Europe/Ber
 
 The flag is off before --enable-at, and from --disable-at on. --step is a rollout instead of that of `bucketer`: off before the \
 first step, then the share of the last one that has begun. --enable-at and --step turn the flag's switch on, so that the schedule \
-decides; `flipper enable` turns the flag on at once. Each program asks its own clock.
+decides; `flipper enable` turns the flag on at once; its steps go on, so before the first one it is off. Each program asks its own clock.
 
 Examples:
   flipper schedule NEW_CHECKOUT --enable-at 2026-12-01T09:00+01:00 --disable-at '2027-01-01T00:00[Europe/Berlin]'

@@ -30,7 +30,10 @@ pub(crate) async fn run(session: &mut Session, args: &args::Bucketer) -> Done {
                 notes.push(format!("{quoted} is off, and stays so until `flipper enable {quoted}`"));
             }
             if !record.conditions().is_empty() && !args.clear {
-                notes.push(format!("{quoted} has conditions: they alone decide checks that give attributes, and the rollout is not used"));
+                let is = if args.write.dry_run { "would not be" } else { "is not" };
+                notes.push(format!(
+                    "{quoted} has conditions: they alone decide checks that give attributes, and the rollout {is} used"
+                ));
             }
             Ok(())
         };

@@ -55,8 +55,9 @@ async fn add(session: &mut Session, args: &ConditionAdd) -> Done {
         };
         change(session, store, name, args.write.dry_run, messages, edit).await?;
         if has_rollout && !args.deny && !session.out.json() {
+            let are = if args.write.dry_run { "would be" } else { "are now" };
             session.out.note(format_args!(
-                "{quoted} has a rollout too; checks that give attributes are now decided by the conditions alone"
+                "{quoted} has a rollout too; checks that give attributes {are} decided by the conditions alone"
             ));
         }
         Ok(())

@@ -97,6 +97,15 @@ async fn list(session: &mut Session, args: &Names) -> Done {
     session.each_given(&args.names, list).await
 }
 
+/// Whether this one is meant: by the other flag's name alone, or also by the variant. A name may have a `=` too.
+fn is_meant(there: &Prerequisite, written: &str) -> bool {
+    let variant = match written.strip_prefix(there.flag.as_str()) {
+        Some("") => return true,
+        rest => rest.and_then(|rest| rest.strip_prefix('=')),
+    };
+    variant.is_some() && variant == there.variant.as_deref()
+}
+
 async fn remove(session: &mut Session, args: &PrerequisiteRemove) -> Done {
     let remove = async |session: &mut Session, store: &Store, name: &str| {
         let quoted = quoted(name);
@@ -110,7 +119,7 @@ async fn remove(session: &mut Session, args: &PrerequisiteRemove) -> Done {
         let edit = |record: &mut FlagRecord| {
             let mut all = record.prerequisites().to_vec();
             for other in &args.others {
-                let Some(place) = all.iter().position(|each| each.flag == *other) else {
+                let Some(place) = all.iter().position(|each| is_meant(each, other)) else {
                     return Err(refuse(format!(
                         "it does not need {other:?}; `flipper prerequisite list` prints the flags that it needs"
                     )));

@@ -118,20 +118,20 @@ async fn add(session: &mut Session, args: &RuleAdd) -> Done {
             };
             let mut all = record.rules().to_vec();
             notes.clear();
-            if !all.contains(&rule) {
-                let at = args.at.unwrap_or(all.len());
-                if at > all.len() {
-                    return Err(refuse(format!(
-                        "it has {}, so --at is {} at most",
-                        count(all.len(), "rule"),
-                        all.len()
-                    )));
-                }
-                all.insert(at, rule);
-                record.set_rules(all);
-                notes = notes_on(&quoted, record, at);
+            let at = args.at.unwrap_or(all.len());
+            if at > all.len() {
+                return Err(refuse(format!("it has {}, so --at is {} at most", count(all.len(), "rule"), all.len())));
             }
-            Ok(())
+            match all.iter().position(|each| *each == rule) {
+                Some(place) if args.at.is_some() => stays_at(&quoted, place, at),
+                Some(_) => Ok(()),
+                None => {
+                    all.insert(at, rule);
+                    record.set_rules(all);
+                    notes = notes_on(&quoted, record, at, args.write.dry_run);
+                    Ok(())
+                }
+            }
         };
         change(session, store, name, args.write.dry_run, messages, edit).await?;
         if !session.out.json() {
@@ -140,6 +140,15 @@ async fn add(session: &mut Session, args: &RuleAdd) -> Done {
         Ok(())
     };
     session.each_given(slice::from_ref(&args.name), add).await
+}
+
+/// Refuses a rule that the flag has, if it would have another place before the rule that is `at` now.
+fn stays_at(quoted: &str, place: usize, at: usize) -> Result<()> {
+    let to = if at > place { at - 1 } else { at };
+    if to == place {
+        return Ok(());
+    }
+    Err(refuse(format!("this is its rule {place} already; `flipper rule move {quoted} {place} {to}` moves it")))
 }
 
 fn added(quoted: &str, before: &FlagRecord, after: &FlagRecord) -> Messages {
@@ -151,22 +160,32 @@ fn added(quoted: &str, before: &FlagRecord, after: &FlagRecord) -> Messages {
     }
 }
 
-/// What the command's user may not expect of a rule that was added here.
-fn notes_on(quoted: &str, record: &FlagRecord, at: usize) -> Vec<String> {
+/// What the command's user may not expect of a rule that was added here, or in a dry run would be.
+fn notes_on(quoted: &str, record: &FlagRecord, at: usize, dry_run: bool) -> Vec<String> {
     let mut notes = Vec::new();
     if !record.is_enabled() {
         notes.push(format!("{quoted} is off, and stays so until `flipper enable {quoted}`"));
     }
     match last_rule(record) {
+        Some(last) if last < at && dry_run => {
+            notes.push(format!("rule {last} is for everybody, so rule {at} would never be asked; --at {last} puts it before"));
+        }
         Some(last) if last < at => notes.push(format!(
             "rule {last} is for everybody, so rule {at} is never asked; `flipper rule move {quoted} {at} {last}` puts it before"
         )),
         Some(last) if last == at && at + 1 < record.rules().len() => {
-            notes.push(format!("rule {at} is for everybody, so the rules after it are never asked"));
+            notes.push(rest_is_not_asked(at, dry_run));
         }
         _ => {}
     }
     notes
+}
+
+fn rest_is_not_asked(last: usize, dry_run: bool) -> String {
+    match dry_run {
+        true => format!("rule {last} would be for everybody, and the rules after it never asked"),
+        false => format!("rule {last} is for everybody, so the rules after it are never asked"),
+    }
 }
 
 async fn list(session: &mut Session, args: &Names) -> Done {
@@ -260,7 +279,7 @@ async fn relocate(session: &mut Session, args: &RuleMove) -> Done {
         };
         change(session, store, name, args.write.dry_run, messages, edit).await?;
         if let Some(last) = note.filter(|_| !session.out.json()) {
-            session.out.note(format_args!("rule {last} is for everybody, so the rules after it are never asked"));
+            session.out.note(rest_is_not_asked(last, args.write.dry_run));
         }
         Ok(())
     };

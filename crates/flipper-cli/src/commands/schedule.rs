@@ -1,6 +1,6 @@
 use std::time::SystemTime;
 
-use flipper::__words::{chosen_by, is_on_now, share, turns};
+use flipper::__words::{chosen_by, is_on_now, percent, share, turns};
 use flipper::json::{Json, Object};
 use flipper::targeting::{Schedule, Step};
 use flipper::{FlagRecord, Result};
@@ -75,8 +75,9 @@ impl Wanted {
         next.disable_at = self.disable_at.or(next.disable_at);
         if !self.steps.is_empty() {
             next.steps.clone_from(&self.steps);
+            let present = || record.schedule().map(|schedule| schedule.by.clone()).filter(|by| !by.is_empty());
             next.by =
-                args.by.clone().or_else(|| chosen_by(record)).ok_or_else(|| {
+                args.by.clone().or_else(present).or_else(|| chosen_by(record)).ok_or_else(|| {
                     refuse("steps need the attribute that identifies callers; say which: --by user_id")
                 })?;
         }
@@ -97,7 +98,7 @@ async fn set(session: &mut Session, store: &Store, args: &args::Schedule, wanted
     let mut notes = Vec::new();
     let edit = |record: &mut FlagRecord| {
         let next = wanted.next(args, record)?;
-        let was_on = is_on(record);
+        let before = Now::of(record);
         if let Some(next) = &next {
             next.check_new(record.schedule(), SystemTime::now())?;
         }
@@ -105,7 +106,7 @@ async fn set(session: &mut Session, store: &Store, args: &args::Schedule, wanted
             record.set_enabled(true);
         }
         record.set_schedule(next);
-        notes = notes_on(&quoted, record, was_on);
+        notes = notes_on(&quoted, record, &before, args.write.dry_run);
         Ok(())
     };
     change(session, store, name, args.write.dry_run, messages, edit).await?;
@@ -115,30 +116,65 @@ async fn set(session: &mut Session, store: &Store, args: &args::Schedule, wanted
     Ok(())
 }
 
-/// Whether it is on now for anyone, as far as its schedule decides.
-fn is_on(record: &FlagRecord) -> bool {
-    let begun = |schedule: &Schedule| schedule.steps.first().is_none_or(|first| first.at <= now());
-    is_on_now(record) && record.schedule().is_none_or(begun)
+/// What a flag is now, as far as its switch and its schedule decide.
+struct Now {
+    is_on: bool,
+    /// Of the steps, if it has some.
+    share: Option<f64>,
 }
 
-/// What the command's user may not expect of the flag's state now.
-fn notes_on(quoted: &str, record: &FlagRecord, was_on: bool) -> Vec<String> {
+impl Now {
+    fn of(record: &FlagRecord) -> Self {
+        let steps = record.schedule().map(|schedule| &schedule.steps[..]).unwrap_or_default();
+        let begun = steps.iter().rev().find(|step| step.at <= now());
+        let share = begun.map_or(0.0, |step| step.share);
+        Self { is_on: is_on_now(record), share: Some(share).filter(|_| !steps.is_empty()) }
+    }
+
+    /// Whether any caller has it.
+    fn is_seen(&self) -> bool {
+        self.is_on && self.share != Some(0.0)
+    }
+
+    /// `on for 10%`
+    fn shown(&self) -> String {
+        match self.share {
+            _ if !self.is_on => "off".to_owned(),
+            Some(share) => format!("on for {}", percent(share)),
+            None => "on".to_owned(),
+        }
+    }
+
+    fn styled(&self) -> String {
+        styled(if self.is_seen() { ON } else { OFF }, self.shown())
+    }
+}
+
+/// What the command's user may not expect of the flag's state after the change, or after that of a dry run.
+fn notes_on(quoted: &str, record: &FlagRecord, before: &Now, dry_run: bool) -> Vec<String> {
     let mut notes = Vec::new();
-    match (was_on, is_on(record)) {
+    let after = Now::of(record);
+    let turned = match dry_run {
+        false => format!("{quoted} was {}, and is {} now", before.shown(), after.shown()),
+        true => format!("{quoted} is {}, and would be {}", before.shown(), after.shown()),
+    };
+    match (before.is_seen(), after.is_seen()) {
         _ if !record.is_enabled() => {
             notes.push(format!("{quoted} is off, and stays so until `flipper enable {quoted}`"));
         }
-        (true, false) => notes.push(format!("{quoted} was on, and is off now until its schedule begins")),
-        (false, true) => notes.push(format!("{quoted} was off, and is on now")),
+        (true, false) => notes.push(format!("{turned} until its schedule begins")),
+        (false, true) => notes.push(turned),
         _ => {}
     }
-    let steps = record.schedule().is_some_and(|schedule| !schedule.steps.is_empty());
+    let steps = after.share.is_some();
     if let Some(rollout) = rollout(record.bucketer()).filter(|_| steps) {
-        notes.push(format!("the steps decide instead of the rollout ({rollout})"));
+        let decide = if dry_run { "would decide" } else { "decide" };
+        notes.push(format!("the steps {decide} instead of the rollout ({rollout})"));
     }
     if steps && !record.conditions().is_empty() {
+        let are = if dry_run { "would not be" } else { "are not" };
         notes.push(format!(
-            "{quoted} has conditions: they alone decide checks that give attributes, and the steps are not used"
+            "{quoted} has conditions: they alone decide checks that give attributes, and the steps {are} used"
         ));
     }
     notes
@@ -149,7 +185,7 @@ fn show(session: &mut Session, name: &str, record: &FlagRecord, zone: Option<&Ti
         return session.out.value(to_json(name, record));
     }
     let out = &mut session.out;
-    let state = if is_on(record) { styled(ON, "on") } else { styled(OFF, "off") };
+    let state = Now::of(record).styled();
     let Some(schedule) = record.schedule() else {
         out.message(format_args!("{} is {state}, and has no schedule", quoted(name)));
         return Ok(());

@@ -57,7 +57,7 @@ async fn set(
     let edit = |record: &mut FlagRecord| {
         let before = record.schedule().cloned();
         record.switch(becomes(is_on_now(record)), now());
-        note = note_on(&quoted, before.as_ref(), record);
+        note = note_on(&quoted, before.as_ref(), record, dry_run);
         Ok(())
     };
     change(session, store, name, dry_run, messages, edit).await?;
@@ -67,22 +67,25 @@ async fn set(
     Ok(())
 }
 
-/// What the flag's schedule does after the switch.
-fn note_on(quoted: &str, before: Option<&Schedule>, record: &FlagRecord) -> Option<String> {
+/// What the flag's schedule does after the switch, or would do after a dry run.
+fn note_on(quoted: &str, before: Option<&Schedule>, record: &FlagRecord, dry_run: bool) -> Option<String> {
     let shown = |turns: Vec<(i64, String)>| {
         turns.iter().map(|(at, what)| format!("{what} from {}", date(*at))).collect::<Vec<_>>().join(", ")
     };
     let before = turns(before?);
     let after = record.schedule().map(turns).unwrap_or_default();
     let is_later = after.iter().any(|(at, _)| *at > now());
+    let (stays, dropped_is, goes_on) = match dry_run {
+        false => ("stays, and does", "dropped", "goes on"),
+        true => ("would stay, and do", "would be dropped", "would go on"),
+    };
     if !record.is_enabled() {
-        return is_later
-            .then(|| format!("its schedule stays, and does nothing while {quoted} is off: {}", shown(after)));
+        return is_later.then(|| format!("its schedule {stays} nothing while {quoted} is off: {}", shown(after)));
     }
     let dropped: Vec<_> = before.into_iter().filter(|turn| !after.contains(turn)).collect();
     let dropped = Some(dropped).filter(|dropped| !dropped.is_empty());
-    let dropped = dropped.map(|dropped| format!("dropped of its schedule: {}", shown(dropped)));
-    let stays = is_later.then(|| format!("its schedule goes on: {}", shown(after)));
+    let dropped = dropped.map(|dropped| format!("{dropped_is} of its schedule: {}", shown(dropped)));
+    let stays = is_later.then(|| format!("its schedule {goes_on}: {}", shown(after)));
     let parts: Vec<_> = dropped.into_iter().chain(stays).collect();
     (!parts.is_empty()).then(|| parts.join("; "))
 }

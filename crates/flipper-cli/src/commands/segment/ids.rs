@@ -24,6 +24,22 @@ pub(super) fn when(attribute: &str, values: Vec<Json>) -> When {
     When::check(attribute, Test::Compare(Operator::In, Json::Array(values)))
 }
 
+/// The attribute and the values of a segment that is `attribute in a, b`.
+pub(super) fn listed(when: &When) -> Option<(&str, &[Json])> {
+    match when {
+        When::Check { attribute, test: Test::Compare(Operator::In, Json::Array(values)) } => Some((attribute, values)),
+        _ => None,
+    }
+}
+
+/// A note if a list of texts becomes one of numbers, which no caller with a text is in.
+pub(super) fn turned(before: &When, after: &When) -> Option<String> {
+    let ((before_by, before), (by, after)) = (listed(before)?, listed(after)?);
+    let is_number = |value: &Json| matches!(value, Json::Number(_));
+    let turned = before_by == by && !before.iter().any(is_number) && !after.is_empty() && after.iter().all(is_number);
+    turned.then(|| "the values before were text, and these are numbers; with --text they are text".to_owned())
+}
+
 /// Reads a file with one value a line, or a JSON array.
 pub(super) fn read(path: &Path, all_text: bool) -> Done<Ids> {
     let shown = if path.as_os_str() == STDIN { "standard input".to_owned() } else { path_text(path) };
@@ -110,6 +126,23 @@ mod tests {
             ("12345678901234567890", false, "[12345678901234567890]"),
         ] {
             assert_eq!(read_text(text, all_text).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_texts_that_becomes_numbers_is_noted() {
+        let list = |by: &str, text: &str| when(by, parse(text, false).unwrap().values);
+        for (before, after, expected) in [
+            (list("id", "007"), list("id", "7\n8"), true),
+            (list("id", r#"["7", "8"]"#), list("id", "7\n8"), true),
+            (list("id", r#"["7", 8]"#), list("id", "7\n8"), false),
+            (list("id", "7"), list("id", "7\n8"), false),
+            (list("id", "007"), list("id", "7\n008"), false),
+            (list("id", "007"), list("id", "008"), false),
+            (list("id", "007"), list("plan", "7"), false),
+            ("id = \"7\"".parse().unwrap(), list("id", "7"), false),
+        ] {
+            assert_eq!(turned(&before, &after).is_some(), expected, "{before} {after}");
         }
     }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use flipper::__words::{self as words, brief, links};
 use flipper::json::{Json, Object};
 use flipper::store::{Stored, validate_new_name};
-use flipper::targeting::{Test, When, segment_of, stored_name};
+use flipper::targeting::{When, segment_of, stored_name};
 use flipper::{ErrorKind, FlagRecord};
 
 use crate::args::{SegmentDelete, SegmentGet, SegmentSet, Segments};
@@ -34,19 +34,20 @@ pub(crate) async fn run(session: &mut Session, args: &Segments) -> Done {
 
 async fn set(session: &mut Session, args: &SegmentSet) -> Done {
     validate_new_name(&args.name).map_err(|error| Failure::of(&error, "the store"))?;
-    let when = match (&args.ids, &args.from) {
+    let (when, mut notes) = match (&args.ids, &args.from) {
         (Some(attribute), Some(path)) => {
             let ids = ids::read(path, args.text)?;
-            ids.notes.iter().for_each(|note| session.out.note(note));
-            ids::when(attribute, ids.values)
+            (ids::when(attribute, ids.values), ids.notes)
         }
-        _ => marked::when("segment", &args.when.join(" "))?,
+        _ => (marked::when("segment", &args.when.join(" "))?, Vec::new()),
     };
     let dry_run = args.write.dry_run;
     let store = session.open(if dry_run { Purpose::Rehearsal } else { Purpose::New })?;
     marked::must_exist(&store, &when).await?;
     let name = stored_name(&args.name);
     let before = store.client().fetch(&name).await.map_err(|error| store.failure(&error))?;
+    notes.extend(before.as_ref().and_then(|before| before.segment()).and_then(|there| ids::turned(there, &when)));
+    notes.iter().for_each(|note| session.out.note(note));
     let mut after = before.as_deref().cloned().unwrap_or_else(|| FlagRecord::new(&*name, now()));
     after.set_segment(Some(when.clone()));
     if dry_run {
@@ -88,7 +89,7 @@ async fn get(session: &mut Session, args: &SegmentGet) -> Done {
     let get = async |session: &mut Session, store: &Store, name: &str| {
         let when = segment(store, name).await?;
         if args.ids {
-            let Some(values) = listed(&when) else {
+            let Some((_, values)) = ids::listed(&when) else {
                 return Err(Failure::usage(format!(
                     "segment {} is no list of values: {}",
                     quoted(name),
@@ -110,14 +111,6 @@ async fn get(session: &mut Session, args: &SegmentGet) -> Done {
         }
     };
     session.each_given(&args.names.names, get).await
-}
-
-/// The values of a segment that is `attribute in a, b`.
-fn listed(when: &When) -> Option<&[Json]> {
-    match when {
-        When::Check { test: Test::Compare(flipper::evaluation::Operator::In, Json::Array(values)), .. } => Some(values),
-        _ => None,
-    }
 }
 
 /// By segment, the flags and segments that name it.
@@ -188,7 +181,7 @@ async fn delete_one(
     let warning = named_by.map(|users| {
         let names = if users.len() > 5 { format!("{}, …", users[..5].join(", ")) } else { users.join(", ") };
         let verb = if users.len() == 1 { "names" } else { "name" };
-        format!("{names} {verb} it: `in segment {shown}` holds nowhere without it")
+        format!("{names} {verb} it: without it `in segment {shown}` holds for no caller, and `not in segment {shown}` for every caller")
     });
     if !args.yes && !args.write.dry_run {
         let more = warning.as_ref().map(|warning| format!(" {warning}.")).unwrap_or_default();
