@@ -37,7 +37,14 @@ fn form_of(page: &str, begin: &str) -> Vec<(String, String)> {
             continue;
         };
         let is_choice = head.contains("type=\"radio\"") || head.contains("type=\"checkbox\"");
+        let is_time = head.contains("type=\"datetime-local\"");
         match head.starts_with("textarea ") {
+            // The shortest form of the same time.
+            _ if is_time => {
+                let value = attribute("value").unwrap_or_default();
+                let has_seconds = value.matches(':').count() > 1;
+                fields.push((name, value.strip_suffix(":00").filter(|_| has_seconds).unwrap_or(&value).to_owned()));
+            }
             true => fields.push((name, text_of(text))),
             false if is_choice && !head.contains(" checked") => {}
             false if is_choice => fields.push((name, attribute("value").unwrap_or_else(|| "on".to_owned()))),
@@ -120,8 +127,8 @@ fn a_flag_is_shown_in_sentences() {
     assert_eq!(field("variants"), "red 25% \"#f00\"\n\"dark blue\" 75% \"#00f\"");
     assert_eq!((field("variants-by"), field("variants-off")), ("user_id", "red"));
     assert_eq!(field("prerequisites"), "BASE");
-    assert_eq!((field("enable-at"), field("disable-at")), ("", "2100-01-01T00:00:00"));
-    assert_eq!((field("steps"), field("steps-by")), ("12.5% from 2099-12-31T00:00:00", "user_id"));
+    assert_eq!((field("enable-at"), field("disable-at")), ("", "2100-01-01T00:00"));
+    assert_eq!((field("steps"), field("steps-by")), ("12.5% from 2099-12-31T00:00", "user_id"));
     let base = site.get("/flags/BASE").body;
     assert!(base.contains("These flags need it, and are off then: <a href=\"/flags/A\">A</a>."), "{base}");
     // As it is, it changes nothing.
@@ -345,6 +352,39 @@ fn the_switch_is_what_checks_answer() {
         let list = site.get(&format!("/flags?show={show}")).body;
         assert!(list.contains(&format!("data-name=\"{there}\"")) && list.contains("1 of 2 flags"), "{list}");
     }
+}
+
+#[test]
+fn a_flag_that_is_kept_off_stays_off() {
+    let site = Site::open();
+    let schedule = Schedule { enable_at: Some(4_070_937_600), disable_at: Some(4_102_444_830), ..Schedule::default() };
+    site.flag("A", |flag| flag.set_schedule(Some(schedule.clone())));
+    let page = site.get("/flags/A").body;
+    // A script compares the value with what a browser has.
+    for value in ["2099-01-01T08:00", "2100-01-01T00:00:30"] {
+        assert!(page.contains(&format!("value=\"{value}\" type=\"datetime-local\"")), "{page}");
+    }
+    let same = edit(&site, &page, "save", &[]);
+    assert_eq!(same.header("location"), Some("/flags/A?done=same"), "{}", same.body);
+    let saved = edit(&site, &page, "save", &[("conditions", "age > 3")]);
+    assert_eq!(saved.header("location"), Some("/flags/A?done=saved"), "{}", saved.body);
+    // A form of an older page has the same time in other words.
+    let page = site.get("/flags/A").body;
+    let longer = [("enable-at", "2099-01-01T08:00:00"), ("conditions", "age > 4")];
+    assert_eq!(edit(&site, &page, "save", &longer).status, 303);
+    let page = site.get("/flags/A").body;
+    let steps = [("disable-at", ""), ("steps", "25% from 2099-01-02T08:00:00Z"), ("steps-by", "id")];
+    assert_eq!(edit(&site, &page, "save", &steps).status, 303);
+    let page = site.get("/flags/A").body;
+    let steps = [("steps", "25% from 2099-01-02 08:00"), ("conditions", "age > 5")];
+    assert_eq!(edit(&site, &page, "save", &steps).status, 303);
+    let after = site.stored("A").unwrap();
+    assert_eq!((after.is_enabled(), after.conditions()), (false, &[Condition::new().gt("age", 5)][..]));
+    assert_eq!(after.schedule().unwrap().enable_at, schedule.enable_at);
+    // Another time is a wish.
+    let page = site.get("/flags/A").body;
+    assert_eq!(edit(&site, &page, "save", &[("enable-at", "2099-01-01T09:00")]).status, 303);
+    assert!(site.stored("A").unwrap().is_enabled());
 }
 
 #[test]
