@@ -185,7 +185,9 @@ impl VariantFields {
 
     fn read(&self, before: Option<&Variants>) -> Result<Option<Variants>, Fault> {
         let before = before.map(|variants| &variants.values[..]).unwrap_or_default();
-        let values = lines::read("variants", &self.lines, before, lines::variant, lines::read_variant)?;
+        let mut values = lines::read("variants", &self.lines, before, lines::variant, lines::read_variant)?;
+        // Of all or of none: the record finds out which callers stay.
+        values.iter_mut().for_each(|variant| variant.buckets.clear());
         if values.is_empty() {
             return match self.off.is_empty() {
                 true => Ok(None),

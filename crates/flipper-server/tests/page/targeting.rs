@@ -198,6 +198,36 @@ fn all_of_it_is_set_without_a_script() {
 }
 
 #[test]
+fn variants_change_again_and_again() {
+    let site = Site::open();
+    let variant = |name: &str, percent: f64| Variant::new(name, percent);
+    let of = |red: f64, blue: f64, green: f64| {
+        Variants::new("id").with(variant("red", red)).with(variant("blue", blue)).with(variant("green", green))
+    };
+    site.flag("A", |flag| flag.set_variants(Some(of(20.0, 30.0, 50.0))));
+    let mut expected = FlagRecord::clone(&site.stored("A").unwrap());
+    for (red, blue, green) in [(30.0, 30.0, 40.0), (30.0, 20.0, 50.0), (40.0, 20.0, 40.0), (20.0, 30.0, 50.0)] {
+        let page = site.get("/flags/A").body;
+        let lines = format!("red {red}% \"red\"\nblue {blue}% \"blue\"\ngreen {green}% \"green\"");
+        let saved = edit(&site, &page, "save", &[("variants", &lines)]);
+        assert_eq!(saved.status, 303, "{lines}: {}", saved.body);
+        expected.set_variants(Some(of(red, blue, green)));
+        assert_eq!(site.stored("A").unwrap().variants(), expected.variants(), "{lines}");
+    }
+    let has_buckets = expected.variants().unwrap().values.iter().any(|variant| !variant.buckets.is_empty());
+    assert!(has_buckets, "as few callers as can be have moved: {expected:?}");
+    // A value alone moves no caller.
+    let page = site.get("/flags/A").body;
+    let lines = "red 20% \"#f00\"\nblue 30% \"blue\"\ngreen 50% \"green\"";
+    assert_eq!(edit(&site, &page, "save", &[("variants", lines)]).status, 303);
+    let after = site.stored("A").unwrap();
+    let buckets = |record: &FlagRecord| -> Vec<_> {
+        record.variants().unwrap().values.iter().map(|variant| variant.buckets.clone()).collect()
+    };
+    assert_eq!(buckets(&after), buckets(&expected));
+}
+
+#[test]
 fn what_is_wrong_is_beside_its_field() {
     let site = site();
     let page = site.get("/flags/A").body;
