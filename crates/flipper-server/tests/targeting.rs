@@ -295,6 +295,7 @@ fn a_tokens_prefixes_are_of_the_segments_own_name() {
         file.create(&new).unwrap().1.text().to_owned()
     };
     let (shop, other) = (token("shop."), token("other."));
+    let of_the_place = ["s", "se", "segments"].map(token);
     let tokens = Tokens::open(file.path()).unwrap();
     let app = App::new(Arc::new(MemoryFeatureFlagStore::new())).access(AccessControl::new().tokens(tokens));
     let server = Running::start(app, HttpOptions::default());
@@ -308,6 +309,13 @@ fn a_tokens_prefixes_are_of_the_segments_own_name() {
         // A follower gets what its flags name.
         let records = server.expect(200, &with("GET /api/v1/records", token), "");
         assert_eq!(records.body.contains("segments/shop.staff"), names == 1);
+    }
+    // Not by the name under which it is in the store.
+    for (token, reads) in of_the_place.iter().zip([true, false, false]) {
+        let status = if reads { 200 } else { 403 };
+        server.expect(status, &with("GET /api/v1/segments/shop.staff", token), "");
+        let records = server.expect(200, &with("GET /api/v1/records", token), "");
+        assert_eq!(records.body.contains("segments/shop.staff"), reads);
     }
     server.expect(403, &with("GET /api/v1/segments/shop.staff", &other), "");
     server.expect(403, &with("DELETE /api/v1/segments/shop.staff", &other), "");
