@@ -286,6 +286,26 @@ fn an_unreadable_segment_can_be_replaced_and_deleted() {
 }
 
 #[test]
+fn a_flag_with_the_name_of_a_segment_stays_a_flag() {
+    let store = MemoryFeatureFlagStore::new();
+    let mut flag = FlagRecord::new("segments/beta", 1);
+    flag.set_enabled(true);
+    let version = block_on(store.put(&flag, Precondition::Any.into())).unwrap();
+    let server = Running::over(store);
+    let tag = server.expect(200, "GET /api/v1/flags/segments/beta", "").header("etag").unwrap().to_owned();
+    for condition in [String::new(), format!("\nIf-Match: {tag}"), "\nIf-Match: *".to_owned()] {
+        let head = format!("PUT /api/v1/segments/beta{condition}");
+        let refused = server.expect(409, &head, r#"{"when": "plan = pro"}"#).json();
+        assert!(refused["hint"].as_str().unwrap().contains("/api/v1/flags/segments"), "{refused}");
+        let refused = server.expect(404, &format!("DELETE /api/v1/segments/beta{condition}"), "").json();
+        assert!(refused["hint"].as_str().unwrap().contains("/api/v1/flags/segments"), "{refused}");
+    }
+    server.expect(404, "GET /api/v1/segments/beta", "");
+    let stored = block_on(server.store().get("segments/beta")).unwrap().unwrap();
+    assert_eq!((&*stored.record.unwrap(), stored.version), (&flag, version));
+}
+
+#[test]
 fn a_tokens_prefixes_are_of_the_segments_own_name() {
     let folder = tempfile::tempdir().unwrap();
     let file = TokenFile::new(folder.path().join("tokens"));
