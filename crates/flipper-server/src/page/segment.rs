@@ -9,7 +9,7 @@ use axum::extract::State as Shared;
 use axum::response::Response;
 use flipper::FlagRecord;
 use flipper::store::{Precondition, Stored};
-use flipper::targeting::{When, stored_name};
+use flipper::targeting::{When, segment_of, stored_name};
 use http::{HeaderMap, StatusCode, Uri};
 use maud::{Markup, html};
 
@@ -18,7 +18,7 @@ use super::draft::Fault;
 use super::form::Form;
 use super::layout::{self, Place, csrf};
 use super::list::shown;
-use super::segments::{brief, users};
+use super::segments::{brief, dependents};
 use super::targeting::without_flag;
 use super::viewer::Viewer;
 use super::views::notice;
@@ -97,7 +97,7 @@ pub(super) async fn change(
         }
     };
     let features = match reason::features(&state, &viewer, &form) {
-        Ok(features) if form.has(CONFIRMED) || !view.asks_twice(&state) => features,
+        Ok(features) if form.has(CONFIRMED) || !view.is_protected(&state) => features,
         Ok(_) => return Ok(view.ask(&state, &viewer, &form, stored.as_ref(), after.as_ref())),
         Err(fault) => {
             view.refuse(fault);
@@ -160,11 +160,14 @@ impl View {
         Ok(record)
     }
 
-    /// A segment is as protected as the flags whose rules name it.
-    fn asks_twice(&self, state: &State) -> bool {
-        let of_flag =
-            |stored: &Stored| stored.record.as_ref().is_ok_and(|record| is_protected(state, &stored.name, record));
-        state.page.protects(&self.name) || users(state, &self.name).iter().any(of_flag)
+    /// A segment is as protected as the flags that depend on it, also through other segments.
+    fn is_protected(&self, state: &State) -> bool {
+        let is_one = |stored: &Stored| {
+            let own = segment_of(&stored.name).unwrap_or(&stored.name);
+            state.page.protects(own)
+                || stored.record.as_ref().is_ok_and(|record| is_protected(state, &stored.name, record))
+        };
+        state.page.protects(&self.name) || dependents(state, &self.name).iter().any(is_one)
     }
 
     async fn conflict(mut self, state: &State, viewer: &Viewer, now: Option<Stored>) -> Response {

@@ -532,6 +532,19 @@ fn a_segment_of_a_protected_flag_asks_twice() {
     assert_eq!(site.stored("segments/beta").unwrap().segment(), Some(&when("plan = pro")));
     assert_eq!(segment(&site, &question.body, &[]).status, 303);
     assert_eq!(site.stored("segments/beta").unwrap().segment(), Some(&when("plan = team")));
+    // Also through other segments.
+    site.flag("segments/inner", |record| record.set_segment(Some(when("plan = pro"))));
+    site.flag("segments/middle", |record| record.set_segment(Some(when("in segment inner"))));
+    site.flag("segments/beta", |record| record.set_segment(Some(when("not in segment middle"))));
+    for name in ["inner", "middle"] {
+        let page = site.get(&format!("/flags/-/segment?name={name}")).body;
+        let question = segment(&site, &page, &[("when", "plan = team"), ("do", "save")]);
+        assert!(question.body.contains("so the page asks twice"), "{name}: {}", question.body);
+    }
+    // What no protected flag depends on is not protected.
+    site.flag("segments/beta", |record| record.set_segment(Some(when("plan = team"))));
+    let page = site.get("/flags/-/segment?name=middle").body;
+    assert_eq!(segment(&site, &page, &[("when", "plan = team"), ("do", "save")]).status, 303);
 }
 
 #[test]
