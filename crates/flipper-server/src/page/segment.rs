@@ -21,7 +21,7 @@ use super::list::shown;
 use super::segments::{brief, dependents};
 use super::targeting::without_flag;
 use super::viewer::Viewer;
-use super::views::notice;
+use super::views::{diff, notice};
 use super::write::{self, Outcome};
 use super::{State, link, reason};
 use crate::access::Role;
@@ -171,10 +171,18 @@ impl View {
     }
 
     async fn conflict(mut self, state: &State, viewer: &Viewer, now: Option<Stored>) -> Response {
-        let theirs = now.as_ref().and_then(|stored| Some(stored.record.as_ref().ok()?.segment()?.to_string()));
-        let text = match (&theirs, &now) {
+        let theirs =
+            now.as_ref().and_then(|stored| stored.record.as_deref().ok()).filter(|record| record.segment().is_some());
+        let mine =
+            theirs.zip(self.typed.as_deref().and_then(|typed| typed.parse::<When>().ok())).map(|(theirs, when)| {
+                let mut mine = theirs.clone();
+                mine.set_segment(Some(when));
+                mine
+            });
+        let text = match (theirs, &now) {
             (Some(theirs), _) => html! {
-                p { "It is now:" } p { code { (brief(theirs)) } }
+                @if let Some(mine) = &mine { p { "What it is now, and what you typed:" } (diff(Some(theirs), Some(mine))) }
+                @else { p { "It is now:" } p { code { (brief(&theirs.segment().map(ToString::to_string).unwrap_or_default())) } } }
                 p { "The form below has what you typed. Save it if it should replace that, or " a href=(link::segment(&self.name)) { "drop your change" } "." }
             },
             (None, Some(_)) => html! { p { "What is stored cannot be read any more." } },
@@ -195,19 +203,12 @@ impl View {
         before: Option<&Stored>,
         after: Option<&FlagRecord>,
     ) -> Response {
-        let text =
-            |record: Option<&FlagRecord>| record.and_then(FlagRecord::segment).map(|when| brief(&when.to_string()));
-        let before = text(before.and_then(|stored| stored.record.as_deref().ok()));
-        let after = text(after);
+        let before = before.and_then(|stored| stored.record.as_deref().ok());
         let title = format!("Change the segment {}?", shown(&self.name));
         let main = html! {
             h1 { (title) }
             p.lead { "Protected flags depend on this segment, so the page asks twice. This is what would change:" }
-            dl.diff { div {
-                dt { "segment" }
-                @if let Some(before) = &before { dd { del { (before) } } }
-                @if let Some(after) = &after { dd { ins { (after) } } }
-            } }
+            (diff(before, after))
             form.simple method="post" action=(link::SEGMENT) {
                 (csrf(state, viewer))
                 (question(form))

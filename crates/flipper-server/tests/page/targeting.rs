@@ -548,6 +548,33 @@ fn a_segment_of_a_protected_flag_asks_twice() {
 }
 
 #[test]
+fn a_change_of_a_long_segment_is_shown_where_it_begins() {
+    let site = Site::open();
+    let of = |last: u32| {
+        format!("user_id in [{}, {last}]", (1000..1300).map(|id| id.to_string()).collect::<Vec<_>>().join(", "))
+    };
+    site.flag("segments/beta", |record| record.set_segment(Some(when(&of(7777)))));
+    site.flag("pay.card", |flag| flag.set_rules(vec![Rule::new(Serve::On).when(When::Segment("beta".into()))]));
+    let page = site.get("/flags/-/segment?name=beta").body;
+    let question = segment(&site, &page, &[("when", &of(8888)), ("do", "save")]);
+    assert_eq!(question.status, 200, "{}", question.body);
+    let shown = |page: &str, tag: &str| {
+        let part = page.split(&format!("<{tag}>")).nth(1).unwrap_or_else(|| panic!("{page}"));
+        part.split('<').next().unwrap().to_owned()
+    };
+    assert!(shown(&question.body, "del").ends_with("1299, 7777]"), "{}", question.body);
+    assert!(shown(&question.body, "ins").ends_with("1299, 8888]"), "{}", question.body);
+    site.flag("segments/beta", |record| record.set_segment(Some(when(&of(9999)))));
+    let conflict = segment(&site, &page, &[("when", &of(8888)), ("do", "save")]);
+    assert_eq!(conflict.status, 409);
+    assert!(shown(&conflict.body, "del").ends_with("1299, 9999]"), "{}", conflict.body);
+    assert!(shown(&conflict.body, "ins").ends_with("1299, 8888]"), "{}", conflict.body);
+    // What is no condition is no change that could be shown.
+    let conflict = segment(&site, &page, &[("when", "plan ~ pro"), ("do", "save")]);
+    assert!(conflict.status == 409 && conflict.body.contains("It is now:"), "{}", conflict.body);
+}
+
+#[test]
 fn what_a_form_cannot_say_stays_as_it_is_stored() {
     let site = Site::open();
     let text = r#"{"feature_name": "A", "is_enabled": false, "meta": {"created_date": 1, "enabled": true, "rules": [{"name": "n] x", "serve": "on"},
