@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use flipper::evaluation::Operator;
 use flipper::store::{LocalFeatureFlagStore, Precondition};
-use flipper::targeting::{Test, When, stored_name};
+use flipper::targeting::{Prerequisite, Test, When, stored_name};
 use flipper::{
     FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, MirroredFeatureFlagStore, context,
 };
@@ -342,6 +342,38 @@ fn a_tokens_prefixes_are_of_the_segments_own_name() {
     let text = FlagRecord::new("segments/shop.staff", 1).to_json();
     let put = format!(r#"[{{"put": {}}}]"#, flipper::json::Json::from(text.as_str()));
     server.expect(403, &with("POST /api/v1/records", &other), &put);
+}
+
+#[test]
+fn a_reason_names_the_flags_of_the_token_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = TokenFile::new(folder.path().join("tokens"));
+    let token = |name: &str, prefixes: &[&str]| {
+        let prefixes = prefixes.iter().map(|prefix| (*prefix).to_owned()).collect();
+        let new = NewToken { name: name.into(), role: Role::Evaluate, prefixes, lifetime: None };
+        file.create(&new).unwrap().1.text().to_owned()
+    };
+    let (shop, all) = (token("shop", &["shop."]), token("all", &[]));
+    let store = MemoryFeatureFlagStore::new();
+    for (name, needed) in
+        [("lab.rocket", None), ("shop.base", None), ("shop.a", Some("lab.rocket")), ("shop.b", Some("shop.base"))]
+    {
+        let mut flag = FlagRecord::new(name, 1);
+        flag.set_enabled(needed.is_some());
+        flag.set_prerequisites(needed.map(Prerequisite::new).into_iter().collect());
+        block_on(store.put(&flag, Precondition::Any.into())).unwrap();
+    }
+    let app = App::new(Arc::new(store)).access(AccessControl::new().tokens(Tokens::open(file.path()).unwrap()));
+    let server = Running::start(app, HttpOptions::default());
+    for (token, name, expected) in [
+        (&shop, "shop.a", "another flag, which must be on, is off"),
+        (&shop, "shop.b", "the flag \"shop.base\", which must be on, is off"),
+        (&all, "shop.a", "the flag \"lab.rocket\", which must be on, is off"),
+    ] {
+        let answer = server.expect(200, &format!("POST /api/v1/evaluate/{name}\nAuthorization: Bearer {token}"), "{}");
+        let answer = answer.json();
+        assert_eq!((answer["reason"].as_str(), answer["rule"].as_str()), (Some(expected), Some("prerequisite")));
+    }
 }
 
 /// As long as those of a UUID.
