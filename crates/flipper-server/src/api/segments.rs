@@ -234,7 +234,7 @@ pub(crate) async fn destroy(
     }
 }
 
-fn show(stored: &Stored) -> Object {
+pub(super) fn show(stored: &Stored) -> Object {
     let mut segment = Object::new();
     segment.insert("name", segment_of(&stored.name).unwrap_or(&stored.name));
     segment.insert("version", output::tag(&stored.version));
