@@ -195,7 +195,9 @@ pub(crate) async fn replace(
     Err(Error::new(ErrorKind::Conflict).with_flag(stored_as).into())
 }
 
-/// Deletes a segment, even an unreadable one. Rules that name it do not hold any more.
+/// Deletes a segment, even an unreadable one.
+///
+/// From then on a rule whose `when` names it does not hold, also under `not`, unless the rest of the `when` decides.
 #[utoipa::path(
     delete,
     path = "/api/v1/segments/{name}",

@@ -18,7 +18,7 @@ use super::draft::Fault;
 use super::form::Form;
 use super::layout::{self, Place, csrf};
 use super::list::shown;
-use super::segments::{brief, dependents};
+use super::segments::{brief, dependents, users};
 use super::targeting::without_flag;
 use super::viewer::Viewer;
 use super::views::{diff, notice};
@@ -30,6 +30,9 @@ use crate::app::is_segment;
 use crate::problem::Problem;
 
 const NEW_NAME: &str = "new-name";
+/// What checks answer without the segment.
+const MISSING: &str =
+    "A rule whose condition names it does not hold, also under “not”, unless the rest of the condition decides.";
 
 /// What the form has, or will have.
 #[derive(Default)]
@@ -97,7 +100,7 @@ pub(super) async fn change(
         }
     };
     let features = match reason::features(&state, &viewer, &form) {
-        Ok(features) if form.has(CONFIRMED) || !view.is_protected(&state) => features,
+        Ok(features) if form.has(CONFIRMED) || !view.must_ask(&state, is_destroyed) => features,
         Ok(_) => return Ok(view.ask(&state, &viewer, &form, stored.as_ref(), after.as_ref())),
         Err(fault) => {
             view.refuse(fault);
@@ -170,6 +173,11 @@ impl View {
         state.page.protects(&self.name) || dependents(state, &self.name).iter().any(is_one)
     }
 
+    /// Also before flags lose it that are not protected.
+    fn must_ask(&self, state: &State, is_destroyed: bool) -> bool {
+        (is_destroyed && !users(state, &self.name).is_empty()) || self.is_protected(state)
+    }
+
     async fn conflict(mut self, state: &State, viewer: &Viewer, now: Option<Stored>) -> Response {
         let theirs =
             now.as_ref().and_then(|stored| stored.record.as_deref().ok()).filter(|record| record.segment().is_some());
@@ -204,17 +212,22 @@ impl View {
         after: Option<&FlagRecord>,
     ) -> Response {
         let before = before.and_then(|stored| stored.record.as_deref().ok());
-        let title = format!("Change the segment {}?", shown(&self.name));
+        let verb = if after.is_none() { "Destroy" } else { "Change" };
+        let title = format!("{verb} the segment {}?", shown(&self.name));
         let main = html! {
             h1 { (title) }
-            p.lead { "Protected flags depend on this segment, so the page asks twice. This is what would change:" }
+            p.lead {
+                @if self.is_protected(state) { "Protected flags depend on this segment, so the page asks twice. " }
+                "This is what would change:"
+            }
             (diff(before, after))
+            @if after.is_none() { (self.losers(state, viewer)) }
             form.simple method="post" action=(link::SEGMENT) {
                 (csrf(state, viewer))
                 (question(form))
                 (reason::field(state, "reason", &self.reason, None))
                 div.actions {
-                    button.bad[after.is_none()] { "Yes, change it" }
+                    button.bad[after.is_none()] { "Yes, " (verb.to_lowercase()) " it" }
                     a.button.plain href=(link::segment(&self.name)) { "No, leave it as it is" }
                 }
             }

@@ -509,9 +509,28 @@ fn a_segments_life() {
     assert_eq!(segment(&site, &conflict.body, &[("do", "save")]).status, 303);
     assert_eq!(stored().as_deref(), Some("plan = \"mine\""));
     let page = site.get(path).body;
-    assert_eq!(segment(&site, &page, &[("do", "destroy")]).header("location"), Some("/flags/-/segments"));
+    // First it says what uses it.
+    site.flag("segments/outer", |record| record.set_segment(Some(when("in segment \"100% beta\""))));
+    let question = segment(&site, &page, &[("do", "destroy")]);
+    assert_eq!(question.status, 200);
+    for text in [
+        "Destroy the segment 100% beta?",
+        "<li><a href=\"/flags/A\">A</a></li>",
+        "<li>segment <a href=\"/flags/-/segment?name=outer\">outer</a></li>",
+        "does not hold, also under “not”, unless the rest of the condition decides.",
+        "Yes, destroy it",
+    ] {
+        assert!(question.body.contains(text), "{text}: {}", question.body);
+    }
+    assert!(!question.body.contains("asks twice") && stored().is_some(), "{}", question.body);
+    assert_eq!(segment(&site, &question.body, &[]).header("location"), Some("/flags/-/segments"));
     assert_eq!(stored(), None);
-    assert_eq!(site.get(path).status, 404);
+    let missing = site.get(path);
+    assert!(missing.status == 404 && missing.body.contains("also under “not”"), "{}", missing.body);
+    // What nothing uses is destroyed at once.
+    let page = site.get("/flags/-/segment?name=outer").body;
+    assert_eq!(segment(&site, &page, &[("do", "destroy")]).header("location"), Some("/flags/-/segments"));
+    assert!(site.stored("segments/outer").is_none());
     // A new one does not replace another.
     site.flag("segments/beta", |record| record.set_segment(Some(when("plan = theirs"))));
     let new = site.get("/flags/-/segment").body;
