@@ -40,8 +40,8 @@ impl Limits {
         self
     }
 
-    /// The largest body of a segment, and of records for a store over this server, in bytes; 16 MiB by default: a segment may list 100,000
-    /// callers, and as text within JSON each takes up to three times its length.
+    /// The largest body of a segment, and of records from a store over this server that may write, in bytes; 16 MiB by default: a segment may
+    /// list 100,000 callers, and as text within JSON each takes up to three times its length.
     #[must_use]
     pub fn record(mut self, bytes: usize) -> Self {
         self.record = bytes;

@@ -195,6 +195,15 @@ fn restoring() {
     server.expect(204, head, &restore(entry["id"].as_str().unwrap()));
     server.expect(404, "GET /api/v1/flags/A", "");
     assert_eq!(server.expect(404, head, &restore("999")).code(), "no_such_entry");
+    // A segment has its own form.
+    server.expect(201, "PUT /api/v1/segments/beta", r#"{"when": "plan = pro"}"#);
+    server.expect(200, "PUT /api/v1/segments/beta", r#"{"when": "plan = team"}"#);
+    let entry = server.expect(200, "GET /api/v1/history?name=segments/beta&limit=1", "").json()["entries"][0].clone();
+    let body = format!(r#"{{"name": "segments/beta", "id": "{}"}}"#, entry["id"].as_str().unwrap());
+    let back = server.expect(200, head, &body);
+    let now = server.expect(200, "GET /api/v1/segments/beta", "");
+    assert_eq!((&back.body, back.header("etag")), (&now.body, now.header("etag")));
+    assert_eq!(back.json()["when"]["value"].as_str(), Some("pro"));
     server.expect(422, head, r#"{"name": "A"}"#);
 }
 

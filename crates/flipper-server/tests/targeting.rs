@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use flipper::evaluation::Operator;
 use flipper::store::{LocalFeatureFlagStore, Precondition};
-use flipper::targeting::{Test, When, stored_name};
+use flipper::targeting::{Prerequisite, Test, When, stored_name};
 use flipper::{
     FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, MirroredFeatureFlagStore, context,
 };
@@ -286,6 +286,26 @@ fn an_unreadable_segment_can_be_replaced_and_deleted() {
 }
 
 #[test]
+fn a_flag_with_the_name_of_a_segment_stays_a_flag() {
+    let store = MemoryFeatureFlagStore::new();
+    let mut flag = FlagRecord::new("segments/beta", 1);
+    flag.set_enabled(true);
+    let version = block_on(store.put(&flag, Precondition::Any.into())).unwrap();
+    let server = Running::over(store);
+    let tag = server.expect(200, "GET /api/v1/flags/segments/beta", "").header("etag").unwrap().to_owned();
+    for condition in [String::new(), format!("\nIf-Match: {tag}"), "\nIf-Match: *".to_owned()] {
+        let head = format!("PUT /api/v1/segments/beta{condition}");
+        let refused = server.expect(409, &head, r#"{"when": "plan = pro"}"#).json();
+        assert!(refused["hint"].as_str().unwrap().contains("/api/v1/flags/segments"), "{refused}");
+        let refused = server.expect(404, &format!("DELETE /api/v1/segments/beta{condition}"), "").json();
+        assert!(refused["hint"].as_str().unwrap().contains("/api/v1/flags/segments"), "{refused}");
+    }
+    server.expect(404, "GET /api/v1/segments/beta", "");
+    let stored = block_on(server.store().get("segments/beta")).unwrap().unwrap();
+    assert_eq!((&*stored.record.unwrap(), stored.version), (&flag, version));
+}
+
+#[test]
 fn a_tokens_prefixes_are_of_the_segments_own_name() {
     let folder = tempfile::tempdir().unwrap();
     let file = TokenFile::new(folder.path().join("tokens"));
@@ -295,6 +315,7 @@ fn a_tokens_prefixes_are_of_the_segments_own_name() {
         file.create(&new).unwrap().1.text().to_owned()
     };
     let (shop, other) = (token("shop."), token("other."));
+    let of_the_place = ["s", "se", "segments"].map(token);
     let tokens = Tokens::open(file.path()).unwrap();
     let app = App::new(Arc::new(MemoryFeatureFlagStore::new())).access(AccessControl::new().tokens(tokens));
     let server = Running::start(app, HttpOptions::default());
@@ -309,11 +330,50 @@ fn a_tokens_prefixes_are_of_the_segments_own_name() {
         let records = server.expect(200, &with("GET /api/v1/records", token), "");
         assert_eq!(records.body.contains("segments/shop.staff"), names == 1);
     }
+    // Not by the name under which it is in the store.
+    for (token, reads) in of_the_place.iter().zip([true, false, false]) {
+        let status = if reads { 200 } else { 403 };
+        server.expect(status, &with("GET /api/v1/segments/shop.staff", token), "");
+        let records = server.expect(200, &with("GET /api/v1/records", token), "");
+        assert_eq!(records.body.contains("segments/shop.staff"), reads);
+    }
     server.expect(403, &with("GET /api/v1/segments/shop.staff", &other), "");
     server.expect(403, &with("DELETE /api/v1/segments/shop.staff", &other), "");
     let text = FlagRecord::new("segments/shop.staff", 1).to_json();
     let put = format!(r#"[{{"put": {}}}]"#, flipper::json::Json::from(text.as_str()));
     server.expect(403, &with("POST /api/v1/records", &other), &put);
+}
+
+#[test]
+fn a_reason_names_the_flags_of_the_token_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = TokenFile::new(folder.path().join("tokens"));
+    let token = |name: &str, prefixes: &[&str]| {
+        let prefixes = prefixes.iter().map(|prefix| (*prefix).to_owned()).collect();
+        let new = NewToken { name: name.into(), role: Role::Evaluate, prefixes, lifetime: None };
+        file.create(&new).unwrap().1.text().to_owned()
+    };
+    let (shop, all) = (token("shop", &["shop."]), token("all", &[]));
+    let store = MemoryFeatureFlagStore::new();
+    for (name, needed) in
+        [("lab.rocket", None), ("shop.base", None), ("shop.a", Some("lab.rocket")), ("shop.b", Some("shop.base"))]
+    {
+        let mut flag = FlagRecord::new(name, 1);
+        flag.set_enabled(needed.is_some());
+        flag.set_prerequisites(needed.map(Prerequisite::new).into_iter().collect());
+        block_on(store.put(&flag, Precondition::Any.into())).unwrap();
+    }
+    let app = App::new(Arc::new(store)).access(AccessControl::new().tokens(Tokens::open(file.path()).unwrap()));
+    let server = Running::start(app, HttpOptions::default());
+    for (token, name, expected) in [
+        (&shop, "shop.a", "another flag, which must be on, is off"),
+        (&shop, "shop.b", "the flag \"shop.base\", which must be on, is off"),
+        (&all, "shop.a", "the flag \"lab.rocket\", which must be on, is off"),
+    ] {
+        let answer = server.expect(200, &format!("POST /api/v1/evaluate/{name}\nAuthorization: Bearer {token}"), "{}");
+        let answer = answer.json();
+        assert_eq!((answer["reason"].as_str(), answer["rule"].as_str()), (Some(expected), Some("prerequisite")));
+    }
 }
 
 /// As long as those of a UUID.

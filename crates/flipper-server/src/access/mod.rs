@@ -87,10 +87,11 @@ impl Access {
         Self { role: token.role, prefixes: token.prefixes.clone().into(), caller: Caller::Token(tokens, token) }
     }
 
-    /// A segment is allowed by its own name, wherever it shows: a follower needs those that its flags name.
+    /// A segment is allowed by its own name alone, wherever it shows: a follower needs those that its flags name. By the name that it is stored
+    /// under, the prefix `se` would be for all of them.
     pub(crate) fn allows(&self, role: Role, name: &str) -> bool {
         let own = segment_of(name).unwrap_or(name);
-        let begins = |prefix: &String| name.starts_with(&**prefix) || own.starts_with(&**prefix);
+        let begins = |prefix: &String| own.starts_with(&**prefix);
         self.role >= role && (self.prefixes.is_empty() || self.prefixes.iter().any(begins))
     }
 

@@ -66,7 +66,7 @@ pub(crate) async fn evaluate(
         ("name", Json::from(name)),
         ("enabled", evaluation.is_enabled.into()),
         ("rule", evaluation.reason.code().into()),
-        ("reason", evaluation.reason.to_string().into()),
+        ("reason", shown(&evaluation.reason, &caller).into()),
         ("variant", evaluation.variant.as_ref().map_or(Json::Null, variant)),
         ("bucket", bucket.unwrap_or_default()),
         ("not_given", evaluation.not_given.into()),
@@ -75,6 +75,16 @@ pub(crate) async fn evaluate(
     .into_iter()
     .collect();
     Ok(output::from_memory(&app, output::json(StatusCode::OK, object)))
+}
+
+/// Names no flag that the caller may not evaluate.
+fn shown(reason: &Reason, caller: &Caller) -> String {
+    match reason {
+        Reason::Prerequisite { flag, unmet } if !caller.allows(Role::Evaluate, flag) => {
+            format!("another flag, which must be on, {unmet}")
+        }
+        other => other.to_string(),
+    }
 }
 
 pub(crate) fn variant(chosen: &Chosen) -> Json {

@@ -15,9 +15,9 @@ use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 
 use super::caller::Caller;
 use super::input::{Fields, Input, Query};
-use super::{cause, output, schema};
+use super::{cause, output, schema, segments};
 use crate::access::Role;
-use crate::app::App;
+use crate::app::{App, is_segment};
 use crate::problem::Problem;
 
 const LIMIT: usize = 100;
@@ -95,7 +95,7 @@ pub(crate) async fn list(State(app): State<Arc<App>>, caller: Caller, uri: Uri) 
     params(schema::Reason),
     request_body(content = schema::Restore),
     responses(
-        (status = 200, description = "The flag", body = schema::Flag),
+        (status = 200, description = "The flag, or the segment in its own form", body = schema::Restored),
         (status = 204, description = "There was no flag before the entry, and the flag is gone"),
         (status = 400, response = schema::BadRequest),
         (status = 403, response = schema::Forbidden),
@@ -138,7 +138,10 @@ pub(crate) async fn restore(
     features.restore(name, &entry).await?;
     // Own writes are in memory.
     Ok(match app.store.table().get(name) {
-        Some(stored) => output::with_tag(&stored.version, output::json(StatusCode::OK, output::flag(&stored))),
+        Some(stored) => {
+            let shown = if is_segment(&stored) { segments::show(&stored) } else { output::flag(&stored) };
+            output::with_tag(&stored.version, output::json(StatusCode::OK, shown))
+        }
         None => StatusCode::NO_CONTENT.into_response(),
     })
 }

@@ -204,6 +204,13 @@ pub(crate) struct Restore {
     id: String,
 }
 
+#[derive(ToSchema)]
+#[serde(untagged)]
+pub(crate) enum Restored {
+    Flag(Box<Flag>),
+    Segment(Segment),
+}
+
 /// A condition, stored or as text: `plan in pro, team`.
 #[derive(ToSchema)]
 #[serde(untagged)]

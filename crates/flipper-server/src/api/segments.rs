@@ -13,7 +13,7 @@ use http::{HeaderMap, StatusCode, Uri};
 use super::caller::Caller;
 use super::flags::{LARGEST_LIMIT, LIMIT, PAGE_BYTES, condition};
 use super::input::{Fields, Input, Query};
-use super::name::Name;
+use super::name::{Name, path_of};
 use super::output::{self, When};
 use super::write::{ATTEMPTS, destroy_any, existing, written};
 use super::{cause, now, schema, targeting};
@@ -161,6 +161,10 @@ pub(crate) async fn replace(
             When::Always => app.store.get(&stored_as).await?,
             When::Exists | When::OneOf(_) => Some(existing(&app, &stored_as, &when).await?),
         };
+        if stored.as_ref().is_some_and(|stored| !is_segment(stored)) {
+            let taken = Problem::from(Error::new(ErrorKind::FlagExists).with_flag(&*stored_as));
+            return Err(taken.hint(flag_instead(&stored_as)));
+        }
         let before = stored.as_ref().and_then(|stored| stored.record.as_deref().ok());
         let mut record = match before {
             Some(record) => record.clone(),
@@ -191,7 +195,9 @@ pub(crate) async fn replace(
     Err(Error::new(ErrorKind::Conflict).with_flag(stored_as).into())
 }
 
-/// Deletes a segment, even an unreadable one. Rules that name it do not hold any more.
+/// Deletes a segment, even an unreadable one.
+///
+/// From then on a rule whose `when` names it does not hold, also under `not`, unless the rest of the `when` decides.
 #[utoipa::path(
     delete,
     path = "/api/v1/segments/{name}",
@@ -221,13 +227,16 @@ pub(crate) async fn destroy(
     validate_name(&stored_as)?;
     let features = cause::writer(&app, &caller, &headers)?;
     let when = condition(&app, &headers, &uri)?;
+    if app.store.get(&stored_as).await?.is_some_and(|stored| !is_segment(&stored)) {
+        return Err(missing(&name).hint(flag_instead(&stored_as)));
+    }
     match destroy_any(&app, &features, &stored_as, &when).await {
         Err(problem) if problem.status == StatusCode::NOT_FOUND => Err(missing(&name)),
         done => done.map(|()| StatusCode::NO_CONTENT.into_response()),
     }
 }
 
-fn show(stored: &Stored) -> Object {
+pub(super) fn show(stored: &Stored) -> Object {
     let mut segment = Object::new();
     segment.insert("name", segment_of(&stored.name).unwrap_or(&stored.name));
     segment.insert("version", output::tag(&stored.version));
@@ -241,6 +250,11 @@ fn show(stored: &Stored) -> Object {
         }
     }
     segment
+}
+
+/// Another program may have stored a flag under such a name.
+fn flag_instead(stored_as: &str) -> String {
+    format!("it is a flag: {}", path_of("/api/v1/flags/", stored_as))
 }
 
 fn missing(segment: &str) -> Problem {

@@ -1,5 +1,8 @@
 //! Whether an answer may change while no flag does.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use flipper::bucketing::AnyPercentage;
 use flipper::evaluation::Reason;
 use flipper::store::FlagTable;
@@ -23,27 +26,33 @@ pub(super) fn is_passing(reason: &Reason, record: &FlagRecord, table: &FlagTable
     own || may_pass_by_others(record, table)
 }
 
-/// Whether a flag that this one needs may pass, however it answers now.
+/// Whether a flag that this one needs may pass, however it answers now. Each is looked at once, and its name copied once: thousands of flags may
+/// need each other.
 fn may_pass_by_others(record: &FlagRecord, table: &FlagTable) -> bool {
-    let names = |record: &FlagRecord| record.prerequisites().iter().map(|needed| needed.flag.clone()).collect();
-    let mut wanted: Vec<String> = names(record);
-    let mut seen: Vec<String> = Vec::new();
-    while let Some(name) = wanted.pop() {
-        if seen.contains(&name) {
-            continue;
-        }
-        if seen.len() >= MOST {
-            return true;
-        }
-        if let Some(Ok(needed)) = table.get(&name).map(|stored| stored.record) {
-            if may_pass(&needed) {
+    let mut seen: HashSet<String> = HashSet::new();
+    let mut waiting: Vec<Arc<FlagRecord>> = Vec::new();
+    let mut current: Option<Arc<FlagRecord>> = None;
+    loop {
+        for needed in current.as_deref().unwrap_or(record).prerequisites() {
+            if seen.contains(&needed.flag) {
+                continue;
+            }
+            if seen.len() >= MOST {
                 return true;
             }
-            wanted.extend::<Vec<_>>(names(&needed));
+            seen.insert(needed.flag.clone());
+            if let Some(Ok(other)) = table.get(&needed.flag).map(|stored| stored.record) {
+                if may_pass(&other) {
+                    return true;
+                }
+                waiting.push(other);
+            }
         }
-        seen.push(name);
+        match waiting.pop() {
+            Some(next) => current = Some(next),
+            None => return false,
+        }
     }
-    false
 }
 
 fn may_pass(record: &FlagRecord) -> bool {
@@ -64,4 +73,42 @@ fn has_ramp(record: &FlagRecord) -> bool {
 fn has_ramp_in(record: &FlagRecord, rule: usize) -> bool {
     let serve = record.rules().get(rule).map(|rule| &rule.serve);
     matches!(serve, Some(Serve::Share { percentage: AnyPercentage::Ramp(_), .. }))
+}
+
+#[cfg(test)]
+mod tests {
+    use flipper::store::{LocalFeatureFlagStore, Precondition};
+    use flipper::targeting::Prerequisite;
+    use flipper::{FeatureFlagStore, MemoryFeatureFlagStore};
+    use flipper_testkit::block_on;
+
+    use super::*;
+
+    fn put(store: &MemoryFeatureFlagStore, name: String, needed: impl Iterator<Item = String>) -> FlagRecord {
+        let mut record = FlagRecord::new(name, 1);
+        record.set_prerequisites(needed.map(Prerequisite::new).collect());
+        block_on(store.put(&record, Precondition::Any.into())).unwrap();
+        record
+    }
+
+    #[test]
+    fn others_are_looked_at_once() {
+        let store = MemoryFeatureFlagStore::new();
+        // Each needs all after it, by 2 to the power of 50 ways, and a missing one.
+        let name = |number: usize| format!("f{number}");
+        let flags: Vec<_> = (0..50).map(|flag| put(&store, name(flag), (flag + 1..51).map(name))).collect();
+        assert!(!may_pass_by_others(&flags[0], store.table()));
+        let mut last = flags[49].clone();
+        last.set_bucketer(flipper::bucketing::PercentageBucketer::new(0.5).into());
+        block_on(store.put(&last, Precondition::Any.into())).unwrap();
+        assert!(may_pass_by_others(&flags[0], store.table()), "by chance");
+        // Too many to look at.
+        for (count, expected) in [(MOST, false), (MOST + 1, true)] {
+            let wide = put(&store, "wide".to_owned(), (0..count).map(|flag| format!("w{flag}")));
+            assert_eq!(may_pass_by_others(&wide, store.table()), expected, "{count}");
+        }
+        // A circle ends.
+        let circle = put(&store, "circle".to_owned(), ["circle".to_owned()].into_iter());
+        assert!(!may_pass_by_others(&circle, store.table()));
+    }
 }

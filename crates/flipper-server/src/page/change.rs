@@ -316,21 +316,23 @@ async fn failed(state: &State, viewer: &Viewer, wish: &Wish<'_>, problem: Proble
 
 async fn try_out(state: &State, viewer: &Viewer, wish: &Wish<'_>, draft: &Draft) -> Result<Response, Problem> {
     let (most, stored) = (state.app.limits.body, held(state, &wish.name)?);
-    if wish.form.text(BASE).len() > most {
+    let writes = viewer.writes(&wish.name);
+    if writes && wish.form.text(BASE).len() > most {
         return Err(Problem::too_large(most));
     }
-    // What the form shows, whatever the flag is meanwhile.
-    let mut record = match wish.base() {
+    // What the form shows, whatever the flag is meanwhile. But the form may be made up, and ask about other flags and segments than this flag
+    // does: only who could save it may try it out.
+    let mut record = match writes.then(|| wish.base()).flatten() {
         Some(base) => base,
         None => named(stored.readable()?, &wish.name).into_owned(),
     };
     let users = wish.form.text("users").replace("\r\n", "\n");
     // A browser sends no fields that the viewer may not change.
-    let draft = if viewer.writes(&wish.name) { draft.clone() } else { Draft::of(&record) };
+    let draft = if writes { draft.clone() } else { Draft::of(&record) };
     let reason = reason::typed(wish.form).to_owned();
     let mut view = View {
         draft: Some(draft.clone()),
-        of: wish.of(&stored),
+        of: writes.then(|| wish.of(&stored)).flatten(),
         users: Some(users.clone()),
         reason,
         ..View::default()

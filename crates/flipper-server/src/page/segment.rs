@@ -9,7 +9,7 @@ use axum::extract::State as Shared;
 use axum::response::Response;
 use flipper::FlagRecord;
 use flipper::store::{Precondition, Stored};
-use flipper::targeting::{When, stored_name};
+use flipper::targeting::{When, segment_of, stored_name};
 use http::{HeaderMap, StatusCode, Uri};
 use maud::{Markup, html};
 
@@ -18,10 +18,10 @@ use super::draft::Fault;
 use super::form::Form;
 use super::layout::{self, Place, csrf};
 use super::list::shown;
-use super::segments::{brief, users};
+use super::segments::{brief, dependents, users};
 use super::targeting::without_flag;
 use super::viewer::Viewer;
-use super::views::notice;
+use super::views::{diff, notice};
 use super::write::{self, Outcome};
 use super::{State, link, reason};
 use crate::access::Role;
@@ -30,6 +30,9 @@ use crate::app::is_segment;
 use crate::problem::Problem;
 
 const NEW_NAME: &str = "new-name";
+/// What checks answer without the segment.
+const MISSING: &str =
+    "A rule whose condition names it does not hold, also under “not”, unless the rest of the condition decides.";
 
 /// What the form has, or will have.
 #[derive(Default)]
@@ -97,7 +100,7 @@ pub(super) async fn change(
         }
     };
     let features = match reason::features(&state, &viewer, &form) {
-        Ok(features) if form.has(CONFIRMED) || !view.asks_twice(&state) => features,
+        Ok(features) if form.has(CONFIRMED) || !view.must_ask(&state, is_destroyed) => features,
         Ok(_) => return Ok(view.ask(&state, &viewer, &form, stored.as_ref(), after.as_ref())),
         Err(fault) => {
             view.refuse(fault);
@@ -160,18 +163,34 @@ impl View {
         Ok(record)
     }
 
-    /// A segment is as protected as the flags whose rules name it.
-    fn asks_twice(&self, state: &State) -> bool {
-        let of_flag =
-            |stored: &Stored| stored.record.as_ref().is_ok_and(|record| is_protected(state, &stored.name, record));
-        state.page.protects(&self.name) || users(state, &self.name).iter().any(of_flag)
+    /// A segment is as protected as the flags that depend on it, also through other segments.
+    fn is_protected(&self, state: &State) -> bool {
+        let is_one = |stored: &Stored| {
+            let own = segment_of(&stored.name).unwrap_or(&stored.name);
+            state.page.protects(own)
+                || stored.record.as_ref().is_ok_and(|record| is_protected(state, &stored.name, record))
+        };
+        state.page.protects(&self.name) || dependents(state, &self.name).iter().any(is_one)
+    }
+
+    /// Also before flags lose it that are not protected.
+    fn must_ask(&self, state: &State, is_destroyed: bool) -> bool {
+        (is_destroyed && !users(state, &self.name).is_empty()) || self.is_protected(state)
     }
 
     async fn conflict(mut self, state: &State, viewer: &Viewer, now: Option<Stored>) -> Response {
-        let theirs = now.as_ref().and_then(|stored| Some(stored.record.as_ref().ok()?.segment()?.to_string()));
-        let text = match (&theirs, &now) {
+        let theirs =
+            now.as_ref().and_then(|stored| stored.record.as_deref().ok()).filter(|record| record.segment().is_some());
+        let mine =
+            theirs.zip(self.typed.as_deref().and_then(|typed| typed.parse::<When>().ok())).map(|(theirs, when)| {
+                let mut mine = theirs.clone();
+                mine.set_segment(Some(when));
+                mine
+            });
+        let text = match (theirs, &now) {
             (Some(theirs), _) => html! {
-                p { "It is now:" } p { code { (brief(theirs)) } }
+                @if let Some(mine) = &mine { p { "What it is now, and what you typed:" } (diff(Some(theirs), Some(mine))) }
+                @else { p { "It is now:" } p { code { (brief(&theirs.segment().map(ToString::to_string).unwrap_or_default())) } } }
                 p { "The form below has what you typed. Save it if it should replace that, or " a href=(link::segment(&self.name)) { "drop your change" } "." }
             },
             (None, Some(_)) => html! { p { "What is stored cannot be read any more." } },
@@ -192,25 +211,23 @@ impl View {
         before: Option<&Stored>,
         after: Option<&FlagRecord>,
     ) -> Response {
-        let text =
-            |record: Option<&FlagRecord>| record.and_then(FlagRecord::segment).map(|when| brief(&when.to_string()));
-        let before = text(before.and_then(|stored| stored.record.as_deref().ok()));
-        let after = text(after);
-        let title = format!("Change the segment {}?", shown(&self.name));
+        let before = before.and_then(|stored| stored.record.as_deref().ok());
+        let verb = if after.is_none() { "Destroy" } else { "Change" };
+        let title = format!("{verb} the segment {}?", shown(&self.name));
         let main = html! {
             h1 { (title) }
-            p.lead { "Protected flags depend on this segment, so the page asks twice. This is what would change:" }
-            dl.diff { div {
-                dt { "segment" }
-                @if let Some(before) = &before { dd { del { (before) } } }
-                @if let Some(after) = &after { dd { ins { (after) } } }
-            } }
+            p.lead {
+                @if self.is_protected(state) { "Protected flags depend on this segment, so the page asks twice. " }
+                "This is what would change:"
+            }
+            (diff(before, after))
+            @if after.is_none() { (self.losers(state, viewer)) }
             form.simple method="post" action=(link::SEGMENT) {
                 (csrf(state, viewer))
                 (question(form))
                 (reason::field(state, "reason", &self.reason, None))
                 div.actions {
-                    button.bad[after.is_none()] { "Yes, change it" }
+                    button.bad[after.is_none()] { "Yes, " (verb.to_lowercase()) " it" }
                     a.button.plain href=(link::segment(&self.name)) { "No, leave it as it is" }
                 }
             }

@@ -1,5 +1,6 @@
 //! The list of segments.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use axum::extract::State as Shared;
@@ -58,13 +59,30 @@ pub(super) fn brief(text: &str) -> String {
 pub(super) fn users(state: &State, segment: &str) -> Vec<Stored> {
     let mut all = state.app.store.table().list();
     all.retain(|stored| {
-        stored.record.as_ref().is_ok_and(|record| {
-            let whens = record.rules().iter().filter_map(|rule| rule.when.as_ref()).chain(record.segment());
-            let mut names_it = false;
-            whens.for_each(|when| when.each_segment(&mut |name| names_it |= name == segment));
-            names_it
-        })
+        let mut names_it = false;
+        each_named(stored, &mut |name| names_it |= name == segment);
+        names_it && stored.name != stored_name(segment)
     });
-    all.retain(|stored| stored.name != stored_name(segment));
     all
+}
+
+/// The same, and those that name a segment of these, and so on.
+pub(super) fn dependents(state: &State, segment: &str) -> Vec<Stored> {
+    let all = state.app.store.table().list();
+    let mut users: HashMap<String, Vec<usize>> = HashMap::new();
+    for (place, stored) in all.iter().enumerate() {
+        each_named(stored, &mut |name| users.entry(name.to_owned()).or_default().push(place));
+    }
+    let (mut found, mut wanted) = (BTreeSet::new(), vec![segment]);
+    while let Some(name) = wanted.pop() {
+        let new = users.remove(name).unwrap_or_default().into_iter().filter(|place| found.insert(*place));
+        wanted.extend(new.filter_map(|place| segment_of(&all[place].name).filter(|_| is_segment(&all[place]))));
+    }
+    found.into_iter().map(|place| all[place].clone()).collect()
+}
+
+fn each_named(stored: &Stored, name: &mut dyn FnMut(&str)) {
+    let Ok(record) = &stored.record else { return };
+    let whens = record.rules().iter().filter_map(|rule| rule.when.as_ref()).chain(record.segment());
+    whens.for_each(|when| when.each_segment(&mut |segment| name(segment)));
 }

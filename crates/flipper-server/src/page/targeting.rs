@@ -57,7 +57,7 @@ pub(super) struct VariantFields {
 pub(super) struct ScheduleFields {
     pub(super) enable_at: String,
     pub(super) disable_at: String,
-    /// One a line: `25% from 2026-12-01T08:00:00`.
+    /// One a line: `25% from 2026-12-01T08:00`.
     pub(super) steps: String,
     pub(super) by: String,
 }
@@ -75,13 +75,15 @@ impl Targeting {
     /// `None`: the form has none of the fields, and changes nothing of them.
     pub(super) fn read(form: &Form) -> Option<Self> {
         let text = |name: &str| form.text(name).replace("\r\n", "\n").trim().to_owned();
+        // In the form that a record's own fields have.
+        let time = |name: &str| times::read(form.text(name)).map_or_else(|_| text(name), times::written);
         FIELDS.iter().any(|field| form.has(field)).then(|| Self {
             rules: text("rules"),
             variants: VariantFields { lines: text("variants"), by: text("variants-by"), off: text("variants-off") },
             prerequisites: text("prerequisites"),
             schedule: ScheduleFields {
-                enable_at: text("enable-at"),
-                disable_at: text("disable-at"),
+                enable_at: time("enable-at"),
+                disable_at: time("disable-at"),
                 steps: text("steps"),
                 by: text("steps-by"),
             },
@@ -124,9 +126,13 @@ impl Targeting {
                 checked.map(|()| schedule).map_err(|error| Fault::new("schedule", without_flag(&error, record.name())))
             });
             match read {
+                // The same in other words.
+                Ok(schedule) if schedule.as_ref() == record.schedule() => {}
                 Ok(schedule) => set(record, faults, "schedule", &|record| {
-                    // A time to turn it on would do nothing for a flag whose switch is off.
-                    if schedule.as_ref().and_then(|schedule| schedule.enable_at).is_some_and(|at| at > now()) {
+                    let on_from = |schedule: Option<&Schedule>| schedule.and_then(|schedule| schedule.enable_at);
+                    let (before, after) = (on_from(record.schedule()), on_from(schedule.as_ref()));
+                    // A new time to turn it on would do nothing for a flag whose switch is off. One that was there may be kept off.
+                    if after != before && after.is_some_and(|at| at > now()) {
                         record.set_enabled(true);
                     }
                     record.set_schedule(schedule.clone());
@@ -179,7 +185,9 @@ impl VariantFields {
 
     fn read(&self, before: Option<&Variants>) -> Result<Option<Variants>, Fault> {
         let before = before.map(|variants| &variants.values[..]).unwrap_or_default();
-        let values = lines::read("variants", &self.lines, before, lines::variant, lines::read_variant)?;
+        let mut values = lines::read("variants", &self.lines, before, lines::variant, lines::read_variant)?;
+        // Of all or of none: the record finds out which callers stay.
+        values.iter_mut().for_each(|variant| variant.buckets.clear());
         if values.is_empty() {
             return match self.off.is_empty() {
                 true => Ok(None),

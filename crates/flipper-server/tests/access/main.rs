@@ -75,6 +75,13 @@ fn a_body_is_read_once_the_role_allows_it() {
         let answer = server.send(method, path, &[&key, "content-type: application/json", &length]);
         assert_eq!(answer.status, status, "{method} {path}: {answer:?}");
     }
+    // Of a reader no record, and so none of the size that a record may have.
+    let (_, secret) = file.create(&new("follower", Role::Read)).unwrap();
+    let server = Server::start(|| AccessControl::new().tokens(followed(file.path())));
+    let key = format!("x-api-key: {}", secret.text());
+    let length = format!("content-length: {}", (1 << 20) + 1);
+    let answer = server.send("POST", "/api/v1/records", &[&key, "content-type: application/json", &length]);
+    assert_eq!(answer.status, 413, "{answer:?}");
 }
 
 #[test]

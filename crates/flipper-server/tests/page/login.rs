@@ -1,6 +1,7 @@
 //! Login with tokens: what each may see and do.
 
-use flipper::Condition;
+use flipper::targeting::{Rule, Serve, When};
+use flipper::{Condition, FlagRecord};
 use flipper_server::{AccessControl, NewToken, Page, Role, TokenFile, Tokens};
 use flipper_testkit::wait_until;
 use tempfile::TempDir;
@@ -238,4 +239,29 @@ fn what_a_role_forbids_is_not_there() {
         assert!(answer.body.contains(text), "{text}: {}", answer.body);
     }
     assert_eq!(site.post("/flags/-/new", &csrf, &[("name", "shop.b")]).status, 303);
+}
+
+#[test]
+fn a_reader_tries_out_what_is_stored() {
+    let office = Office::new();
+    let (_, read) = office.token(Role::Read, &["shop."]);
+    let (_, write) = office.token(Role::Write, &["shop."]);
+    let site = office.site();
+    site.flag("shop.a", |flag| flag.add_condition(Condition::new().eq("plan", "pro")));
+    site.flag("segments/lodge", |record| record.set_segment(Some("email = \"chief@corp.com\"".parse().unwrap())));
+    // A form that was never on a page.
+    let mut made_up = FlagRecord::new("shop.a", 1);
+    made_up.set_rules(vec![Rule::new(Serve::On).when(When::Segment("lodge".into())), Rule::new(Serve::Off)]);
+    let base = made_up.to_json();
+    let fields = [("do", "preview"), ("users", "email=chief@corp.com plan=free"), ("base", &base)];
+    let (reader, writer) = (cookie_of(&log_in(&site, &read, "")), cookie_of(&log_in(&site, &write, "")));
+    let site = site.with_session(&reader);
+    let answer = site.change("shop.a", &fields);
+    assert!(answer.body.contains("This user does not get it.") && !answer.body.contains("lodge"), "{}", answer.body);
+    // Nor does the server read it.
+    let long = " ".repeat((1 << 20) + 1);
+    assert_eq!(site.change("shop.a", &[fields[0], fields[1], ("base", &long)]).status, 200);
+    // Who may save such a flag may try it out.
+    let answer = site.with_session(&writer).change("shop.a", &fields);
+    assert!(answer.body.contains("This user gets it."), "{}", answer.body);
 }

@@ -37,7 +37,14 @@ fn form_of(page: &str, begin: &str) -> Vec<(String, String)> {
             continue;
         };
         let is_choice = head.contains("type=\"radio\"") || head.contains("type=\"checkbox\"");
+        let is_time = head.contains("type=\"datetime-local\"");
         match head.starts_with("textarea ") {
+            // The shortest form of the same time.
+            _ if is_time => {
+                let value = attribute("value").unwrap_or_default();
+                let has_seconds = value.matches(':').count() > 1;
+                fields.push((name, value.strip_suffix(":00").filter(|_| has_seconds).unwrap_or(&value).to_owned()));
+            }
             true => fields.push((name, text_of(text))),
             false if is_choice && !head.contains(" checked") => {}
             false if is_choice => fields.push((name, attribute("value").unwrap_or_else(|| "on".to_owned()))),
@@ -120,8 +127,8 @@ fn a_flag_is_shown_in_sentences() {
     assert_eq!(field("variants"), "red 25% \"#f00\"\n\"dark blue\" 75% \"#00f\"");
     assert_eq!((field("variants-by"), field("variants-off")), ("user_id", "red"));
     assert_eq!(field("prerequisites"), "BASE");
-    assert_eq!((field("enable-at"), field("disable-at")), ("", "2100-01-01T00:00:00"));
-    assert_eq!((field("steps"), field("steps-by")), ("12.5% from 2099-12-31T00:00:00", "user_id"));
+    assert_eq!((field("enable-at"), field("disable-at")), ("", "2100-01-01T00:00"));
+    assert_eq!((field("steps"), field("steps-by")), ("12.5% from 2099-12-31T00:00", "user_id"));
     let base = site.get("/flags/BASE").body;
     assert!(base.contains("These flags need it, and are off then: <a href=\"/flags/A\">A</a>."), "{base}");
     // As it is, it changes nothing.
@@ -188,6 +195,36 @@ fn all_of_it_is_set_without_a_script() {
     assert_eq!(edit(&site, &page, "save", &none).status, 303);
     let after = site.stored("NEW").unwrap();
     assert!(after.rules().is_empty() && after.variants().is_none() && after.schedule().is_none());
+}
+
+#[test]
+fn variants_change_again_and_again() {
+    let site = Site::open();
+    let variant = |name: &str, percent: f64| Variant::new(name, percent);
+    let of = |red: f64, blue: f64, green: f64| {
+        Variants::new("id").with(variant("red", red)).with(variant("blue", blue)).with(variant("green", green))
+    };
+    site.flag("A", |flag| flag.set_variants(Some(of(20.0, 30.0, 50.0))));
+    let mut expected = FlagRecord::clone(&site.stored("A").unwrap());
+    for (red, blue, green) in [(30.0, 30.0, 40.0), (30.0, 20.0, 50.0), (40.0, 20.0, 40.0), (20.0, 30.0, 50.0)] {
+        let page = site.get("/flags/A").body;
+        let lines = format!("red {red}% \"red\"\nblue {blue}% \"blue\"\ngreen {green}% \"green\"");
+        let saved = edit(&site, &page, "save", &[("variants", &lines)]);
+        assert_eq!(saved.status, 303, "{lines}: {}", saved.body);
+        expected.set_variants(Some(of(red, blue, green)));
+        assert_eq!(site.stored("A").unwrap().variants(), expected.variants(), "{lines}");
+    }
+    let has_buckets = expected.variants().unwrap().values.iter().any(|variant| !variant.buckets.is_empty());
+    assert!(has_buckets, "as few callers as can be have moved: {expected:?}");
+    // A value alone moves no caller.
+    let page = site.get("/flags/A").body;
+    let lines = "red 20% \"#f00\"\nblue 30% \"blue\"\ngreen 50% \"green\"";
+    assert_eq!(edit(&site, &page, "save", &[("variants", lines)]).status, 303);
+    let after = site.stored("A").unwrap();
+    let buckets = |record: &FlagRecord| -> Vec<_> {
+        record.variants().unwrap().values.iter().map(|variant| variant.buckets.clone()).collect()
+    };
+    assert_eq!(buckets(&after), buckets(&expected));
 }
 
 #[test]
@@ -348,6 +385,39 @@ fn the_switch_is_what_checks_answer() {
 }
 
 #[test]
+fn a_flag_that_is_kept_off_stays_off() {
+    let site = Site::open();
+    let schedule = Schedule { enable_at: Some(4_070_937_600), disable_at: Some(4_102_444_830), ..Schedule::default() };
+    site.flag("A", |flag| flag.set_schedule(Some(schedule.clone())));
+    let page = site.get("/flags/A").body;
+    // A script compares the value with what a browser has.
+    for value in ["2099-01-01T08:00", "2100-01-01T00:00:30"] {
+        assert!(page.contains(&format!("value=\"{value}\" type=\"datetime-local\"")), "{page}");
+    }
+    let same = edit(&site, &page, "save", &[]);
+    assert_eq!(same.header("location"), Some("/flags/A?done=same"), "{}", same.body);
+    let saved = edit(&site, &page, "save", &[("conditions", "age > 3")]);
+    assert_eq!(saved.header("location"), Some("/flags/A?done=saved"), "{}", saved.body);
+    // A form of an older page has the same time in other words.
+    let page = site.get("/flags/A").body;
+    let longer = [("enable-at", "2099-01-01T08:00:00"), ("conditions", "age > 4")];
+    assert_eq!(edit(&site, &page, "save", &longer).status, 303);
+    let page = site.get("/flags/A").body;
+    let steps = [("disable-at", ""), ("steps", "25% from 2099-01-02T08:00:00Z"), ("steps-by", "id")];
+    assert_eq!(edit(&site, &page, "save", &steps).status, 303);
+    let page = site.get("/flags/A").body;
+    let steps = [("steps", "25% from 2099-01-02 08:00"), ("conditions", "age > 5")];
+    assert_eq!(edit(&site, &page, "save", &steps).status, 303);
+    let after = site.stored("A").unwrap();
+    assert_eq!((after.is_enabled(), after.conditions()), (false, &[Condition::new().gt("age", 5)][..]));
+    assert_eq!(after.schedule().unwrap().enable_at, schedule.enable_at);
+    // Another time is a wish.
+    let page = site.get("/flags/A").body;
+    assert_eq!(edit(&site, &page, "save", &[("enable-at", "2099-01-01T09:00")]).status, 303);
+    assert!(site.stored("A").unwrap().is_enabled());
+}
+
+#[test]
 fn a_preview_shows_rules_and_variants() {
     let site = site();
     let page = site.get("/flags/A").body;
@@ -439,9 +509,28 @@ fn a_segments_life() {
     assert_eq!(segment(&site, &conflict.body, &[("do", "save")]).status, 303);
     assert_eq!(stored().as_deref(), Some("plan = \"mine\""));
     let page = site.get(path).body;
-    assert_eq!(segment(&site, &page, &[("do", "destroy")]).header("location"), Some("/flags/-/segments"));
+    // First it says what uses it.
+    site.flag("segments/outer", |record| record.set_segment(Some(when("in segment \"100% beta\""))));
+    let question = segment(&site, &page, &[("do", "destroy")]);
+    assert_eq!(question.status, 200);
+    for text in [
+        "Destroy the segment 100% beta?",
+        "<li><a href=\"/flags/A\">A</a></li>",
+        "<li>segment <a href=\"/flags/-/segment?name=outer\">outer</a></li>",
+        "does not hold, also under “not”, unless the rest of the condition decides.",
+        "Yes, destroy it",
+    ] {
+        assert!(question.body.contains(text), "{text}: {}", question.body);
+    }
+    assert!(!question.body.contains("asks twice") && stored().is_some(), "{}", question.body);
+    assert_eq!(segment(&site, &question.body, &[]).header("location"), Some("/flags/-/segments"));
     assert_eq!(stored(), None);
-    assert_eq!(site.get(path).status, 404);
+    let missing = site.get(path);
+    assert!(missing.status == 404 && missing.body.contains("also under “not”"), "{}", missing.body);
+    // What nothing uses is destroyed at once.
+    let page = site.get("/flags/-/segment?name=outer").body;
+    assert_eq!(segment(&site, &page, &[("do", "destroy")]).header("location"), Some("/flags/-/segments"));
+    assert!(site.stored("segments/outer").is_none());
     // A new one does not replace another.
     site.flag("segments/beta", |record| record.set_segment(Some(when("plan = theirs"))));
     let new = site.get("/flags/-/segment").body;
@@ -462,6 +551,46 @@ fn a_segment_of_a_protected_flag_asks_twice() {
     assert_eq!(site.stored("segments/beta").unwrap().segment(), Some(&when("plan = pro")));
     assert_eq!(segment(&site, &question.body, &[]).status, 303);
     assert_eq!(site.stored("segments/beta").unwrap().segment(), Some(&when("plan = team")));
+    // Also through other segments.
+    site.flag("segments/inner", |record| record.set_segment(Some(when("plan = pro"))));
+    site.flag("segments/middle", |record| record.set_segment(Some(when("in segment inner"))));
+    site.flag("segments/beta", |record| record.set_segment(Some(when("not in segment middle"))));
+    for name in ["inner", "middle"] {
+        let page = site.get(&format!("/flags/-/segment?name={name}")).body;
+        let question = segment(&site, &page, &[("when", "plan = team"), ("do", "save")]);
+        assert!(question.body.contains("so the page asks twice"), "{name}: {}", question.body);
+    }
+    // What no protected flag depends on is not protected.
+    site.flag("segments/beta", |record| record.set_segment(Some(when("plan = team"))));
+    let page = site.get("/flags/-/segment?name=middle").body;
+    assert_eq!(segment(&site, &page, &[("when", "plan = team"), ("do", "save")]).status, 303);
+}
+
+#[test]
+fn a_change_of_a_long_segment_is_shown_where_it_begins() {
+    let site = Site::open();
+    let of = |last: u32| {
+        format!("user_id in [{}, {last}]", (1000..1300).map(|id| id.to_string()).collect::<Vec<_>>().join(", "))
+    };
+    site.flag("segments/beta", |record| record.set_segment(Some(when(&of(7777)))));
+    site.flag("pay.card", |flag| flag.set_rules(vec![Rule::new(Serve::On).when(When::Segment("beta".into()))]));
+    let page = site.get("/flags/-/segment?name=beta").body;
+    let question = segment(&site, &page, &[("when", &of(8888)), ("do", "save")]);
+    assert_eq!(question.status, 200, "{}", question.body);
+    let shown = |page: &str, tag: &str| {
+        let part = page.split(&format!("<{tag}>")).nth(1).unwrap_or_else(|| panic!("{page}"));
+        part.split('<').next().unwrap().to_owned()
+    };
+    assert!(shown(&question.body, "del").ends_with("1299, 7777]"), "{}", question.body);
+    assert!(shown(&question.body, "ins").ends_with("1299, 8888]"), "{}", question.body);
+    site.flag("segments/beta", |record| record.set_segment(Some(when(&of(9999)))));
+    let conflict = segment(&site, &page, &[("when", &of(8888)), ("do", "save")]);
+    assert_eq!(conflict.status, 409);
+    assert!(shown(&conflict.body, "del").ends_with("1299, 9999]"), "{}", conflict.body);
+    assert!(shown(&conflict.body, "ins").ends_with("1299, 8888]"), "{}", conflict.body);
+    // What is no condition is no change that could be shown.
+    let conflict = segment(&site, &page, &[("when", "plan ~ pro"), ("do", "save")]);
+    assert!(conflict.status == 409 && conflict.body.contains("It is now:"), "{}", conflict.body);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::super::segments::users;
 use super::super::viewer::Viewer;
 use super::super::views::notice;
 use super::super::{State, history, link, reason};
-use super::{NEW_NAME, View};
+use super::{MISSING, NEW_NAME, View};
 use crate::api::tag;
 use crate::app::is_segment;
 
@@ -26,7 +26,7 @@ impl View {
             @if let Some(notice) = &self.notice { (notice) }
             h1 { (breakable(&title)) }
             @if stored.is_none() && !is_new {
-                p.lead { "There is no such segment. Rules that name it do not hold." }
+                p.lead { "There is no such segment. " (MISSING) }
             }
             @if let Some(Err(corrupt)) = stored.as_ref().map(|stored| &stored.record) {
                 (notice("bad", &html! { "The stored segment cannot be read: " (flipper::__words::plain(corrupt.reason())) "." }))
@@ -92,18 +92,20 @@ impl View {
             section aria-labelledby="used" {
                 h2 #used { "Used by" }
                 @if users.is_empty() { p.hint { "No rule names it." } }
-                @else {
-                    ul {
-                        @for stored in &users {
-                            li {
-                                @match segment_of(&stored.name).filter(|_| is_segment(stored)) {
-                                    Some(segment) => { "segment " a href=(link::segment(segment)) { (breakable(segment)) } }
-                                    None => a href=(link::flag(&stored.name)) { (breakable(&stored.name)) },
-                                }
-                            }
-                        }
-                    }
-                }
+                @else { (list(&users)) }
+            }
+        }
+    }
+
+    /// What names the segment that would be destroyed.
+    pub(super) fn losers(&self, state: &State, viewer: &Viewer) -> Markup {
+        let all = users(state, &self.name);
+        let (shown, hidden): (Vec<_>, Vec<_>) = all.into_iter().partition(|stored| viewer.reads(&stored.name));
+        html! {
+            @if !(shown.is_empty() && hidden.is_empty()) {
+                p { "These use it. " (MISSING) }
+                (list(&shown))
+                @if !hidden.is_empty() { p { (hidden.len()) " more, which your token does not cover." } }
             }
         }
     }
@@ -116,6 +118,21 @@ impl View {
         html! {
             @for fault in self.faults.iter().filter(|fault| fault.field == field) {
                 p.fault id={ (field) "-fault" } role="alert" { (sentence(&fault.message)) }
+            }
+        }
+    }
+}
+
+fn list(users: &[Stored]) -> Markup {
+    html! {
+        ul {
+            @for stored in users {
+                li {
+                    @match segment_of(&stored.name).filter(|_| is_segment(stored)) {
+                        Some(segment) => { "segment " a href=(link::segment(segment)) { (breakable(segment)) } }
+                        None => a href=(link::flag(&stored.name)) { (breakable(&stored.name)) },
+                    }
+                }
             }
         }
     }

@@ -5,9 +5,12 @@ use std::time::UNIX_EPOCH;
 use flipper::__words::{date, percent, share};
 use flipper::targeting::Step;
 
-/// `2026-12-01T08:00:00`
+/// `2026-12-01T08:00`, or with seconds that are not 0: browsers send a time in its shortest form, whatever the page has.
 pub(super) fn written(at: i64) -> String {
-    date(at).trim_end_matches('Z').to_owned()
+    let text = date(at);
+    let text = text.trim_end_matches('Z');
+    let is_short = text.matches(':').count() > 1;
+    text.strip_suffix(":00").filter(|_| is_short).unwrap_or(text).to_owned()
 }
 
 /// With seconds or without, with a `Z` or without.
@@ -21,7 +24,7 @@ pub(super) fn read(text: &str) -> Result<i64, String> {
     i64::try_from(since.as_secs()).map_err(|_| wrong())
 }
 
-/// `25% from 2026-12-01T08:00:00`
+/// `25% from 2026-12-01T08:00`
 pub(super) fn step(step: &Step) -> String {
     format!("{} from {}", percent(step.share), written(step.at))
 }
@@ -37,7 +40,8 @@ mod tests {
 
     #[test]
     fn times_are_as_browsers_write_them() {
-        assert_eq!(written(1_796_112_000), "2026-12-01T08:00:00");
+        assert_eq!(written(1_796_112_000), "2026-12-01T08:00");
+        assert_eq!(written(1_796_112_030), "2026-12-01T08:00:30");
         for text in ["2026-12-01T08:00:00", "2026-12-01T08:00", "2026-12-01 08:00Z", " 2026-12-01T08:00:00Z "] {
             assert_eq!(read(text), Ok(1_796_112_000), "{text}");
         }
@@ -45,7 +49,7 @@ mod tests {
             assert!(read(text).is_err(), "{text}");
         }
         let read = read_step("12.5% from 2026-12-01T08:00").unwrap();
-        assert_eq!(step(&read), "12.5% from 2026-12-01T08:00:00");
+        assert_eq!(step(&read), "12.5% from 2026-12-01T08:00");
         assert!(read_step("25%").is_err());
     }
 }
