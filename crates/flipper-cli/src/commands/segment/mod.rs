@@ -181,7 +181,7 @@ async fn delete_one(
     let warning = named_by.map(|users| {
         let names = if users.len() > 5 { format!("{}, …", users[..5].join(", ")) } else { users.join(", ") };
         let verb = if users.len() == 1 { "names" } else { "name" };
-        format!("{names} {verb} it: without it `in segment {shown}` holds for no caller, and `not in segment {shown}` for every caller")
+        format!("{names} {verb} it: without it neither `in segment {shown}` holds for a caller, nor `not in segment {shown}`")
     });
     if !args.yes && !args.write.dry_run {
         let more = warning.as_ref().map(|warning| format!(" {warning}.")).unwrap_or_default();
