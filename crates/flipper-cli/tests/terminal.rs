@@ -76,8 +76,8 @@ fn deleting_a_segment_asks_and_shows_what_names_it() {
         let mut terminal =
             Terminal::start(home.flipper().args(["segment", "delete", "beta"]).env("NO_COLOR", "1"), 120);
         terminal.expect(
-            "delete segment beta in sqlite:flags.db? OLD names it: without it `in segment beta` holds for no caller, \
-             and `not in segment beta` for every caller. [y/N]",
+            "delete segment beta in sqlite:flags.db? OLD names it: without it neither `in segment beta` holds for a \
+             caller, nor `not in segment beta`. [y/N]",
         );
         terminal.enter(answer);
         let (code, shown) = terminal.end();

@@ -105,7 +105,11 @@ async fn set(session: &mut Session, store: &Store, args: &args::Schedule, wanted
         if wanted.begins() {
             record.set_enabled(true);
         }
-        record.set_schedule(next);
+        match next {
+            Some(next) => record.set_schedule(Some(next)),
+            // What it keeps off stays off.
+            None => record.clear_schedule(now()),
+        }
         notes = notes_on(&quoted, record, &before, args.write.dry_run);
         Ok(())
     };

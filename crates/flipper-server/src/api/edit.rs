@@ -100,7 +100,10 @@ impl Edit {
     fn apply_rest(&self, record: &mut FlagRecord) -> Result<(), Error> {
         if let Some(schedule) = &self.schedule {
             schedule.iter().try_for_each(|new| new.check_new(record.schedule(), SystemTime::now()))?;
-            record.set_schedule(schedule.clone());
+            match schedule {
+                Some(new) => record.set_schedule(Some(new.clone())),
+                None => record.clear_schedule(now()),
+            }
         }
         match self.enabled {
             // What of the schedule would keep it off is dropped, unless the same request sets it.

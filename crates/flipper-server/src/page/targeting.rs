@@ -135,7 +135,10 @@ impl Targeting {
                     if after != before && after.is_some_and(|at| at > now()) {
                         record.set_enabled(true);
                     }
-                    record.set_schedule(schedule.clone());
+                    match &schedule {
+                        Some(_) => record.set_schedule(schedule.clone()),
+                        None => record.clear_schedule(now()),
+                    }
                 }),
                 Err(fault) => faults.push(fault),
             }
