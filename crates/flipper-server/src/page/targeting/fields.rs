@@ -54,7 +54,7 @@ fn schedule_of(edit: &Edit<'_>, writes: bool, draft: &ScheduleFields) -> Markup 
             fieldset disabled[!writes] aria-describedby=[edit.is_wrong("schedule").map(|_| "schedule-fault")] {
                 legend.hidden { "Schedule" }
                 (edit.fault("schedule"))
-                p.hint { "All times are UTC. They count while the switch is on; a time to turn it on also turns on the switch." }
+                p.hint { "All times are UTC. They count while the switch is on; a new time to turn it on also turns on the switch." }
                 div.fields {
                     (time(edit, "enable-at", "On from", enable_at))
                     (time(edit, "disable-at", "Off from", disable_at))
