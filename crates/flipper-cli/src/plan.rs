@@ -103,7 +103,7 @@ impl Plan {
     }
 }
 
-async fn get(target: &Store, names: &[&str]) -> Done<Vec<Option<Stored>>> {
+pub(crate) async fn get(target: &Store, names: &[&str]) -> Done<Vec<Option<Stored>>> {
     let answers = join_all(names.iter().map(|name| target.inner.get(name))).await;
     answers.into_iter().collect::<flipper::Result<_>>().map_err(|error| target.failure(&error))
 }

@@ -21,17 +21,25 @@ pub(crate) async fn run(session: &mut Session, args: &Import) -> Done {
         Some(tool) => Some(elsewhere::read(&args.file, tool, args.environment.as_deref(), args.lossy)?),
         None => None,
     };
-    let source = match &mut elsewhere {
-        Some(elsewhere) => std::mem::take(&mut elsewhere.records),
+    let file = match elsewhere {
+        Some(_) => Records::default(),
         None => Records::read(&args.file)?,
     };
-    let elsewhere = elsewhere.as_ref();
     let mut interrupt = Interrupt::begin()?;
     let store = session.open(if args.write.dry_run { Purpose::Rehearsal } else { Purpose::New })?;
-    let plan = match args.replace {
+    let source = match &mut elsewhere {
+        Some(elsewhere) => interrupt.unless(NOTHING, elsewhere.records_for(&store)).await?,
+        None => file,
+    };
+    let elsewhere = elsewhere.as_ref();
+    let mut plan = match args.replace {
         true => interrupt.unless(NOTHING, Plan::make(&source, &store)).await?,
         false => interrupt.unless(NOTHING, Plan::ask(&source, &store)).await?,
     };
+    // The file has them, only not in words of ours.
+    if let Some(elsewhere) = elsewhere {
+        plan.only_in_target.retain(|(name, _)| !elsewhere.left_out(name));
+    }
     if args.write.dry_run {
         list(session, elsewhere);
         let show = transfer::show(session, &store, &source, &plan, args.replace, |object| add(elsewhere, object));

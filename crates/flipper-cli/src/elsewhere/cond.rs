@@ -120,6 +120,31 @@ impl Cond {
         }
     }
 
+    /// How many parts it has.
+    pub(super) fn size(&self) -> usize {
+        fn of(when: &When) -> usize {
+            match when {
+                When::All(parts) | When::Any(parts) => 1 + parts.iter().map(of).sum::<usize>(),
+                When::Not(part) => 1 + of(part),
+                // A long list is copied too.
+                When::Check { test: Test::Compare(_, Json::Array(values)), .. } => 1 + values.len() / 100,
+                _ => 1,
+            }
+        }
+        match self {
+            Self::Always | Self::Never => 1,
+            Self::When(when) => of(when),
+        }
+    }
+
+    /// A text for which this does not hold: of another type the tool may have made one.
+    pub(super) fn not_for_text(self, attribute: &str) -> Self {
+        match self {
+            Self::Never => Self::Always,
+            cond => Self::is_text(attribute).and(cond.not()),
+        }
+    }
+
     /// A rule with it; `None` if the rule would never hold.
     pub(super) fn rule(self, serve: Serve) -> Option<Rule> {
         match self {
