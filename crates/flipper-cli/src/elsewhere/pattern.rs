@@ -24,7 +24,14 @@ impl Pattern {
             match letter {
                 '\\' => found.escape(rest.next(), in_class, rest.peek() == Some(&'{'))?,
                 // What these do here within brackets they do not there.
-                '[' if in_class && rest.peek() == Some(&':') => return Err("it has a class by name".to_owned()),
+                // A class by name, of ASCII here too.
+                '[' if in_class && rest.peek() == Some(&':') => {
+                    found.text.push('[');
+                    while let Some(letter) = rest.next_if(|letter| *letter != ']') {
+                        found.text.push(letter);
+                    }
+                    found.text.extend(rest.next());
+                }
                 '[' if in_class => found.text.push_str(r"\["),
                 '&' | '-' | '~' if in_class && rest.peek() == Some(&letter) => {
                     return Err(format!("it has {letter}{letter} within brackets"));
