@@ -60,7 +60,7 @@ fn no_flag_is_written_before_the_segment_that_it_names() {
     for flag in ["A", "B", "C"] {
         from(&["enable", "--create", flag]);
     }
-    from(&["rule", "add", "A", "not in segment wide: on"]);
+    from(&["rule", "add", "A", "not in segment wide", "on"]);
     // It keeps its condition, and gets too large.
     let file = SqliteFeatureFlagStore::new(home.path().join("from.db")).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -76,6 +76,16 @@ fn no_flag_is_written_before_the_segment_that_it_names() {
     assert!(err.contains("flag A: it names segment wide, which was not written"), "{err}");
     assert!(err.contains("2 new, 0 changed, 0 destroyed, 0 as they were, 3 failed"), "{err}");
     assert_eq!(names(home.path(), &to), ["B", "C"]);
+
+    // A flag that is refused may still name a segment that is to go.
+    let there = |arguments: &[&str]| succeed(flipper(home.path(), &to).args(arguments));
+    there(&["segment", "set", "old", "id = 1"]);
+    there(&["rule", "add", "B", "not in segment old", "on"]);
+    create(home.path(), "B", TOO_LARGE);
+    let (code, _, err) = run(flipper(home.path(), "").args(["sync", "sqlite:from.db", &to, "--delete", "--yes"]));
+    assert_eq!(code, 4, "{err}");
+    assert!(err.contains("old: it is kept, since flags that may name it were refused"), "{err}");
+    assert!(there(&["segment", "list"]).contains("old"));
 }
 
 #[test]
