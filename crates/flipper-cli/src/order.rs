@@ -8,13 +8,12 @@ use flipper::store::Version;
 use flipper::targeting::{When, segment_of, stored_name};
 
 use crate::failure::Done;
-use crate::plan::{Plan, get};
+use crate::plan::{ASKED_AT_ONCE, Plan, get};
 use crate::records::Records;
 use crate::store::Store;
 
 /// A check follows fewer: what is deeper does not hold in any order.
 const DEEPEST: usize = 40;
-const ASKED_AT_ONCE: usize = 128;
 
 /// Flags of the source that may be written together.
 pub(crate) struct Phase {

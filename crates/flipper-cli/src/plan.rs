@@ -8,7 +8,7 @@ use crate::records::{Records, named};
 use crate::store::Store;
 
 /// Concurrent reads. A Consul agent takes 200 connections from one client.
-const ASKED_AT_ONCE: usize = 128;
+pub(crate) const ASKED_AT_ONCE: usize = 128;
 
 /// The steps that turn one set of flags into another, each list ordered by name.
 #[derive(Default)]

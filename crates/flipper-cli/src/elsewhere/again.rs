@@ -7,11 +7,8 @@ use flipper::store::Stored;
 use futures_util::StreamExt;
 
 use crate::failure::Done;
-use crate::plan::get;
+use crate::plan::{ASKED_AT_ONCE, get};
 use crate::store::Store;
-
-/// Beyond that the whole store is read.
-const ASKED_AT_ONCE: usize = 128;
 
 /// Each flag that the store has keeps what the file does not say.
 pub(super) async fn adopt(records: &mut [FlagRecord], store: &Store) -> Done {
@@ -22,6 +19,7 @@ pub(super) async fn adopt(records: &mut [FlagRecord], store: &Store) -> Done {
             records[*place] = as_there(&records[*place], &there);
         }
     };
+    // For more, all of the store is read.
     if places.len() <= ASKED_AT_ONCE {
         let names: Vec<&str> = places.keys().map(String::as_str).collect();
         get(store, &names).await?.into_iter().flatten().for_each(take);

@@ -3,6 +3,7 @@ use flipper::evaluation::Operator;
 use flipper::json::Json;
 use flipper::targeting::{Place, Rule, Serve, Test, When};
 
+use super::values::cost;
 use crate::failure::message_of;
 
 /// A condition that may turn out to be constant, which a rule cannot have.
@@ -126,8 +127,14 @@ impl Cond {
             match when {
                 When::All(parts) | When::Any(parts) => 1 + parts.iter().map(of).sum::<usize>(),
                 When::Not(part) => 1 + of(part),
-                // A long list is copied too.
-                When::Check { test: Test::Compare(_, Json::Array(values)), .. } => 1 + values.len() / 100,
+                When::Check { attribute, test } => {
+                    let values = match test {
+                        Test::Compare(_, value) => cost(value),
+                        Test::Text { values, .. } => values.iter().map(|text| text.len() / 1_000).sum(),
+                        _ => 0,
+                    };
+                    1 + attribute.len() / 1_000 + values
+                }
                 _ => 1,
             }
         }

@@ -7,7 +7,7 @@ use flipper::json::{Json, Object};
 use flipper::targeting::{Place, Test};
 
 use super::cond::{Cond, opposite};
-use super::values::{full_version, number};
+use super::values::{cost, full_version, number};
 use super::{Said, unsaid};
 
 /// How deep operations and references nest.
@@ -139,7 +139,7 @@ impl<'a> Logic<'a> {
         let Some(var) = json.get("var") else {
             return match json {
                 Json::Object(_) => unsaid("its targeting", format!("it compares with a computed value, {json}")),
-                literal => Ok(Operand::Literal(literal)),
+                literal => self.count(cost(literal)).map(|()| Operand::Literal(literal)),
             };
         };
         let (name, default) = match var {
@@ -150,7 +150,7 @@ impl<'a> Logic<'a> {
             Some(name) if name.starts_with("$flagd.") => {
                 unsaid(format!("attribute {name}"), "flagd fills it in by itself")
             }
-            Some(name) if !name.is_empty() => Ok(Operand::Var { name, default }),
+            Some(name) if !name.is_empty() => self.count(name.len() / 1_000).map(|()| Operand::Var { name, default }),
             _ => unsaid("its targeting", format!("{json} is no attribute")),
         }
     }

@@ -70,6 +70,17 @@ pub(super) fn with_twins(texts: impl IntoIterator<Item = String>) -> Vec<Json> {
     values
 }
 
+/// What a copy of it costs, in parts of a condition.
+pub(super) fn cost(json: &Json) -> usize {
+    match json {
+        Json::String(text) => text.len() / 1_000,
+        Json::Array(items) => {
+            items.len() / 100 + items.iter().filter_map(Json::as_str).map(str::len).sum::<usize>() / 1_000
+        }
+        _ => 0,
+    }
+}
+
 /// Only these fields: one that is unknown may decide who gets what.
 pub(super) fn only(json: &Json, known: &[&str]) -> Said<()> {
     let mut fields = json.as_object().into_iter().flat_map(Object::iter);

@@ -128,6 +128,14 @@ fn no_reference_grows_without_end() {
         flag(r#"{"if": [{"$ref": "e3"}, "on"]}"#)
     );
     let read = json(Tool::Flagd, &text);
+    let long: Vec<_> = (0..100_000).collect();
+    let list = format!(r#"{{"in": [{{"var": "a"}}, {long:?}]}}"#);
+    let many = vec![r#"{"$ref": "list"}"#; 20].join(",");
+    let lists = format!(
+        r#"{{"flags": {{"F": {}}}, "$evaluators": {{"list": {list}}}}}"#,
+        flag(&format!(r#"{{"if": [{{"or": [{many}]}}, "on"]}}"#))
+    );
+    assert!(json(Tool::Flagd, &lists).left_out()[0].starts_with("F: its targeting: it has more"));
     let why = "its targeting: it has more than 10000 parts if references are followed";
     assert_eq!(read.left_out(), [format!("OR: {why}"), format!("IF: {why}")]);
     assert_eq!(read.records.len(), 1);
