@@ -1,7 +1,7 @@
 //! The order of a transfer. A flag with `not in segment …` is on for all while the segment is missing: segments are written before what
 //! names them, and deleted after it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use flipper::FlagRecord;
 use flipper::store::Version;
@@ -33,14 +33,14 @@ pub(crate) fn segments_of(record: &FlagRecord) -> Vec<String> {
 pub(crate) fn writes(source: &Records, plan: &Plan) -> Done<Vec<Phase>> {
     let mut phases = Vec::new();
     let mut inner = HashMap::new();
-    let new: HashSet<usize> = plan.create.iter().copied().collect();
     for index in plan.create.iter().chain(&plan.change) {
         if segment_of(source.name(*index)).is_some() {
             inner.insert(source.name(*index).to_owned(), segments_of(&source.record(*index)?));
         }
     }
     let mut add = |indexes: Vec<usize>| {
-        let (create, change): (Vec<_>, Vec<_>) = indexes.into_iter().partition(|index| new.contains(index));
+        let (create, change): (Vec<_>, Vec<_>) =
+            indexes.into_iter().partition(|index| plan.create.binary_search(index).is_ok());
         for (indexes, is_new) in [(create, true), (change, false)] {
             phases.extend(Some(Phase { indexes, is_new }).filter(|phase| !phase.indexes.is_empty()));
         }
