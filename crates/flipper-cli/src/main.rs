@@ -18,6 +18,7 @@ mod logs;
 mod marked;
 mod missing;
 mod names;
+mod order;
 mod output;
 mod plan;
 mod progress;

@@ -8,7 +8,7 @@ use crate::records::{Records, named};
 use crate::store::Store;
 
 /// Concurrent reads. A Consul agent takes 200 connections from one client.
-const ASKED_AT_ONCE: usize = 128;
+pub(crate) const ASKED_AT_ONCE: usize = 128;
 
 /// The steps that turn one set of flags into another, each list ordered by name.
 #[derive(Default)]
@@ -103,7 +103,7 @@ impl Plan {
     }
 }
 
-async fn get(target: &Store, names: &[&str]) -> Done<Vec<Option<Stored>>> {
+pub(crate) async fn get(target: &Store, names: &[&str]) -> Done<Vec<Option<Stored>>> {
     let answers = join_all(names.iter().map(|name| target.inner.get(name))).await;
     answers.into_iter().collect::<flipper::Result<_>>().map_err(|error| target.failure(&error))
 }

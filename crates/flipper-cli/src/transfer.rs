@@ -1,13 +1,16 @@
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use flipper::json::{Json, Object};
 use flipper::store::{Precondition, Version};
+use flipper::targeting::segment_of;
 use flipper::{Error, ErrorKind, FlagRecord};
 use futures_util::future::join;
 
 use crate::diff::Difference;
 use crate::failure::{Code, Done, Failure};
 use crate::interrupt::Interrupt;
+use crate::order;
 use crate::output::object;
 use crate::plan::Plan;
 use crate::progress::Progress;
@@ -121,23 +124,29 @@ pub(crate) async fn apply(
     let total = plan.create.len() + plan.change.len() + if mode.destroy { plan.only_in_target.len() } else { 0 };
     let tally = Tally { unchanged: plan.unchanged, ..Tally::default() };
     let progress = Progress::new("wrote", total);
-    let mut work = Work { session, store, persist: mode.persist, interrupt, refused, tally, total, progress };
+    let persist = mode.persist;
+    let mut work =
+        Work { session, store, persist, interrupt, refused, tally, total, progress, unwritten: HashSet::new() };
     let when = if mode.overwrite { Precondition::Any } else { Precondition::Absent };
-    let steps: [(&[usize], Counter); 2] =
-        [(&plan.create, |tally| &mut tally.created), (&plan.change, |tally| &mut tally.changed)];
-    for (mut rest, counter) in steps {
+    for phase in order::writes(source, plan)? {
+        let counter: Counter = if phase.is_new { |tally| &mut tally.created } else { |tally| &mut tally.changed };
+        let mut rest = &phase.indexes[..];
         let mut size = SMALLEST * 8;
-        let mut records = take(source, &mut rest, size)?;
-        while !records.is_empty() {
+        let mut batch = take(source, &mut rest, size, &work.unwritten)?;
+        while !batch.is_empty() {
             let started = Instant::now();
+            let Batch { records, blocked } = batch;
+            let unwritten = &work.unwritten;
             // Reads the next batch while the store writes this one.
-            let batch = join(store.inner.put_all(&records, store.options(when.clone())), async {
-                take(source, &mut rest, size)
+            let both = join(store.inner.put_all(&records, store.options(when.clone())), async {
+                take(source, &mut rest, size, unwritten)
             });
-            let batch = work.interrupt.soon(batch).await;
-            let (results, next) = batch.map_err(|code| work.stopped(code, records.len()))?;
+            let both = work.interrupt.soon(both).await;
+            let (results, next) = both.map_err(|code| work.stopped(code, records.len()))?;
+            let next = next?;
+            blocked.iter().for_each(|(name, segment)| work.blocked(name, segment));
             work.note(records.iter().map(FlagRecord::name), results, counter)?;
-            records = next?;
+            batch = next;
             size = match started.elapsed() {
                 short if short < BATCH_TIME / 2 => (size * 2).min(LARGEST),
                 long if long > BATCH_TIME * 2 => (size / 2).max(SMALLEST),
@@ -146,7 +155,12 @@ pub(crate) async fn apply(
         }
     }
     if mode.destroy {
-        for (name, version) in &plan.only_in_target {
+        let (flags, segments) = order::deletions(store, &plan.only_in_target).await?;
+        for (name, version) in flags.into_iter().chain(segments) {
+            if work.tally.failed > 0 && segment_of(name).is_some() {
+                work.kept(name);
+                continue;
+            }
             let delete = store.inner.delete(name, store.options(Precondition::Unchanged(version.clone())));
             let result = work.interrupt.soon(delete).await.map_err(|code| work.stopped(code, 1))?;
             work.note([name.as_str()], vec![result], |tally| &mut tally.destroyed)?;
@@ -155,10 +169,35 @@ pub(crate) async fn apply(
     Ok(work.tally)
 }
 
-fn take(source: &Records, indexes: &mut &[usize], most: usize) -> Done<Vec<FlagRecord>> {
-    let (batch, rest) = indexes.split_at(most.min(indexes.len()));
+#[derive(Default)]
+struct Batch {
+    records: Vec<FlagRecord>,
+    /// Flags that are not written, and the segment which they wait for.
+    blocked: Vec<(String, String)>,
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.blocked.is_empty()
+    }
+}
+
+fn take(source: &Records, indexes: &mut &[usize], most: usize, unwritten: &HashSet<String>) -> Done<Batch> {
+    let (now, rest) = indexes.split_at(most.min(indexes.len()));
     *indexes = rest;
-    batch.iter().map(|index| source.record(*index)).collect()
+    let mut batch = Batch::default();
+    for index in now {
+        let record = source.record(*index)?;
+        let segment = match unwritten.is_empty() {
+            true => None,
+            false => order::segments_of(&record).into_iter().find(|segment| unwritten.contains(segment)),
+        };
+        match segment {
+            Some(segment) => batch.blocked.push((record.name().to_owned(), segment)),
+            None => batch.records.push(record),
+        }
+    }
+    Ok(batch)
 }
 
 type Counter = fn(&mut Tally) -> &mut usize;
@@ -172,9 +211,29 @@ struct Work<'a> {
     tally: Tally,
     total: usize,
     progress: Progress,
+    /// Segments that the store refused, and those that name them.
+    unwritten: HashSet<String>,
 }
 
 impl Work<'_> {
+    /// Without the segment, a flag for callers who are not in it would be on for all.
+    fn blocked(&mut self, name: &str, segment: &str) {
+        let segment = quoted(segment_of(segment).unwrap_or(segment));
+        self.fail(name, &refused_since(name, format!("it names segment {segment}, which was not written")));
+    }
+
+    fn kept(&mut self, name: &str) {
+        self.fail(name, &refused_since(name, "it is kept, since flags that may name it were refused".to_owned()));
+    }
+
+    fn fail(&mut self, name: &str, error: &Error) {
+        self.tally.failed += 1;
+        self.refused.add(self.session, self.store, name, error);
+        if segment_of(name).is_some() {
+            self.unwritten.insert(name.to_owned());
+        }
+    }
+
     /// Counts the results of a batch. An error stops the transfer.
     fn note<'n>(
         &mut self,
@@ -195,10 +254,7 @@ impl Work<'_> {
                     unknown += usize::from(!all_denied);
                     outage.get_or_insert(error);
                 }
-                Err(error) => {
-                    self.tally.failed += 1;
-                    self.refused.add(self.session, self.store, name, &error);
-                }
+                Err(error) => self.fail(name, &error),
             }
         }
         let done = self.tally.written() + self.tally.failed;
@@ -223,6 +279,10 @@ impl Work<'_> {
         };
         format!("{done} of {total} were written, each as a whole{unknown}; the same command goes on from there")
     }
+}
+
+fn refused_since(name: &str, why: String) -> Error {
+    Error::new(ErrorKind::InvalidInput).with_flag(name).with_message(why)
 }
 
 /// Whether the store refuses this flag and may accept others.

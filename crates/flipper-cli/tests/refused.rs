@@ -50,6 +50,45 @@ fn sync_reports_what_is_too_large_and_is_not_in_step() {
 }
 
 #[test]
+fn no_flag_is_written_before_the_segment_that_it_names() {
+    let Some(consul) = ConsulAgent::start() else { return };
+    let home = tempfile::tempdir().unwrap();
+    let to = format!("consul://{}/flags", consul.address());
+    let from = |arguments: &[&str]| succeed(flipper(home.path(), "sqlite:from.db").args(arguments));
+    from(&["segment", "set", "blocked", "id = 1"]);
+    from(&["segment", "set", "wide", "in segment blocked or id = 2"]);
+    for flag in ["A", "B", "C"] {
+        from(&["enable", "--create", flag]);
+    }
+    from(&["rule", "add", "A", "not in segment wide", "on"]);
+    // It keeps its condition, and gets too large.
+    let file = SqliteFeatureFlagStore::new(home.path().join("from.db")).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let stored = file.get("segments/blocked").await.unwrap().unwrap();
+        let mut record = (*stored.record.unwrap()).clone();
+        record.set_client_data([("pad", "x".repeat(TOO_LARGE))].into_iter().collect());
+        file.put(&record, Precondition::Any.into()).await.unwrap();
+    });
+    let (code, _, err) = run(flipper(home.path(), "").args(["sync", "sqlite:from.db", &to]));
+    assert_eq!(code, 4, "{err}");
+    assert!(err.contains("wide: it names segment blocked, which was not written"), "{err}");
+    assert!(err.contains("flag A: it names segment wide, which was not written"), "{err}");
+    assert!(err.contains("2 new, 0 changed, 0 destroyed, 0 as they were, 3 failed"), "{err}");
+    assert_eq!(names(home.path(), &to), ["B", "C"]);
+
+    // A flag that is refused may still name a segment that is to go.
+    let there = |arguments: &[&str]| succeed(flipper(home.path(), &to).args(arguments));
+    there(&["segment", "set", "old", "id = 1"]);
+    there(&["rule", "add", "B", "not in segment old", "on"]);
+    create(home.path(), "B", TOO_LARGE);
+    let (code, _, err) = run(flipper(home.path(), "").args(["sync", "sqlite:from.db", &to, "--delete", "--yes"]));
+    assert_eq!(code, 4, "{err}");
+    assert!(err.contains("old: it is kept, since flags that may name it were refused"), "{err}");
+    assert!(there(&["segment", "list"]).contains("old"));
+}
+
+#[test]
 fn following_continues_with_the_other_flags() {
     let Some(mut consul) = ConsulAgent::start() else { return };
     let home = tempfile::tempdir().unwrap();

@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use flipper::json::Object;
 
 use crate::args::Import;
@@ -5,7 +7,8 @@ use crate::confirm;
 use crate::elsewhere::{self, Elsewhere};
 use crate::failure::{Code, Done, Failure};
 use crate::interrupt::Interrupt;
-use crate::plan::Plan;
+use crate::order::segments_of;
+use crate::plan::{ASKED_AT_ONCE, Plan, get};
 use crate::records::Records;
 use crate::refused::Refused;
 use crate::session::Session;
@@ -21,17 +24,25 @@ pub(crate) async fn run(session: &mut Session, args: &Import) -> Done {
         Some(tool) => Some(elsewhere::read(&args.file, tool, args.environment.as_deref(), args.lossy)?),
         None => None,
     };
-    let source = match &mut elsewhere {
-        Some(elsewhere) => std::mem::take(&mut elsewhere.records),
+    let file = match elsewhere {
+        Some(_) => Records::default(),
         None => Records::read(&args.file)?,
     };
-    let elsewhere = elsewhere.as_ref();
     let mut interrupt = Interrupt::begin()?;
     let store = session.open(if args.write.dry_run { Purpose::Rehearsal } else { Purpose::New })?;
-    let plan = match args.replace {
+    let source = match &mut elsewhere {
+        Some(elsewhere) => interrupt.unless(NOTHING, elsewhere.records_for(&store)).await?,
+        None => file,
+    };
+    let elsewhere = elsewhere.as_ref();
+    let mut plan = match args.replace {
         true => interrupt.unless(NOTHING, Plan::make(&source, &store)).await?,
         false => interrupt.unless(NOTHING, Plan::ask(&source, &store)).await?,
     };
+    // The file has them, only not in words of ours.
+    if let Some(elsewhere) = elsewhere {
+        interrupt.unless(NOTHING, keep_left_out(&mut plan, elsewhere, &store)).await?;
+    }
     if args.write.dry_run {
         list(session, elsewhere);
         let show = transfer::show(session, &store, &source, &plan, args.replace, |object| add(elsewhere, object));
@@ -64,6 +75,24 @@ pub(crate) async fn run(session: &mut Session, args: &Import) -> Done {
         session.out.message(format_args!("imported into {}: {}", store.shown, tally.text()));
         Ok(())
     }
+}
+
+/// With the segments that they name: without those, they would be on for others.
+async fn keep_left_out(plan: &mut Plan, elsewhere: &Elsewhere, store: &Store) -> Done {
+    let only_there = plan.only_in_target.iter().map(|(name, _)| name);
+    let mut look: Vec<String> = only_there.filter(|name| elsewhere.left_out(name)).cloned().collect();
+    let mut kept: HashSet<String> = look.iter().cloned().collect();
+    while !look.is_empty() {
+        let mut next = Vec::new();
+        for batch in look.chunks(ASKED_AT_ONCE) {
+            let names: Vec<&str> = batch.iter().map(String::as_str).collect();
+            let records = get(store, &names).await?.into_iter().flatten().filter_map(|stored| stored.record.ok());
+            next.extend(records.flat_map(|record| segments_of(&record)).filter(|name| kept.insert(name.clone())));
+        }
+        look = next;
+    }
+    plan.only_in_target.retain(|(name, _)| !kept.contains(name));
+    Ok(())
 }
 
 /// What of another tool's file was not imported as it was there.

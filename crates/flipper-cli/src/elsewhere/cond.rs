@@ -3,6 +3,7 @@ use flipper::evaluation::Operator;
 use flipper::json::Json;
 use flipper::targeting::{Place, Rule, Serve, Test, When};
 
+use super::values::cost;
 use crate::failure::message_of;
 
 /// A condition that may turn out to be constant, which a rule cannot have.
@@ -117,6 +118,37 @@ impl Cond {
             Self::Never => Self::Always,
             Self::When(When::Not(part)) => Self::When(*part),
             Self::When(when) => Self::When(When::Not(Box::new(when))),
+        }
+    }
+
+    /// How many parts it has.
+    pub(super) fn size(&self) -> usize {
+        fn of(when: &When) -> usize {
+            match when {
+                When::All(parts) | When::Any(parts) => 1 + parts.iter().map(of).sum::<usize>(),
+                When::Not(part) => 1 + of(part),
+                When::Check { attribute, test } => {
+                    let values = match test {
+                        Test::Compare(_, value) => cost(value),
+                        Test::Text { values, .. } => values.iter().map(|text| text.len() / 1_000).sum(),
+                        _ => 0,
+                    };
+                    1 + attribute.len() / 1_000 + values
+                }
+                _ => 1,
+            }
+        }
+        match self {
+            Self::Always | Self::Never => 1,
+            Self::When(when) => of(when),
+        }
+    }
+
+    /// A text for which this does not hold: of another type the tool may have made one.
+    pub(super) fn not_for_text(self, attribute: &str) -> Self {
+        match self {
+            Self::Never => Self::Always,
+            cond => Self::is_text(attribute).and(cond.not()),
         }
     }
 

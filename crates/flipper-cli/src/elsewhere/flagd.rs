@@ -5,7 +5,7 @@ use flipper::json::{Json, Object};
 use super::cond::Cond;
 use super::first::{Arm, Flag, Outcome};
 use super::logic::Logic;
-use super::values::{fields, items, text};
+use super::values::{fields, items, only, text};
 use super::{Found, Said, unsaid};
 
 /// The attribute by which `fractional` chooses if it names none.
@@ -27,7 +27,24 @@ pub(super) fn read(json: &Json, now: i64) -> Result<Found, String> {
     Ok(found)
 }
 
+/// All that a flag may have. The last ones do not decide.
+const FIELDS: [&str; 11] = [
+    "state",
+    "variants",
+    "defaultVariant",
+    "targeting",
+    "key",
+    "metadata",
+    "name",
+    "description",
+    "source",
+    "selector",
+    "flagSetId",
+];
+
 fn flag_of(json: &Json, logic: &Logic<'_>) -> Said<Flag> {
+    only(json, &FIELDS)?;
+    logic.begin();
     let mut flag = Flag {
         is_on: text(json, "state") != Some("DISABLED"),
         values: fields(json, "variants").map(|(name, value)| (name.to_owned(), value.clone())).collect(),
@@ -42,7 +59,15 @@ fn flag_of(json: &Json, logic: &Logic<'_>) -> Said<Flag> {
         Some(targeting) => arms.add(targeting, Cond::Always, 0)?,
         None => arms.push(Cond::Always, arms.default.clone()),
     }
-    flag.arms = arms.arms;
+    let mut arms = arms.arms;
+    // The last arm does the same without them.
+    while let [.., before, last] = &arms[..]
+        && before.outcome == last.outcome
+        && last.cond == Cond::Always
+    {
+        arms.remove(arms.len() - 2);
+    }
+    flag.arms = arms;
     Ok(flag)
 }
 
@@ -64,8 +89,14 @@ impl Arms<'_> {
         self.arms.push(Arm { name: None, cond, outcome });
     }
 
+    fn copy(&self, cond: &Cond) -> Said<Cond> {
+        self.logic.count(cond.size())?;
+        Ok(cond.clone())
+    }
+
     /// Each call adds arms for all callers of the condition.
     fn add(&mut self, json: &Json, cond: Cond, depth: usize) -> Said<()> {
+        self.logic.count(1)?;
         let json = self.logic.resolved(json, depth)?;
         let Some(operation) = json.as_object() else {
             let outcome = match json {
@@ -84,13 +115,22 @@ impl Arms<'_> {
         match name {
             "if" | "?:" => self.branches(arguments.as_array().unwrap_or_default(), cond, depth),
             "fractional" => {
-                let outcome = self.fractional(arguments.as_array().unwrap_or_default())?;
-                self.push(cond, outcome);
+                let (outcome, needs) = self.fractional(arguments.as_array().unwrap_or_default())?;
+                match needs {
+                    // Without it, what is computed is no variant.
+                    Some(by) => {
+                        let given = self.copy(&cond)?.and(Cond::exists(&by));
+                        self.push(given, outcome);
+                        self.push(cond, self.default.clone());
+                    }
+                    None => self.push(cond, outcome),
+                }
                 Ok(())
             }
             _ if ["true", "false"].iter().all(|name| self.flag.value(name).is_some()) => {
                 let holds = self.logic.cond(json, depth + 1)?;
-                self.push(cond.clone().and(holds), Outcome::Value("true".to_owned()));
+                let both = self.copy(&cond)?.and(holds);
+                self.push(both, Outcome::Value("true".to_owned()));
                 self.push(cond, Outcome::Value("false".to_owned()));
                 Ok(())
             }
@@ -102,7 +142,8 @@ impl Arms<'_> {
         let mut pairs = arguments.chunks_exact(2);
         for pair in &mut pairs {
             let holds = self.logic.cond(&pair[0], depth + 1)?;
-            self.add(&pair[1], cond.clone().and(holds), depth + 1)?;
+            let both = self.copy(&cond)?.and(holds);
+            self.add(&pair[1], both, depth + 1)?;
         }
         match pairs.remainder() {
             [last] => self.add(last, cond, depth + 1),
@@ -113,11 +154,15 @@ impl Arms<'_> {
         }
     }
 
-    fn fractional(&self, arguments: &[Json]) -> Said<Outcome> {
-        let (by, parts) = match arguments {
-            [first, rest @ ..] if first.as_array().is_none() => (bucketing_key(first)?, rest),
-            all => (KEY.to_owned(), all),
+    /// With the attribute that has to be given.
+    fn fractional(&self, arguments: &[Json]) -> Said<(Outcome, Option<String>)> {
+        let (by, parts, is_joined) = match arguments {
+            [first, rest @ ..] if first.as_array().is_none() => {
+                (bucketing_key(first)?, rest, first.get("cat").is_some())
+            }
+            all => (KEY.to_owned(), all, false),
         };
+        let needs = (!is_joined).then(|| by.clone());
         let mut weights = Vec::new();
         for part in parts {
             let name = part.as_array().and_then(<[Json]>::first).and_then(Json::as_str);
@@ -131,7 +176,7 @@ impl Arms<'_> {
             }
         }
         match weights.iter().map(|(_, weight)| weight).sum::<f64>() {
-            sum if sum > 0.0 => Ok(Outcome::Split { weights, by }),
+            sum if sum > 0.0 => Ok((Outcome::Split { weights, by }, needs)),
             _ => unsaid("fractional", "it has no weights"),
         }
     }

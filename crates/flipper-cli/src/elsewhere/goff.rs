@@ -6,11 +6,13 @@ use flipper::targeting::Schedule;
 use super::cond::Cond;
 use super::first::{Arm, Flag, Outcome};
 use super::logic::Logic;
-use super::values::{fields, is_true, items, number, seconds, text};
+use super::values::{fields, is_true, items, number, only, seconds, text};
 use super::{Found, Said, query, unsaid};
 
 /// The attribute by which it chooses callers.
 const KEY: &str = "targetingKey";
+/// False there unless a program says otherwise.
+pub(super) const ANONYMOUS: &str = "anonymous";
 
 pub(super) fn read(json: &Json, now: i64) -> Result<Found, String> {
     let flags = json.as_object().ok_or("it has no flags by name")?;
@@ -31,6 +33,20 @@ pub(super) fn read(json: &Json, now: i64) -> Result<Found, String> {
     Ok(found)
 }
 
+/// All that a flag may have. Two are for people and statistics alone.
+const FIELDS: [&str; 10] = [
+    "variations",
+    "targeting",
+    "defaultRule",
+    "bucketingKey",
+    "disable",
+    "experimentation",
+    "scheduledRollout",
+    "metadata",
+    "trackEvents",
+    "version",
+];
+
 fn flag_of(json: &Json, now: i64) -> Said<Flag> {
     for (key, why) in [
         ("scheduledRollout", "its steps replace parts of the flag at their times"),
@@ -41,6 +57,7 @@ fn flag_of(json: &Json, now: i64) -> Said<Flag> {
             return unsaid(key, why);
         }
     }
+    only(json, &FIELDS)?;
     let by = text(json, "bucketingKey").filter(|by| !by.is_empty()).unwrap_or(KEY);
     let mut flag = Flag {
         is_on: !is_true(json, "disable"),
@@ -51,12 +68,17 @@ fn flag_of(json: &Json, now: i64) -> Said<Flag> {
     if flag.values.is_empty() {
         return unsaid("its variations", "there are none");
     }
+    let none = Object::new();
+    let logic = Logic::new(&none);
     for rule in items(json, "targeting").iter().filter(|rule| !is_true(rule, "disable")) {
         let cond = match text(rule, "query").map(str::trim) {
             None | Some("") => Cond::Always,
-            Some(logic) if logic.starts_with('{') => {
-                let Ok(parsed) = Json::parse_strict(logic) else { return unsaid("a query", "it is no JSON") };
-                Logic::new(&Object::new()).cond(&parsed, 0)?
+            Some(query) if query.starts_with('{') => {
+                let Ok(parsed) = Json::parse_strict(query) else { return unsaid("a query", "it is no JSON") };
+                if query.contains(&format!("\"{ANONYMOUS}\"")) {
+                    return unsaid("a query", "it is about anonymous, which GO Feature Flag fills in by itself");
+                }
+                logic.cond(&parsed, 0)?
             }
             Some(query) => query::parse(query).or_else(|why| unsaid(format!("query {query:?}"), why))?,
         };
@@ -67,6 +89,10 @@ fn flag_of(json: &Json, now: i64) -> Said<Flag> {
         return unsaid("its defaultRule", "it is missing");
     };
     flag.arms.push(Arm { name: None, cond: Cond::Always, outcome: outcome(rule, by, now)? });
+    // Without the key no rule is asked if any needs it.
+    if flag.arms.iter().any(|arm| matches!(arm.outcome, Outcome::Split { .. } | Outcome::Ramp { .. })) {
+        flag.arms.insert(0, Arm { name: None, cond: Cond::exists(by).not(), outcome: Outcome::Default });
+    }
     Ok(flag)
 }
 
@@ -121,11 +147,11 @@ fn progressive(rollout: &Json, by: &str, now: i64) -> Said<Outcome> {
     };
     let (from, start, first) = part("initial")?;
     let (to, end, last) = part("end")?;
-    if end <= now {
+    let ends_whole = matches!(last.unwrap_or(0.0), 0.0 | 100.0) && end > start;
+    if ends_whole && end <= now {
         return Ok(Outcome::Value(to));
     }
-    let is_whole = first.unwrap_or(0.0) == 0.0 && matches!(last.unwrap_or(0.0), 0.0 | 100.0);
-    if !is_whole || end <= start {
+    if !ends_whole || first.unwrap_or(0.0) != 0.0 {
         return unsaid(what, "only one from 0 to 100 percent can be said, since these jump at their start and end");
     }
     Ok(Outcome::Ramp { from, to, start, end, by: by.to_owned() })

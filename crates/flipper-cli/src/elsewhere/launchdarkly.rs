@@ -6,7 +6,7 @@ use flipper::targeting::{Prerequisite, When};
 use super::cond::Cond;
 use super::first::{Arm, Flag, Outcome};
 use super::launchdarkly_clause::{attribute, clause, segment_of};
-use super::values::{fields, is_true, items, number, text};
+use super::values::{fields, is_true, items, number, only, text};
 use super::{Found, Said, unsaid};
 use crate::text::quoted;
 
@@ -70,7 +70,37 @@ fn value_at(values: &[(String, Json)], json: Option<&Json>, what: &str) -> Said<
     }
 }
 
+/// All that a flag may have. The second half is for hashes, people and statistics.
+const FIELDS: [&str; 25] = [
+    "on",
+    "variations",
+    "offVariation",
+    "targets",
+    "contextTargets",
+    "rules",
+    "fallthrough",
+    "prerequisites",
+    "deleted",
+    "key",
+    "name",
+    "kind",
+    "description",
+    "version",
+    "salt",
+    "sel",
+    "tags",
+    "trackEvents",
+    "trackEventsFallthrough",
+    "debugEventsUntilDate",
+    "clientSide",
+    "clientSideAvailability",
+    "samplingRatio",
+    "excludeFromSummaries",
+    "migration",
+];
+
 fn flag_of(all: &Json, json: &Json) -> Said<Flag> {
+    only(json, &FIELDS)?;
     if is_true(json, "deleted") {
         return unsaid("the flag", "it is deleted");
     }

@@ -6,7 +6,8 @@ use flipper::targeting::{Place, Test, When};
 
 use super::cond::{Cond, opposite};
 use super::launchdarkly::USER;
-use super::values::{date_of_millis, full_version, is_scalar, is_true, items, text};
+use super::pattern::{self, Pattern};
+use super::values::{date_of_millis, full_version, is_scalar, is_true, items, only, text};
 use super::{Said, unsaid};
 
 /// The attributes of a user as they are, those of another kind after its name; the parts of a path are joined by points.
@@ -41,23 +42,28 @@ pub(super) fn clause(json: &Json) -> Said<Cond> {
         return Ok(if negate { any.not() } else { any });
     }
     let attribute = attribute(text(json, "contextKind"), text(json, "attribute").unwrap_or_default())?;
-    let given = |cond: Cond| if negate { Cond::exists(&attribute).and(cond.not()) } else { cond };
     let texts = || values.iter().filter_map(Json::as_str).map(str::to_owned).collect::<Vec<_>>();
-    let place = |place| Ok(given(Cond::text(&attribute, place, texts(), false)));
+    let place = |place| {
+        let holds = Cond::text(&attribute, place, texts(), false);
+        Ok(if negate { Cond::exists(&attribute).and(holds.not_for_text(&attribute)) } else { holds })
+    };
     // Of several values one must do; negated, none may.
     let ordered =
         |tests: Vec<Cond>| if negate { Cond::all(tests).and(Cond::exists(&attribute)) } else { Cond::any(tests) };
     let turned = |compare: Operator| if negate { opposite(compare) } else { compare };
     match operator {
-        "in" if values.iter().all(is_scalar) => Ok(given(Cond::one_of(&attribute, values.to_vec()))),
+        "in" if values.iter().all(is_scalar) => {
+            let holds = Cond::one_of(&attribute, values.to_vec());
+            Ok(if negate { of_their_types(&attribute, values).and(holds.not()) } else { holds })
+        }
         "in" => unsaid(what, "a value is no text, number or boolean"),
         "startsWith" => place(Place::Start),
         "endsWith" => place(Place::End),
         "contains" => place(Place::Anywhere),
         "matches" => {
-            let patterns: Result<Vec<_>, _> =
-                texts().into_iter().map(|pattern| Cond::checked(&attribute, Test::Matches(pattern))).collect();
-            patterns.map(|any| given(Cond::any(any))).or_else(|why| unsaid(what, why))
+            let patterns: Result<Vec<_>, _> = texts().iter().map(|text| Pattern::of(text, false)).collect();
+            let holds = patterns.and_then(|patterns| pattern::matches(&attribute, patterns, negate));
+            holds.or_else(|why| unsaid(what, why))
         }
         "lessThan" | "lessThanOrEqual" | "greaterThan" | "greaterThanOrEqual" => {
             let compare = turned(match operator {
@@ -95,6 +101,20 @@ pub(super) fn clause(json: &Json) -> Said<Cond> {
     }
 }
 
+/// Of the type of one of these values: there a list has equal elements.
+fn of_their_types(attribute: &str, values: &[Json]) -> Cond {
+    let has = |is: fn(&Json) -> bool| values.iter().any(is);
+    let text = has(|value| matches!(value, Json::String(_))).then(|| Cond::is_text(attribute));
+    let number = has(|value| matches!(value, Json::Number(_)))
+        .then(|| Cond::any([Operator::Lt, Operator::Gte].map(|than| Cond::compare(attribute, than, 0))));
+    let boolean = has(|value| matches!(value, Json::Bool(_)))
+        .then(|| Cond::one_of(attribute, vec![Json::from(true), Json::from(false)]));
+    match values {
+        [] => Cond::exists(attribute),
+        _ => Cond::any([text, number, boolean].into_iter().flatten()),
+    }
+}
+
 fn checked(
     attribute: &str,
     values: impl Iterator<Item = Option<String>>,
@@ -107,8 +127,27 @@ fn checked(
     values.map(check).collect()
 }
 
+/// All that a segment may have. The second half does not decide.
+const FIELDS: [&str; 14] = [
+    "included",
+    "excluded",
+    "includedContexts",
+    "excludedContexts",
+    "rules",
+    "deleted",
+    "unbounded",
+    "unboundedContextKind",
+    "key",
+    "name",
+    "description",
+    "version",
+    "generation",
+    "salt",
+];
+
 /// Included, or neither excluded nor without a rule that holds.
 pub(super) fn segment_of(json: &Json) -> Said<Cond> {
+    only(json, &FIELDS)?;
     if is_true(json, "deleted") {
         return unsaid("the segment", "it is deleted");
     }

@@ -1,18 +1,26 @@
 //! Conditions of JsonLogic, with the operations of flagd.
 
+use std::cell::Cell;
+
 use flipper::evaluation::Operator;
 use flipper::json::{Json, Object};
 use flipper::targeting::{Place, Test};
 
-use super::cond::Cond;
-use super::values::{full_version, number};
+use super::cond::{Cond, opposite};
+use super::values::{cost, full_version, number};
 use super::{Said, unsaid};
 
 /// How deep operations and references nest.
 const DEEPEST: usize = 60;
+/// How many parts are built for a flag. References and copies multiply.
+const MOST: usize = 10_000;
+/// For all flags of a file.
+const MOST_OF_ALL: usize = 5_000_000;
 
 pub(super) struct Logic<'a> {
     evaluators: &'a Object,
+    parts: Cell<usize>,
+    parts_of_all: Cell<usize>,
 }
 
 enum Operand<'a> {
@@ -24,7 +32,23 @@ static NULL: Json = Json::Null;
 
 impl<'a> Logic<'a> {
     pub(super) fn new(evaluators: &'a Object) -> Self {
-        Self { evaluators }
+        Self { evaluators, parts: Cell::new(0), parts_of_all: Cell::new(0) }
+    }
+
+    /// The next flag.
+    pub(super) fn begin(&self) {
+        self.parts.set(0);
+    }
+
+    /// Refuses what would need more parts than there may be.
+    pub(super) fn count(&self, parts: usize) -> Said<()> {
+        for (counter, most) in [(&self.parts, MOST), (&self.parts_of_all, MOST_OF_ALL)] {
+            counter.set(counter.get() + parts);
+            if counter.get() > most {
+                return unsaid("its targeting", format!("it has more than {most} parts if references are followed"));
+            }
+        }
+        Ok(())
     }
 
     /// What a reference names.
@@ -45,49 +69,60 @@ impl<'a> Logic<'a> {
 
     /// Whether the operation is truthy.
     pub(super) fn cond(&self, json: &Json, depth: usize) -> Said<Cond> {
+        self.is(true, json, depth)
+    }
+
+    /// Whether the operation is truthy, or whether it is not: a comparison that does not hold is no proof that its opposite does.
+    fn is(&self, wanted: bool, json: &Json, depth: usize) -> Said<Cond> {
+        self.count(1)?;
         let json = self.resolved(json, depth)?;
-        let Some(operation) = json.as_object() else { return Ok(constant(is_truthy(json))) };
+        let Some(operation) = json.as_object() else { return Ok(constant(is_truthy(json) == wanted)) };
         let Some((name, arguments)) = operation.iter().next().filter(|_| operation.len() == 1) else {
             return unsaid("its targeting", format!("{json} is no operation"));
         };
         let one = std::slice::from_ref(arguments);
         let arguments = arguments.as_array().unwrap_or(one);
-        let each = || arguments.iter().map(|each| self.cond(each, depth + 1)).collect::<Said<Vec<_>>>();
+        let each = || arguments.iter().map(|each| self.is(wanted, each, depth + 1)).collect::<Said<Vec<_>>>();
+        let as_wanted = |cond: Cond| if wanted { cond } else { cond.not() };
         match (name, arguments) {
-            ("and", [_, ..]) => each().map(Cond::all),
-            ("or", [_, ..]) => each().map(Cond::any),
-            ("!", [only]) => self.cond(only, depth + 1).map(Cond::not),
-            ("!!", [only]) => self.cond(only, depth + 1),
+            ("and" | "or", [_, ..]) if (name == "and") == wanted => each().map(Cond::all),
+            ("and" | "or", [_, ..]) => each().map(Cond::any),
+            ("!", [only]) => self.is(!wanted, only, depth + 1),
+            ("!!", [only]) => self.is(wanted, only, depth + 1),
             ("if" | "?:", [when, then, otherwise]) => {
-                let when = self.cond(when, depth + 1)?;
-                let then = when.clone().and(self.cond(then, depth + 1)?);
-                Ok(Cond::any([then, when.not().and(self.cond(otherwise, depth + 1)?)]))
+                let then = self.is(true, when, depth + 1)?.and(self.is(wanted, then, depth + 1)?);
+                let otherwise = self.is(false, when, depth + 1)?.and(self.is(wanted, otherwise, depth + 1)?);
+                Ok(Cond::any([then, otherwise]))
             }
             ("var", _) => match self.operand(json, depth)? {
-                Operand::Var { name, default } => Ok(or_default(truthy(name), name, is_truthy(default))),
-                Operand::Literal(literal) => Ok(constant(is_truthy(literal))),
+                Operand::Var { name, default } => Ok(as_wanted(or_default(truthy(name), name, is_truthy(default)))),
+                Operand::Literal(literal) => Ok(constant(is_truthy(literal) == wanted)),
             },
             ("==" | "===" | "!=" | "!==", [a, b]) => {
                 let strict = name.len() == 3;
                 let equal = self.equal(a, b, strict, depth)?;
-                Ok(if name.starts_with('!') { equal.not() } else { equal })
+                Ok(as_wanted(if name.starts_with('!') { equal.not() } else { equal }))
             }
-            ("<" | "<=" | ">" | ">=", [a, b]) => self.ordered(name, a, b, depth),
-            ("<" | "<=", [a, b, c]) => Ok(self.ordered(name, a, b, depth)?.and(self.ordered(name, b, c, depth)?)),
-            ("in", [needle, haystack]) => self.within(needle, haystack, depth),
+            ("<" | "<=" | ">" | ">=", [a, b]) => self.ordered(name, a, b, wanted, depth),
+            ("<" | "<=", [a, b, c]) => {
+                let both = [self.ordered(name, a, b, wanted, depth)?, self.ordered(name, b, c, wanted, depth)?];
+                Ok(if wanted { Cond::all(both) } else { Cond::any(both) })
+            }
+            ("in", [needle, haystack]) => self.within(needle, haystack, depth).map(as_wanted),
             ("starts_with" | "ends_with", [text, part]) => {
                 let place = if name == "starts_with" { Place::Start } else { Place::End };
                 match (self.operand(text, depth)?, self.operand(part, depth)?) {
                     (Operand::Var { name, default: Json::Null }, Operand::Literal(Json::String(part))) => {
-                        Ok(Cond::text(name, place, vec![part.clone()], false))
+                        let holds = Cond::text(name, place, vec![part.clone()], false);
+                        Ok(if wanted { holds } else { holds.not_for_text(name).or_missing(name) })
                     }
                     _ => unsaid(name, "it does not compare an attribute with a text"),
                 }
             }
-            ("sem_ver", [version, operator, wanted]) => {
-                match (self.operand(version, depth)?, operator.as_str(), wanted.as_str()) {
-                    (Operand::Var { name, default: Json::Null }, Some(operator), Some(wanted)) => {
-                        sem_ver(name, operator, wanted)
+            ("sem_ver", [attribute, operator, version]) => {
+                match (self.operand(attribute, depth)?, operator.as_str(), version.as_str()) {
+                    (Operand::Var { name, default: Json::Null }, Some(operator), Some(version)) => {
+                        sem_ver(name, operator, version).map(as_wanted)
                     }
                     _ => unsaid(name, "it does not compare an attribute with a version"),
                 }
@@ -104,7 +139,7 @@ impl<'a> Logic<'a> {
         let Some(var) = json.get("var") else {
             return match json {
                 Json::Object(_) => unsaid("its targeting", format!("it compares with a computed value, {json}")),
-                literal => Ok(Operand::Literal(literal)),
+                literal => self.count(cost(literal)).map(|()| Operand::Literal(literal)),
             };
         };
         let (name, default) = match var {
@@ -115,7 +150,7 @@ impl<'a> Logic<'a> {
             Some(name) if name.starts_with("$flagd.") => {
                 unsaid(format!("attribute {name}"), "flagd fills it in by itself")
             }
-            Some(name) if !name.is_empty() => Ok(Operand::Var { name, default }),
+            Some(name) if !name.is_empty() => self.count(name.len() / 1_000).map(|()| Operand::Var { name, default }),
             _ => unsaid("its targeting", format!("{json} is no attribute")),
         }
     }
@@ -143,7 +178,7 @@ impl<'a> Logic<'a> {
         Ok(or_default(Cond::one_of(name, values), name, by_default))
     }
 
-    fn ordered(&self, operator: &str, a: &Json, b: &Json, depth: usize) -> Said<Cond> {
+    fn ordered(&self, operator: &str, a: &Json, b: &Json, wanted: bool, depth: usize) -> Said<Cond> {
         let compare = match operator {
             "<" => Operator::Lt,
             "<=" => Operator::Lte,
@@ -155,11 +190,12 @@ impl<'a> Logic<'a> {
             (Operand::Literal(literal), Operand::Var { name, default }) => (name, default, flipped(compare), literal),
             _ => return unsaid("a comparison", "it does not compare an attribute with a value"),
         };
+        let compare = if wanted { compare } else { opposite(compare) };
         // A missing attribute is 0 there.
         let missing = if default.is_null() { Some(0.0) } else { number(default) };
         let holds = match (literal, missing, number(literal)) {
             (Json::Number(_), Some(missing), Some(literal)) => holds(missing, compare, literal),
-            (Json::String(_), _, None) if default.is_null() => false,
+            (Json::String(_), _, None) if default.is_null() => !wanted,
             _ => return unsaid("a comparison", format!("{literal} is not compared by size here")),
         };
         Ok(or_default(Cond::compare(name, compare, literal.clone()), name, holds))

@@ -1,5 +1,6 @@
 //! Flags of other tools, as far as our rules can say them. What they cannot is listed, and no flag is on for more callers than there.
 
+mod again;
 mod cond;
 mod document;
 mod either;
@@ -10,6 +11,7 @@ mod launchdarkly;
 mod launchdarkly_clause;
 mod links;
 mod logic;
+mod pattern;
 mod query;
 mod ruby;
 mod unleash;
@@ -32,6 +34,7 @@ use crate::failure::{Done, Failure};
 use crate::follow::State;
 use crate::output::object;
 use crate::records::Records;
+use crate::store::Store;
 use crate::text::{count, quoted};
 
 /// Whose file it is.
@@ -85,7 +88,7 @@ struct Found {
 
 /// What of the file can be imported.
 pub(crate) struct Elsewhere {
-    pub(crate) records: Records,
+    records: Vec<FlagRecord>,
     left_out: Vec<LeftOut>,
     notes: Vec<(String, String)>,
     chooses: bool,
@@ -107,7 +110,7 @@ pub(crate) fn read(path: &Path, tool: Tool, environment: Option<&str>, lossy: bo
     let text = document::text(path).map_err(refuse)?;
     let found = find(&text, document::Format::of(path, &text, tool), tool, environment, document::time(path));
     let (records, elsewhere) = found.map_err(refuse)?.end(tool, lossy, document::time(path));
-    Ok(Elsewhere { records: held(&records), ..elsewhere })
+    Ok(Elsewhere { records, ..elsewhere })
 }
 
 fn find(
@@ -163,7 +166,7 @@ impl Found {
         }
         self.notes.retain(|(name, _)| !left_out.iter().any(|left| left.flag == *name));
         let chooses = records.iter().any(chooses);
-        let elsewhere = Elsewhere { records: Records::default(), left_out, notes: self.notes, chooses, tool };
+        let elsewhere = Elsewhere { records: Vec::new(), left_out, notes: self.notes, chooses, tool };
         (records, elsewhere)
     }
 }
@@ -208,6 +211,12 @@ fn chooses(record: &FlagRecord) -> bool {
 }
 
 impl Elsewhere {
+    /// The flags as this store should have them.
+    pub(crate) async fn records_for(&mut self, store: &Store) -> Done<Records> {
+        again::adopt(&mut self.records, store).await?;
+        Ok(held(&std::mem::take(&mut self.records)))
+    }
+
     /// What is not as it was, a line each.
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines: Vec<_> = self.left_out.iter().map(LeftOut::line).collect();
@@ -217,10 +226,19 @@ impl Elsewhere {
                 .push(format!("shares stay shares, but other callers are chosen: {} hashes in another way", self.tool));
         }
         if !self.left_out.is_empty() {
+            let segments = self.left_out.iter().filter(|left| segment_of(&left.flag).is_some()).count();
+            let parts = [(self.left_out.len() - segments, "flag"), (segments, "segment")];
+            let what: Vec<_> =
+                parts.iter().filter(|(number, _)| *number > 0).map(|(number, what)| count(*number, what)).collect();
             let was = if self.left_out.len() == 1 { "was" } else { "were" };
-            lines.push(format!("{} of the file {was} not imported as there", count(self.left_out.len(), "flag")));
+            lines.push(format!("{} of the file {was} not imported as there", what.join(" and ")));
         }
         lines
+    }
+
+    /// Whether the file has this flag or segment, which could not be imported.
+    pub(crate) fn left_out(&self, stored: &str) -> bool {
+        self.left_out.iter().any(|left| left.flag == stored)
     }
 
     pub(crate) fn write_json(&self, into: &mut Object) {

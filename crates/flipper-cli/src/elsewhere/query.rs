@@ -6,6 +6,7 @@ use flipper::json::Json;
 use flipper::targeting::{Place, Test};
 
 use super::cond::Cond;
+use super::goff::ANONYMOUS;
 use super::values::json_of;
 
 /// How deep brackets nest.
@@ -83,7 +84,7 @@ impl Parser {
         };
         let operator = operator.to_ascii_lowercase();
         if operator == "pr" {
-            return Ok(Cond::exists(attribute));
+            return Ok(if attribute == ANONYMOUS { Cond::Always } else { Cond::exists(attribute) });
         }
         let value = self.tokens.next().ok_or_else(|| format!("{operator:?} is followed by no value"))?;
         let compare = match &*operator {
@@ -98,12 +99,27 @@ impl Parser {
             other => return Err(format!("the operator {other:?} is unknown")),
         };
         match value {
+            value if attribute == ANONYMOUS => is_anonymous(compare, &value),
             Token::List(values) if compare == Operator::In => Ok(Cond::one_of(attribute, values)),
             Token::Text(text) => compare_text(attribute, compare, &text),
             Token::Word(word) if compare != Operator::In => compare_word(attribute, compare, &word),
             other => Err(format!("{operator:?} does not take {other:?}")),
         }
     }
+}
+
+/// A boolean, and false where it is missing.
+fn is_anonymous(compare: Operator, value: &Token) -> Result<Cond, String> {
+    let wanted = match value {
+        Token::Word(word) if matches!(compare, Operator::Eq | Operator::Ne) => word.parse::<bool>().ok(),
+        _ => None,
+    };
+    let Some(wanted) = wanted else {
+        return Err(format!("{ANONYMOUS} is compared with something other than a boolean"));
+    };
+    let wanted = wanted == (compare == Operator::Eq);
+    let equal = Cond::compare(ANONYMOUS, Operator::Eq, wanted);
+    Ok(if wanted { equal } else { equal.or_missing(ANONYMOUS) })
 }
 
 fn part_of_text(attribute: &str, operator: &str, value: Token) -> Result<Cond, String> {
@@ -135,7 +151,8 @@ fn compare_text(attribute: &str, compare: Operator, text: &str) -> Result<Cond, 
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
-        if letter.is_ascii_punctuation() {
+        // With a backslash these two are the edges of a word.
+        if letter.is_ascii_punctuation() && !matches!(letter, '<' | '>') {
             escaped.push('\\');
         }
         escaped.push(letter);

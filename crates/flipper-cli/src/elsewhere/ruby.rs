@@ -6,7 +6,7 @@ use flipper::json::Json;
 
 use super::cond::Cond;
 use super::either::{self, Share, Way};
-use super::values::{fields, is_scalar, items, number, share};
+use super::values::{fields, is_scalar, items, number, only, share};
 use super::{Found, Said, unsaid};
 
 /// The attribute of an actor.
@@ -38,7 +38,10 @@ pub(super) fn read(json: &Json, now: i64) -> Result<Found, String> {
     Ok(found)
 }
 
+const GATES: [&str; 6] = ["boolean", "groups", "actors", "percentage_of_actors", "percentage_of_time", "expression"];
+
 fn ways(gates: &Json) -> Said<Vec<Way>> {
+    only(gates, &GATES)?;
     let is_true = |json: &Json| json.as_bool() == Some(true) || json.as_str() == Some("true");
     let all = || Way { cond: Cond::Always, share: Share::All, variants: None };
     if gates.get("boolean").is_some_and(is_true) {

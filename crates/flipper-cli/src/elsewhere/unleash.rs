@@ -9,7 +9,7 @@ use flipper::targeting::{Prerequisite, Variant, When};
 use super::cond::Cond;
 use super::either::{self, Choice, Share, Way};
 use super::unleash_constraint::{constraint, networks};
-use super::values::{is_true, items, number, share, text, with_numbers};
+use super::values::{is_true, items, number, only, share, text, with_numbers};
 use super::{Said, Unsaid, unsaid};
 use crate::text::quoted;
 
@@ -39,6 +39,32 @@ pub(super) struct Feature<'a> {
     pub(super) parents: &'a [Json],
 }
 
+/// All that a feature may have. The second half is for people and statistics.
+const FIELDS: [&str; 22] = [
+    "name",
+    "enabled",
+    "strategies",
+    "variants",
+    "dependencies",
+    "description",
+    "type",
+    "project",
+    "environment",
+    "environments",
+    "stale",
+    "potentiallyStale",
+    "impressionData",
+    "archived",
+    "archivedAt",
+    "createdAt",
+    "createdBy",
+    "createdByUserId",
+    "lastSeenAt",
+    "favorite",
+    "tags",
+    "links",
+];
+
 impl Feature<'_> {
     pub(super) fn record(
         &self,
@@ -52,6 +78,7 @@ impl Feature<'_> {
         if let Some(description) = text(self.json, "description").filter(|text| !text.is_empty()) {
             record.set_client_data([("description", description)].into_iter().collect::<Object>());
         }
+        only(self.json, &FIELDS)?;
         let own = choice(self.variants, None)?;
         let mut ways = Vec::new();
         for strategy in self.strategies.iter().filter(|strategy| !is_true(strategy, "disabled")) {

@@ -5,7 +5,8 @@ use flipper::json::Json;
 use flipper::targeting::{Place, Test};
 
 use super::cond::{Cond, opposite};
-use super::values::{is_true, items, json_of, number, text, with_numbers};
+use super::pattern::{self, Pattern};
+use super::values::{is_true, items, json_of, number, text, with_numbers, with_twins};
 use super::{Said, unsaid};
 
 /// The attribute that an SDK fills in by itself.
@@ -22,11 +23,15 @@ pub(super) fn constraint(json: &Json, note: &mut impl FnMut(String)) -> Said<Con
     let ignore_case = is_true(json, "caseInsensitive");
     let texts: Vec<String> = items(json, "values").iter().map(as_text).collect();
     let value = json.get("value").map(as_text).unwrap_or_default();
-    let inverts = |cond: Cond| if inverted { cond.not() } else { cond };
+    // All of its attributes are texts: a number is one too.
+    let inverts = |cond: Cond| match inverted {
+        true => cond.not_for_text(attribute).or_missing(attribute),
+        false => cond,
+    };
     let place = |place| Ok(inverts(Cond::text(attribute, place, texts.clone(), ignore_case)));
     match operator {
-        "IN" => Ok(inverts(Cond::one_of(attribute, with_numbers(texts)))),
-        "NOT_IN" => Ok(inverts(Cond::one_of(attribute, with_numbers(texts)).not())),
+        "IN" | "NOT_IN" if (operator == "IN") != inverted => Ok(Cond::one_of(attribute, with_numbers(texts))),
+        "IN" | "NOT_IN" => Ok(Cond::one_of(attribute, with_twins(texts)).not()),
         "STR_STARTS_WITH" => place(Place::Start),
         "STR_ENDS_WITH" => place(Place::End),
         "STR_CONTAINS" => place(Place::Anywhere),
@@ -64,9 +69,10 @@ pub(super) fn constraint(json: &Json, note: &mut impl FnMut(String)) -> Said<Con
             }
         }
         "REGEX" => {
-            let pattern = if ignore_case { format!("(?i){value}") } else { value };
-            match Cond::checked(attribute, Test::Matches(pattern)) {
-                Ok(cond) => Ok(inverts(cond)),
+            let pattern = Pattern::of(&value, ignore_case).or_else(|why| unsaid(what(operator), why))?;
+            match pattern::matches(attribute, vec![pattern], inverted) {
+                Ok(cond) if inverted => Ok(cond.or_missing(attribute)),
+                Ok(cond) => Ok(cond),
                 Err(why) if inverted => unsaid(what(operator), why),
                 Err(why) => {
                     note(format!("{operator}: it never holds: {why}"));

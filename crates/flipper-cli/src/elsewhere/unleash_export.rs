@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use flipper::json::Json;
-use flipper::targeting::When;
+use flipper::targeting::{When, stored_name};
 
 use super::cond::Cond;
 use super::unleash::{Feature, Segment, Segments, id};
@@ -60,7 +60,11 @@ pub(super) fn read(json: &Json, environment: Option<&str>, now: i64) -> Result<F
         let feature = Feature {
             json: feature,
             is_child: &is_child,
-            is_on: here.map_or_else(|| is_true(feature, "enabled"), |here| is_true(here, "enabled")),
+            is_on: match here {
+                Some(here) => is_true(here, "enabled"),
+                // It is off in an environment that does not know it.
+                None => environment.is_none() && is_true(feature, "enabled"),
+            },
             strategies: strategies.iter().filter(is_of("featureName")).collect(),
             variants: variants.unwrap_or_else(|| items(feature, "variants")),
             parents: parents.map_or_else(|| items(feature, "dependencies"), |parents| items(parents, "dependencies")),
@@ -134,7 +138,7 @@ fn segments(json: &Json, found: &mut Found) -> Segments {
                 let mut notes = Vec::new();
                 let all: Said<Vec<_>> =
                     constraints.iter().map(|each| constraint(each, &mut |note| notes.push(note))).collect();
-                found.notes.extend(notes.into_iter().map(|note| (format!("segment {name}"), note)));
+                found.notes.extend(notes.into_iter().map(|note| (stored_name(&name), note)));
                 all.map(Cond::all)
             }
             None => Err(Unsaid {
@@ -149,7 +153,10 @@ fn segments(json: &Json, found: &mut Found) -> Segments {
             Ok(Cond::Always) => Segment::Constant(true),
             Ok(Cond::Never) => Segment::Constant(false),
             Ok(Cond::When(when)) => named(name, when, found),
-            Err(unsaid) => Segment::Unsaid(unsaid),
+            Err(unsaid) => {
+                found.segments.push((name, Err(unsaid.clone())));
+                Segment::Unsaid(unsaid)
+            }
         };
         segments.insert(own, segment);
     }

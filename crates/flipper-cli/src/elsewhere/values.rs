@@ -53,6 +53,43 @@ pub(super) fn with_numbers(texts: impl IntoIterator<Item = String>) -> Vec<Json>
     values
 }
 
+/// The same for values that must not be given: with more twins, whose texts there depend on the program.
+pub(super) fn with_twins(texts: impl IntoIterator<Item = String>) -> Vec<Json> {
+    let mut values = Vec::new();
+    for text in texts {
+        let twin = match &*text {
+            "true" | "false" => Some(Json::from(text == "true")),
+            text => match text.parse::<i64>() {
+                Ok(number) => Some(Json::from(number)),
+                Err(_) => number(&Json::from(text)).map(json_of),
+            },
+        };
+        values.push(Json::from(text));
+        values.extend(twin.filter(|twin| !twin.is_null()));
+    }
+    values
+}
+
+/// What a copy of it costs, in parts of a condition.
+pub(super) fn cost(json: &Json) -> usize {
+    match json {
+        Json::String(text) => text.len() / 1_000,
+        Json::Array(items) => {
+            items.len() / 100 + items.iter().filter_map(Json::as_str).map(str::len).sum::<usize>() / 1_000
+        }
+        _ => 0,
+    }
+}
+
+/// Only these fields: one that is unknown may decide who gets what.
+pub(super) fn only(json: &Json, known: &[&str]) -> Said<()> {
+    let mut fields = json.as_object().into_iter().flat_map(Object::iter);
+    match fields.find(|(key, value)| !value.is_null() && !known.contains(key)) {
+        Some((key, _)) => unsaid(key, "a field that is not known here"),
+        None => Ok(()),
+    }
+}
+
 pub(super) fn is_scalar(json: &Json) -> bool {
     matches!(json, Json::Bool(_) | Json::Number(_) | Json::String(_))
 }

@@ -47,7 +47,7 @@ fn definitions() {
         (
             "colour",
             &[
-                r#"if version >= semver "2.0.0-0" and version < semver "3.0.0-0": on"#,
+                r#"if version >= semver "2.0.0-0" and version < semver "3.0.0-0" and targetingKey exists: on"#,
                 "variant grey",
                 "variants: red 50%, blue 50%, grey 0% by targetingKey",
             ],
@@ -105,4 +105,80 @@ fn each_operation() {
         };
         assert_eq!(shown, expected, "{operation}");
     }
+}
+
+#[test]
+fn no_reference_grows_without_end() {
+    let flag = |targeting: &str| {
+        format!(r#"{{"variants": {{"on": true, "off": false}}, "defaultVariant": "off", "targeting": {targeting}}}"#)
+    };
+    // Each names the one before twice.
+    let mut evaluators = r#""e0": {"==": [{"var": "a"}, 1]}, "d0": "on""#.to_owned();
+    for level in 1..40 {
+        let before = level - 1;
+        evaluators.push_str(&format!(
+            r#", "e{level}": {{"or": [{{"$ref": "e{before}"}}, {{"$ref": "e{before}"}}]}},
+               "d{level}": {{"if": [{{"var": "a"}}, {{"$ref": "d{before}"}}, {{"$ref": "d{before}"}}]}}"#
+        ));
+    }
+    let text = format!(
+        r#"{{"flags": {{"OR": {}, "IF": {}, "SMALL": {}}}, "$evaluators": {{{evaluators}}}}}"#,
+        flag(r#"{"if": [{"$ref": "e39"}, "on"]}"#),
+        flag(r#"{"$ref": "d39"}"#),
+        flag(r#"{"if": [{"$ref": "e3"}, "on"]}"#)
+    );
+    let read = json(Tool::Flagd, &text);
+    let long: Vec<_> = (0..100_000).collect();
+    let list = format!(r#"{{"in": [{{"var": "a"}}, {long:?}]}}"#);
+    let many = vec![r#"{"$ref": "list"}"#; 20].join(",");
+    let lists = format!(
+        r#"{{"flags": {{"F": {}}}, "$evaluators": {{"list": {list}}}}}"#,
+        flag(&format!(r#"{{"if": [{{"or": [{many}]}}, "on"]}}"#))
+    );
+    assert!(json(Tool::Flagd, &lists).left_out()[0].starts_with("F: its targeting: it has more"));
+    let why = "its targeting: it has more than 10000 parts if references are followed";
+    assert_eq!(read.left_out(), [format!("OR: {why}"), format!("IF: {why}")]);
+    assert_eq!(read.records.len(), 1);
+}
+
+#[test]
+fn what_is_not_true_for_another_type_is_not_false_either() {
+    for (operation, expected) in [
+        (r#"{"!": {"<": [{"var": "a"}, 18]}}"#, "if a >= 18: on"),
+        (r#"{"!": {">": [{"var": "a"}, 18]}}"#, "if not a exists or a <= 18: on"),
+        (r#"{"!": {"<": [1, {"var": "a"}, 5]}}"#, "if not a exists or a <= 1 or a >= 5: on"),
+        (
+            r#"{"!": {"starts_with": [{"var": "a"}, "b"]}}"#,
+            r#"if not a exists or (a >= "" and not a starts with "b"): on"#,
+        ),
+        (
+            r#"{"!": {"or": [{"<": [{"var": "a"}, 1]}, {"var": "b"}]}}"#,
+            "if a >= 1 and not (b exists and not b in [false, \"\", []]): on",
+        ),
+    ] {
+        let text = format!(
+            r#"{{"flags": {{"F": {{"variants": {{"on": true, "off": false}}, "defaultVariant": "off", "targeting": {{"if": [{operation}, "on"]}}}}}}}}"#
+        );
+        assert_eq!(json(Tool::Flagd, &text).shown("F")[0], expected, "{operation}");
+    }
+}
+
+#[test]
+fn without_the_key_of_a_share_the_default_is_served() {
+    let shown = |default: &str, fractional: &str| {
+        let text = format!(
+            r#"{{"flags": {{"F": {{"variants": {{"on": true, "off": false}}, "defaultVariant": "{default}", "targeting": {{"fractional": {fractional}}}}}}}}}"#
+        );
+        json(Tool::Flagd, &text).shown("F")
+    };
+    assert_eq!(shown("off", r#"[["on", 100]]"#), ["if targetingKey exists: on", "off"]);
+    assert_eq!(shown("on", r#"[{"var": "org"}, ["on", 10], ["off", 90]]"#), ["if org exists: on for 10% by org", "on"]);
+    assert_eq!(shown("off", r#"[{"cat": [{"var": "org"}, "x"]}, ["on", 1]]"#), [] as [&str; 0]);
+}
+
+#[test]
+fn an_unknown_field_of_a_flag_leaves_it_out() {
+    let text =
+        r#"{"flags": {"F": {"variants": {"on": true}, "defaultVariant": "on", "until": 5, "metadata": {"a": 1}}}}"#;
+    assert_eq!(json(Tool::Flagd, text).left_out(), ["F: until: a field that is not known here"]);
 }

@@ -52,16 +52,21 @@ fn a_file_of_yaml() {
         (
             "checkout",
             &[
+                "if not companyId exists: off",
                 r#"staff: if email ends with ignoring case "@corp.com" and not country in ["de", "fr"]: on"#,
                 r#"pro: if (plan matches "^(?i-u)Pro$" or (plan >= "" and not plan matches "^(?i-u)free$")) and age >= 18: on for 25% by companyId"#,
                 "off",
             ][..],
         ),
-        ("colour", &["variants: red 60%, blue 40% by targetingKey"]),
-        ("growing", &["on for 0% to 100% by targetingKey"]),
+        ("colour", &["if not targetingKey exists: off", "on", "variants: red 60%, blue 40% by targetingKey"]),
+        ("growing", &["if not targetingKey exists: off", "on for 0% to 100% by targetingKey"]),
         (
             "experiment",
-            &["schedule: on from 2030-01-01T00:00:00Z, off from 2030-01-31T23:00:00Z", "on for 50% by targetingKey"],
+            &[
+                "schedule: on from 2030-01-01T00:00:00Z, off from 2030-01-31T23:00:00Z",
+                "if not targetingKey exists: off",
+                "on for 50% by targetingKey",
+            ],
         ),
         ("off", &["disabled"]),
     ] {
@@ -112,6 +117,7 @@ fn each_operator() {
         ("a in [1,2, 3]", "a in [1, 2, 3]"),
         (r#"a co "B""#, r#"a contains ignoring case "B""#),
         (r#"a eq "é""#, r#"a matches "^(?i)é$""#),
+        (r#"a eq "<b>""#, r#"a matches "^(?i-u)<b>$""#),
         (r#"a eq "x.y""#, r#"a matches "^(?i-u)x\\.y$""#),
         // From the left, without precedence.
         ("a eq 1 or b eq 2 and c eq 3", "(a = 1 or b = 2) and c = 3"),
@@ -129,4 +135,68 @@ fn each_operator() {
     }
     let deep = format!("{}a eq 1{}", "(".repeat(40), ")".repeat(40));
     assert_eq!(shown(&deep), "error: brackets nest deeper than 30");
+}
+
+fn flag(more: &str) -> Read {
+    let text = format!(r#"{{"F": {{"variations": {{"yes": true, "no": false}}, {more}}}}}"#);
+    json(Tool::Goff, &text)
+}
+
+#[test]
+fn the_end_of_a_rollout_is_not_always_all() {
+    let ended = |initial: u8, end: u8, date: &str| {
+        flag(&format!(
+            r#""defaultRule": {{"progressiveRollout": {{"initial": {{"variation": "no", "percentage": {initial}, "date": "2020-01-01T00:00:00Z"}},
+                "end": {{"variation": "yes", "percentage": {end}, "date": "{date}"}}}}}}"#
+        ))
+    };
+    assert_eq!(ended(20, 100, "2020-02-01T00:00:00Z").shown("F"), [] as [&str; 0]);
+    for (end, date) in [(20, "2020-02-01T00:00:00Z"), (100, "2019-01-01T00:00:00Z")] {
+        assert_eq!(ended(0, end, date).left_out().len(), 1, "{end} {date}");
+    }
+}
+
+#[test]
+fn an_unknown_field_of_a_flag_leaves_it_out() {
+    let read = flag(r#""defaultRule": {"variation": "yes"}, "needs": ["G"], "version": "2", "trackEvents": true"#);
+    assert_eq!(read.left_out(), ["F: needs: a field that is not known here"]);
+}
+
+#[test]
+fn without_the_key_nothing_is_served_if_a_share_needs_it() {
+    let whole = r#""bucketingKey": "org", "targeting": [{"query": "a eq 1", "variation": "yes"}], "defaultRule": {"percentage": {"yes": 100}}"#;
+    assert_eq!(flag(whole).shown("F"), ["if not org exists: off", "if a = 1: on", "on"]);
+}
+
+#[test]
+fn anonymous_is_false_unless_it_is_given() {
+    let shown = |query: &str| {
+        let query = Json::from(query);
+        let read = flag(&format!(
+            r#""targeting": [{{"query": {query}, "variation": "yes"}}], "defaultRule": {{"variation": "no"}}"#
+        ));
+        read.left_out().first().cloned().unwrap_or_else(|| read.shown("F").first().cloned().unwrap_or_default())
+    };
+    for (query, expected) in [
+        ("anonymous eq true", "if anonymous = true: on"),
+        ("anonymous ne true", "if not anonymous exists or anonymous = false: on"),
+        ("not (anonymous pr)", "off"),
+    ] {
+        assert_eq!(shown(query), expected, "{query}");
+    }
+    assert!(shown("anonymous eq null").contains("something other than a boolean"));
+    assert!(shown(r#"{"!": {"var": "anonymous"}}"#).contains("fills in by itself"));
+}
+
+#[test]
+fn no_query_grows_without_end() {
+    let mut query = r#"{"==": [{"var": "a"}, 1]}"#.to_owned();
+    for _ in 0..40 {
+        query = format!(r#"{{"if": [{query}, true, false]}}"#);
+    }
+    let query = Json::from(query);
+    let read = flag(&format!(
+        r#""targeting": [{{"query": {query}, "variation": "yes"}}], "defaultRule": {{"variation": "no"}}"#
+    ));
+    assert_eq!(read.left_out(), ["F: its targeting: it has more than 10000 parts if references are followed"]);
 }

@@ -46,7 +46,7 @@ fn flag_data_of_an_sdk() {
                 "needs colours = red",
                 r#"if org.key = "acme": off"#,
                 r#"if key = "anna": on"#,
-                r#"if email ends with "@corp.com" and country exists and not country in ["de", "fr"]: on"#,
+                r#"if email ends with "@corp.com" and country >= "" and not country in ["de", "fr"]: on"#,
                 "if in segment beta: on for 25% by org.billing.id",
                 "on for 5% by key",
             ][..],
@@ -115,4 +115,31 @@ fn a_malformed_flag_is_left_out() {
     ] {
         assert_eq!(flag(more), [expected], "{more}");
     }
+}
+
+#[test]
+fn a_negated_clause_needs_the_type_it_compares() {
+    for (clause, expected) in [
+        (r#""op": "in", "values": ["x", 1]"#, r#"if (a >= "" or a < 0 or a >= 0) and not a in ["x", 1]: on"#),
+        (r#""op": "contains", "values": ["x"]"#, r#"if a exists and a >= "" and not a contains "x": on"#),
+        (r#""op": "matches", "values": ["^\\d"]"#, r#"if a >= "" and not a matches "^[0-9]": on"#),
+    ] {
+        let text = format!(
+            r#"{{"flags": {{"F": {{"on": true, "variations": [true, false], "offVariation": 1, "fallthrough": {{"variation": 1}},
+                "rules": [{{"variation": 0, "clauses": [{{"attribute": "a", "negate": true, {clause}}}]}}]}}}}}}"#
+        );
+        assert_eq!(json(Tool::Launchdarkly, &text).shown("F")[0], expected, "{clause}");
+    }
+}
+
+#[test]
+fn an_unknown_field_of_a_flag_or_segment_leaves_it_out() {
+    let text = r#"{"flags": {"F": {"on": true, "variations": [true], "fallthrough": {"variation": 0}, "until": 1}},
+        "segments": {"s": {"included": ["a"], "unless": ["b"]}}}"#;
+    let read = json(Tool::Launchdarkly, text);
+    assert_eq!(
+        read.left_out(),
+        ["segments/s: unless: a field that is not known here", "F: until: a field that is not known here"]
+    );
+    assert_eq!(read.elsewhere.lines().last().unwrap(), "1 flag and 1 segment of the file were not imported as there");
 }

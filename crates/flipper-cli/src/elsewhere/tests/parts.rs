@@ -1,5 +1,6 @@
 //! What all tools share.
 
+use super::super::again::as_there;
 use super::super::first::weights;
 use super::*;
 
@@ -139,4 +140,26 @@ fn each_mutant(json: &Json, tried: &mut dyn FnMut(Json)) {
         }
         _ => {}
     }
+}
+
+#[test]
+fn a_flag_that_is_there_keeps_its_date_and_the_variants_of_its_callers() {
+    let colours = |red: u32| {
+        let text = format!(
+            r#"{{"flags": {{"F": {{"on": true, "variations": ["red", "blue"], "fallthrough": {{"rollout": {{"variations": [
+                {{"variation": 0, "weight": {red}}}, {{"variation": 1, "weight": {}}}]}}}}}}}}}}"#,
+            100_000 - red
+        );
+        json(Tool::Launchdarkly, &text).record("F").clone()
+    };
+    let mut there = FlagRecord::new("F", 5);
+    there.set_enabled(true);
+    there.set_variants(colours(50_000).variants().cloned());
+    assert_eq!(as_there(&colours(50_000), &there), there);
+
+    let mut changed = there.clone();
+    changed.set_variants(colours(60_000).variants().cloned());
+    assert_ne!(changed.variants(), colours(60_000).variants());
+    assert_eq!(as_there(&colours(60_000), &there), changed);
+    assert_eq!(as_there(&colours(60_000), &changed), changed);
 }

@@ -37,3 +37,9 @@ fn an_export() {
         ]
     );
 }
+
+#[test]
+fn an_unknown_gate_leaves_the_feature_out() {
+    let text = r#"{"version": 1, "features": {"F": {"boolean": "true", "blocked_actors": ["1"]}}}"#;
+    assert_eq!(json(Tool::FlipperRuby, text).left_out(), ["F: blocked_actors: a field that is not known here"]);
+}

@@ -139,6 +139,7 @@ fn an_export_has_environments() {
     assert_eq!(
         read.left_out(),
         [
+            "segments/big: its constraints: the export has the segment's name alone; the client API serves them",
             "search: it needs flag plain: it cannot be imported, or they need each other in a circle",
             "plain: segment 4: its constraints: the export has the segment's name alone; the client API serves them",
         ]
@@ -155,7 +156,7 @@ fn each_operator() {
         (r#""operator": "NOT_IN", "values": ["b"], "inverted": true"#, r#"if a = "b": on"#),
         (
             r#""operator": "STR_CONTAINS", "values": ["b", "c"], "inverted": true"#,
-            r#"if not a contains ["b", "c"]: on"#,
+            r#"if not a exists or (a >= "" and not a contains ["b", "c"]): on"#,
         ),
         (r#""operator": "NUM_EQ", "value": "12.0""#, "if a = 12: on"),
         (r#""operator": "NUM_EQ", "value": "12", "inverted": true"#, "if not a exists or a < 12 or a > 12: on"),
@@ -164,6 +165,21 @@ fn each_operator() {
         (r#""operator": "SEMVER_EQ", "value": "v1.0.0""#, "off"),
         (r#""operator": "SEMVER_GTE", "value": "1.0.0-rc.1""#, r#"if a >= semver "1.0.0-rc.1": on"#),
         (r#""operator": "REGEX", "value": "^b", "caseInsensitive": true"#, r#"if a matches "(?i)^b": on"#),
+        (
+            r#""operator": "REGEX", "value": "\\bs\\d", "caseInsensitive": true, "inverted": true"#,
+            r#"if not a exists or (a >= "" and not a matches "(?i)(?-u:\\b)s[0-9]" and not a matches "[\\x{17F}\\x{212A}]"): on"#,
+        ),
+        (r#""operator": "REGEX", "value": "[\\w[]\\<""#, r#"if a matches "[[0-9A-Za-z_]\\[]<": on"#),
+        (r#""operator": "REGEX", "value": "[a&&b]""#, "constraint REGEX: it has && within brackets"),
+        (
+            r#""operator": "IN_CIDR", "values": ["10.0.0.0/8"], "inverted": true"#,
+            r#"if not a exists or (a >= "" and not a in network "10.0.0.0/8"): on"#,
+        ),
+        (
+            r#""operator": "NOT_IN", "values": ["true", "1.5", "7", "x"]"#,
+            r#"if not a in ["true", true, "1.5", 1.5, "7", 7, "x"]: on"#,
+        ),
+        (r#""operator": "IN", "values": ["true", "7"]"#, r#"if a in ["true", "7", 7]: on"#),
         (r#""operator": "REGEX", "value": "(?=b)""#, "off"),
         (r#""operator": "IN_CIDR", "values": ["10.0.0.0/8", "x"]"#, r#"if a in network "10.0.0.0/8": on"#),
         (
@@ -208,4 +224,24 @@ fn segments_of_one_name_stay_apart() {
     assert_eq!(read.shown("segments/segment-2"), [r#"segment: a = "y""#]);
     // Without its segment a strategy is on for no caller.
     assert_eq!(read.shown("C"), ["off"]);
+}
+
+#[test]
+fn notes_of_a_segment_that_is_left_out_are_dropped() {
+    let text = r#"{"features": [], "segments": [{"id": 1, "name": "s", "constraints": [
+        {"contextName": "currentTime", "operator": "DATE_AFTER", "value": "2026-01-01T00:00:00Z"},
+        {"contextName": "a", "operator": "LATER"}]}]}"#;
+    let read = json(Tool::Unleash, text);
+    assert_eq!(read.left_out(), ["segments/s: constraint LATER: the operator is unknown"]);
+    assert_eq!(read.elsewhere.lines().last().unwrap(), "1 segment of the file was not imported as there");
+    assert_eq!(read.notes(), [] as [&str; 0]);
+}
+
+#[test]
+fn an_environment_without_the_flag_has_it_off() {
+    let text = EXPORT.replace(r#"{"name": "plain"}"#, r#"{"name": "plain"}, {"name": "elsewhere", "enabled": true}"#);
+    let read = read_as(Tool::Unleash, &text, Format::Json, Some("production"));
+    assert_eq!(read.shown("elsewhere"), ["disabled"]);
+    let text = r#"{"features": [{"name": "old", "enabled": true, "until": 1}]}"#;
+    assert_eq!(json(Tool::Unleash, text).left_out(), ["old: until: a field that is not known here"]);
 }

@@ -1,0 +1,105 @@
+//! The order of a transfer. A flag with `not in segment …` is on for all while the segment is missing: segments are written before what
+//! names them, and deleted after it.
+
+use std::collections::HashMap;
+
+use flipper::FlagRecord;
+use flipper::store::Version;
+use flipper::targeting::{When, segment_of, stored_name};
+
+use crate::failure::Done;
+use crate::plan::{ASKED_AT_ONCE, Plan, get};
+use crate::records::Records;
+use crate::store::Store;
+
+/// A check follows fewer: what is deeper does not hold in any order.
+const DEEPEST: usize = 40;
+
+/// Flags of the source that may be written together.
+pub(crate) struct Phase {
+    pub(crate) indexes: Vec<usize>,
+    pub(crate) is_new: bool,
+}
+
+/// The stored names of the segments that it names.
+pub(crate) fn segments_of(record: &FlagRecord) -> Vec<String> {
+    let mut names = Vec::new();
+    let whens = record.rules().iter().filter_map(|rule| rule.when.as_ref()).chain(record.segment());
+    whens.for_each(|when: &When| when.each_segment(&mut |segment| names.push(stored_name(segment))));
+    names
+}
+
+/// Segments first, inner ones before those that name them.
+pub(crate) fn writes(source: &Records, plan: &Plan) -> Done<Vec<Phase>> {
+    let mut phases = Vec::new();
+    let mut inner = HashMap::new();
+    for index in plan.create.iter().chain(&plan.change) {
+        if segment_of(source.name(*index)).is_some() {
+            inner.insert(source.name(*index).to_owned(), segments_of(&source.record(*index)?));
+        }
+    }
+    let mut add = |indexes: Vec<usize>| {
+        let (create, change): (Vec<_>, Vec<_>) =
+            indexes.into_iter().partition(|index| plan.create.binary_search(index).is_ok());
+        for (indexes, is_new) in [(create, true), (change, false)] {
+            phases.extend(Some(Phase { indexes, is_new }).filter(|phase| !phase.indexes.is_empty()));
+        }
+    };
+    for names in inside_out(inner) {
+        add(names.iter().filter_map(|name| source.find(name)).collect());
+    }
+    let all = plan.create.iter().chain(&plan.change).copied();
+    add(all.filter(|index| segment_of(source.name(*index)).is_none()).collect());
+    Ok(phases)
+}
+
+/// The flags to delete, and after them the segments, outer ones before those that they name.
+pub(crate) async fn deletions<'a>(
+    target: &Store,
+    only_there: &'a [(String, Version)],
+) -> Done<(Vec<&'a (String, Version)>, Vec<&'a (String, Version)>)> {
+    let (segments, flags): (Vec<_>, Vec<_>) = only_there.iter().partition(|(name, _)| segment_of(name).is_some());
+    let mut inner = HashMap::new();
+    for batch in segments.chunks(ASKED_AT_ONCE) {
+        let names: Vec<&str> = batch.iter().map(|(name, _)| name.as_str()).collect();
+        for (name, stored) in names.iter().zip(get(target, &names).await?) {
+            let record = stored.and_then(|stored| stored.record.ok());
+            inner.insert((*name).to_owned(), record.map(|record| segments_of(&record)).unwrap_or_default());
+        }
+    }
+    let places: HashMap<String, usize> =
+        inside_out(inner).into_iter().flatten().enumerate().map(|(place, name)| (name, place)).collect();
+    let mut segments = segments;
+    segments.sort_by_key(|(name, _)| std::cmp::Reverse(places.get(name).copied()));
+    Ok((flags, segments))
+}
+
+/// Each level names only those before it. The rest, a circle, comes last.
+fn inside_out(mut inner: HashMap<String, Vec<String>>) -> Vec<Vec<String>> {
+    let mut levels: Vec<Vec<String>> = Vec::new();
+    while !inner.is_empty() {
+        let is_free = |name: &String| inner[name].iter().all(|other| other == name || !inner.contains_key(other));
+        let mut level: Vec<String> = inner.keys().filter(|name| is_free(name)).cloned().collect();
+        if level.is_empty() || levels.len() == DEEPEST {
+            level = inner.keys().cloned().collect();
+        }
+        level.sort_unstable();
+        level.iter().for_each(|name| drop(inner.remove(name)));
+        levels.push(level);
+    }
+    levels
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inner_segments_come_first_and_a_circle_ends() {
+        let needs =
+            [("a", vec!["b", "c"]), ("b", vec!["c", "elsewhere"]), ("c", vec![]), ("x", vec!["y"]), ("y", vec!["x"])];
+        let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect::<Vec<_>>();
+        let inner = needs.into_iter().map(|(name, names)| (name.to_owned(), owned(names))).collect();
+        assert_eq!(inside_out(inner), [vec!["c"], vec!["b"], vec!["a"], vec!["x", "y"]]);
+    }
+}
