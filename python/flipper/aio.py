@@ -1,4 +1,4 @@
-"""Flags for `asyncio`: a check is a plain call, and everything else is awaited."""
+"""Flags for `asyncio`: checks, variants and evaluations are plain calls, and everything else is awaited."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ class AsyncFeatureFlagClient(AsyncTargeting):
         self._lanes = _Lanes(threads)
         if self._client._native() is None:
             warnings.warn(
-                f"each check calls {self._client._store!r} and may block the event loop: use `await client.check(…)`",
+                f"each check calls {self._client._store!r} and may block the event loop: use `await client.check(…)`, and"
+                " `asyncio.to_thread` for variants and evaluations",
                 RuntimeWarning,
                 stacklevel=2,
             )
@@ -104,17 +105,17 @@ class AsyncFeatureFlagClient(AsyncTargeting):
 
     @property
     def is_enabled(self) -> _ClientCheck:
-        """Whether the flag is on for these conditions, from memory; `default` if there is no such flag."""
+        """Whether the flag is on for these conditions; `default` if there is no such flag. A store that is called blocks: see `check`."""
         return self._client.is_enabled
 
     @property
     def variant(self) -> _ClientVariant:
-        """The value of the flag's variant, from memory; see `FeatureFlagClient.variant`."""
+        """The value of the flag's variant; see `FeatureFlagClient.variant`. A store that is called blocks: `asyncio.to_thread` waits."""
         return self._client.variant
 
     @property
     def evaluate(self) -> Callable[..., Evaluation]:
-        """The answer of a check with its reason and variant, from memory; see `FeatureFlagClient.evaluate`."""
+        """The answer of a check with its reason and variant; see `FeatureFlagClient.evaluate`. A store that is called blocks, as for `variant`."""
         return self._client.evaluate
 
     async def check(self, feature_name: str, default: Any = False, **conditions: Any) -> bool:
@@ -254,17 +255,17 @@ class AsyncFeatureFlag(AsyncFlagTargeting):
 
     @property
     def is_enabled(self) -> _FlagCheck:
-        """Whether the flag is on for these conditions, from memory; `default` if there is no such flag."""
+        """Whether the flag is on for these conditions; `default` if there is no such flag. A store that is called blocks: see `check`."""
         return self._flag.is_enabled
 
     @property
     def variant(self) -> _FlagVariant:
-        """The value of the flag's variant, from memory; see `FeatureFlagClient.variant`."""
+        """The value of the flag's variant; see `FeatureFlagClient.variant`. A store that is called blocks: `asyncio.to_thread` waits."""
         return self._flag.variant
 
     @property
     def evaluate(self) -> Callable[..., Evaluation]:
-        """The answer of a check with its reason and variant, from memory."""
+        """The answer of a check with its reason and variant. A store that is called blocks, as for `variant`."""
         return self._flag.evaluate
 
     async def check(self, default: Any = False, **conditions: Any) -> bool:

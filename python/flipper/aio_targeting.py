@@ -60,7 +60,7 @@ class AsyncTargeting:
         steps: Sequence[tuple[datetime | int, float]] = (),
         by: str | None = None,
     ) -> None:
-        """Sets when the flag is on, and enables it; see `FeatureFlagClient.set_schedule`."""
+        """Sets when the flag is on; see `FeatureFlagClient.set_schedule`."""
         times: dict[str, Any] = {"enable_at": enable_at, "disable_at": disable_at, "steps": steps, "by": by}
         await self._call(feature_name, self._client.set_schedule, feature_name, schedule, **times)
 
@@ -73,7 +73,7 @@ class AsyncTargeting:
         await self._call(segment, self._client.set_segment, segment, when)
 
     async def delete_segment(self, segment: str) -> None:
-        """Deletes a segment. Rules that name it do not hold any more."""
+        """Deletes a segment; see `FeatureFlagClient.delete_segment`."""
         await self._call(segment, self._client.delete_segment, segment)
 
 
@@ -121,6 +121,6 @@ class AsyncFlagTargeting:
         steps: Sequence[tuple[datetime | int, float]] = (),
         by: str | None = None,
     ) -> None:
-        """Sets when the flag is on, and enables it. Without any time the schedule is taken away."""
+        """Sets when the flag is on. A start or steps enable it. Without any time the schedule is taken away."""
         times: dict[str, Any] = {"enable_at": enable_at, "disable_at": disable_at, "steps": steps, "by": by}
         await self._client.set_schedule(self._name, schedule, **times)

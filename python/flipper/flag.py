@@ -131,7 +131,7 @@ class FeatureFlag(_flipper.Flag):
         steps: Sequence[tuple[datetime | int, float]] = (),
         by: str | None = None,
     ) -> None:
-        """Sets when the flag is on, and enables it. Without any time the schedule is taken away."""
+        """Sets when the flag is on. A start or steps enable it. Without any time the schedule is taken away."""
         self._client.set_schedule(self._name, schedule, enable_at=enable_at, disable_at=disable_at, steps=steps, by=by)
 
     def history(self) -> Iterator[Entry]:

@@ -144,7 +144,7 @@ class Targeting:
         steps: Sequence[tuple[datetime | int, float]] = (),
         by: str | None = None,
     ) -> None:
-        """Sets when the flag is on, and enables it. Without any time the schedule is taken away.
+        """Sets when the flag is on. A start or steps enable it. Without any time the schedule is taken away.
 
         `steps`: from when it is on for which share of the callers, who are distinguished `by` an attribute. Or `schedule`, the stored form.
         """
@@ -195,7 +195,7 @@ class Targeting:
                 raise
 
     def delete_segment(self, segment: str) -> None:
-        """Deletes a segment. Rules that name it do not hold any more."""
+        """Deletes a segment. A part `in segment NAME` of a rule is unknown then; a rule whose `when` is unknown does not hold."""
         with self._announced(SEGMENTS + segment, SEGMENT, None):
             native = self._native()
             if native is not None:

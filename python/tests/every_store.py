@@ -72,6 +72,9 @@ def use_rules(client):
     client.set_client_data("G", {"a": 1})
     assert client.is_enabled("G", plan="pro") and client.is_enabled("G", plan="pro", other=object())
     assert not client.is_enabled("G") and not client.is_enabled("G", plan="free", other=object())
+    # An item finds what it depends on.
+    for item in (store.get("G"), *(each for each in store.list() if each.feature_name == "G")):
+        assert item.is_enabled(plan="pro") and not item.is_enabled(plan="free")
     stored = json.loads(store.get("G").serialize())
     assert stored["is_enabled"] is False and stored["meta"]["enabled"] is True
     assert [flag.name for flag in client.list()] == ["G"] and [*client.segments()] == ["beta"]

@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from flipper import Condition, FeatureFlag, FeatureFlagClient, FlagDoesNotExistError, MemoryFeatureFlagStore
@@ -68,6 +69,44 @@ def called():
 
 def run(coroutine):
     return asyncio.run(asyncio.wait_for(coroutine, PATIENCE))
+
+
+@pytest.mark.parametrize("kinds", [(FeatureFlagClient, AsyncFeatureFlagClient), (FeatureFlag, AsyncFeatureFlag)])
+def test_the_guide_names_each_method_that_is_not_awaited(kinds):
+    guide = (Path(__file__).parents[1] / "docs/asyncio.md").read_text(encoding="utf-8").split("All other methods")[0]
+    own, asynchronous = kinds
+    plain = set()
+    for name in dir(own):
+        method = getattr(asynchronous, name, None)
+        if name.startswith("_") or not callable(getattr(own, name)) or name in ("get_events", "set_events"):
+            continue
+        assert method is not None, name
+        if not inspect.iscoroutinefunction(method):
+            plain.add(name)
+    assert {"is_enabled", "variant", "evaluate"} <= plain
+    assert [name for name in sorted(plain) if f"`{name}`" not in guide] == []
+
+
+def test_variants_of_a_store_that_is_called_in_a_thread(called):
+    store, features = called
+    threads = set()
+
+    class Watched(type(store)):
+        def get(self, feature_name):
+            threads.add(threading.current_thread())
+            return super().get(feature_name)
+
+    store.__class__ = Watched
+
+    async def use():
+        await features.create("F", is_enabled=True)
+        await features.set_variants("F", {"by": "user_id", "values": [{"name": "red", "weight": 100_000}]})
+        threads.clear()
+        assert await asyncio.to_thread(features.variant, "F", "grey", user_id=7) == "red"
+        assert (await asyncio.to_thread(features.evaluate, "F", user_id=7)).variant == "red"
+        assert threads and threading.current_thread() not in threads
+
+    run(use())
 
 
 def test_every_method(features, client):

@@ -369,6 +369,42 @@ def test_variants_are_values(ask, client):
     assert (details.value, details.variant, details.reason) == ("x", "a", Reason.DISABLED)
 
 
+def test_variants_that_the_context_does_not_get(ask, client):
+    client.create("FLAG", is_enabled=True, client_data={"value": "of the client data", "size": 3})
+    switches = {"values": [{"name": "yes", "weight": 50_000, "value": True}, {"name": "no", "weight": 50_000, "value": False}]}
+    colours = {"values": [{"name": "red", "weight": 50_000}, {"name": "blue", "weight": 50_000}]}
+    for kind, default, variants in [("boolean", True, switches), ("boolean", False, switches), ("string", "grey", colours)]:
+        resolve = getattr(ask, f"get_{kind}_details")
+        client.enable("FLAG")
+        client.set_variants("FLAG", {"by": "user_id", **variants})
+        details = resolve("FLAG", default, context())
+        assert (details.value, details.error_code) == (default, ErrorCode.TARGETING_KEY_MISSING), kind
+        assert "user_id" in details.error_message
+        client.disable("FLAG")
+        details = resolve("FLAG", default, context("7"))
+        got = (details.value, details.variant, details.reason, details.error_code)
+        assert got == (default, "off", Reason.DISABLED, None), kind
+        client.set_variants("FLAG", {"by": "user_id", "off": variants["values"][0]["name"], **variants})
+        details = resolve("FLAG", default, context("7"))
+        assert (details.variant, details.reason) == (variants["values"][0]["name"], Reason.DISABLED)
+        assert details.value == variants["values"][0].get("value", "red")
+    # What is no value of a variant has the flag's answer, and its name.
+    client.enable("FLAG")
+    for key in ("1", "2", None):
+        details = bool_of(ask, key=key)
+        assert (details.value, details.variant) == (True, "on")
+        details = ask.get_integer_details("FLAG/size", 0, context(key))
+        assert (details.value, details.variant) == (3, "on")
+    client.disable("FLAG")
+    details = bool_of(ask, default=True, key="1")
+    assert (details.value, details.variant) == (False, "off")
+    mixed = {"values": [{"name": "a", "weight": 50_000, "value": "x"}, {"name": "b", "weight": 50_000, "value": "y"}]}
+    client.set_variants("FLAG", {"by": "user_id", **mixed})
+    with override_flags(client, FLAG=True):
+        details = ask.get_string_details("FLAG", "grey", context("7"))
+        assert (details.value, details.variant, details.reason) == ("of the client data", "on", "OVERRIDDEN")
+
+
 def test_reasons_of_rules(ask, client):
     client.create("FLAG", is_enabled=True)
     client.create("BASE")

@@ -15,9 +15,11 @@ from flipper.aio import AsyncFeatureFlagClient
 from flipper.bucketing import BucketerFactory, NoOpBucketer, SaltedPercentageBucketer
 from flipper.bucketing.base import AbstractBucketer
 from flipper.contrib.comparing import ComparingFeatureFlagStore
+from flipper.contrib.native import ClientFeatureFlagStore
 from flipper.contrib.storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
 from flipper.contrib.store import AbstractFeatureFlagStore
 from flipper.events import FlipperEventSubscriber
+from flipper.evaluation import evaluate
 from flipper.exceptions import FlagDoesNotExistError, InvalidInputError, UnsupportedError
 from flipper.scope import Scope
 from flipper.testing import override_flags
@@ -65,6 +67,32 @@ class Texts(AbstractFeatureFlagStore):
         return item
 
 
+class Columns(Texts):
+    """A store of one's own with a column for the switch, as the guide describes it."""
+
+    def __init__(self):
+        self.rows = {}
+
+    def get(self, feature_name):
+        row = self.rows.get(feature_name)
+        if row is None:
+            return None
+        fields = {"feature_name": feature_name, "is_enabled": row[0], "meta": json.loads(row[1])}
+        return FeatureFlagStoreItem.deserialize(json.dumps(fields).encode())
+
+    def delete(self, feature_name):
+        self.rows.pop(feature_name, None)
+
+    def list(self, limit=None, offset=0):
+        names = sorted(self.rows)[offset:]
+        return map(self.get, names if limit is None else names[:limit])
+
+    def _save(self, item):
+        fields = item.to_dict()
+        self.rows[item.feature_name] = fields["is_enabled"], json.dumps(fields["meta"])
+        return item
+
+
 class Comparing(ComparingFeatureFlagStore):
     def __init__(self):
         self.texts = {}
@@ -94,6 +122,7 @@ class Comparing(ComparingFeatureFlagStore):
 STORES = {
     "memory": MemoryFeatureFlagStore,
     "texts": Texts,
+    "columns": Columns,
     "comparing": Comparing,
     "cached": lambda: CachedFeatureFlagStore(Comparing()),
     "cached-memory": lambda: CachedFeatureFlagStore(MemoryFeatureFlagStore()),
@@ -146,6 +175,20 @@ def test_a_flag_with_rules_is_stored_as_off(client):
     assert stored(client)["is_enabled"] is False and stored(client)["meta"]["enabled"] is True
     assert client.is_enabled("F", email="a@corp.com") and not client.is_enabled("F", email="b@d.e")
     assert client._store.get("F").raw_is_enabled is True
+
+
+def test_a_column_for_the_switch_is_off_where_a_flag_has_rules():
+    store = Columns()
+    client = FeatureFlagClient(store)
+    client.create("F", is_enabled=True)
+    client.set_rules("F", STAFF)
+    assert store.rows["F"][0] is False and client.is_enabled("F", email="a@corp.com")
+    client.disable("F")
+    assert not client.is_enabled("F", email="a@corp.com")
+    client.enable("F")
+    assert store.rows["F"][0] is False and client.is_enabled("F", email="a@corp.com")
+    client.set_rules("F", [])
+    assert store.rows["F"][0] is True
 
 
 def test_other_writes_keep_them(client):
@@ -236,7 +279,25 @@ def test_segments(client):
     assert [*client.segments()] == ["wide"]
     with pytest.raises(FlagDoesNotExistError, match="segment"):
         client.delete_segment("beta")
-    assert not client.is_enabled("F", plan="team")
+    # Neither rule is known to hold, so the rest of the flag decides.
+    assert client.evaluate("F", plan="team").code == "enabled"
+
+
+def test_of_a_missing_segment_nothing_is_known(client):
+    client.set_segment("blocked", "country = xx")
+    client.set_segment("beta", "plan = pro")
+    client.set_rules("F", [
+        {"when": "not in segment blocked and plan = free", "serve": "on"},
+        {"when": "in segment beta or not in segment blocked or staff = true", "serve": "on"},
+        {"serve": "off"},
+    ])
+    assert client.is_enabled("F", plan="free", country="de")
+    client.delete_segment("blocked")
+    assert not client.is_enabled("F", plan="free", country="de") and not client.is_enabled("F", plan="free")
+    # The rest decides.
+    assert client.is_enabled("F", plan="pro") and client.is_enabled("F", staff=True)
+    client.set_segment("blocked", "country = xx")
+    assert client.is_enabled("F", plan="free", country="de")
 
 
 def test_prerequisites(client):
@@ -310,12 +371,17 @@ def test_steps_that_have_begun(native):
 
 def test_a_schedule_enables(client):
     client.disable("F")
-    if isinstance(client._store, Texts):
-        with pytest.raises(UnsupportedError):
-            client.set_schedule("F", disable_at=NOW + timedelta(days=1))
-        return
+    # An end alone does not.
     client.set_schedule("F", disable_at=NOW + timedelta(days=1))
-    assert client.is_enabled("F")
+    assert not client.is_enabled("F") and client.get_schedule("F")
+    for times in ({"enable_at": NOW + timedelta(days=1)}, {"steps": [(NOW + timedelta(days=1), 0.5)], "by": "user_id"}):
+        client.disable("F")
+        if isinstance(client._store, Texts):
+            with pytest.raises(UnsupportedError):
+                client.set_schedule("F", **times)
+            continue
+        client.set_schedule("F", **times)
+        assert client._store.get("F").raw_is_enabled is True and client.evaluate("F", user_id=1).code != "disabled"
 
 
 VALUES = {
@@ -458,6 +524,67 @@ def test_conditions_that_are_objects():
     assert not client.is_enabled("F", staff=True)
 
 
+class Items(AbstractFeatureFlagStore):
+    """A store of one's own, of the objects themselves."""
+
+    def __init__(self):
+        self.items = {}
+
+    def create(self, feature_name, is_enabled=False, client_data=None):
+        self.items[feature_name] = FeatureFlagStoreItem(feature_name, is_enabled, FeatureFlagStoreMeta(1, client_data))
+
+    def get(self, feature_name):
+        return self.items.get(feature_name)
+
+    def set(self, feature_name, is_enabled):
+        self.items[feature_name]._is_enabled = is_enabled
+
+    def delete(self, feature_name):
+        self.items.pop(feature_name, None)
+
+    def list(self, limit=None, offset=0):
+        return iter([self.items[name] for name in sorted(self.items)])
+
+    def set_meta(self, feature_name, meta):
+        self.items[feature_name]._meta = meta
+
+
+@pytest.mark.parametrize("store", [MemoryFeatureFlagStore, Items])
+def test_a_prerequisite_with_conditions_that_are_objects_is_off(store, caplog):
+    client = FeatureFlagClient(store())
+    for name in ("BASE", "OTHER", "F"):
+        client.create(name, is_enabled=True)
+    client.set_prerequisites("BASE", ["OTHER"])
+    client.set_prerequisites("F", ["BASE"])
+    pro = {"plan": frozenset(["pro"])}
+    client.set_conditions("BASE", [Condition(**pro)])
+    with caplog.at_level(logging.WARNING, logger="flipper"):
+        item = client._store.get("F")
+        assert evaluate(item, pro, find=client._store.get).is_enabled is False
+    assert "'BASE' is off for 'F'" in caplog.text
+    assert evaluate(client._store.get("BASE"), pro, find=client._store.get).is_enabled is True
+    if store is Items:
+        assert client.is_enabled("F", **pro) is False and client.evaluate("F").code == "prerequisite"
+    else:
+        assert item.is_enabled(**pro) is False
+
+
+@pytest.mark.parametrize("store", [MemoryFeatureFlagStore, Items])
+def test_a_wrong_type_has_the_variant_of_a_flag_that_is_off(store):
+    client = FeatureFlagClient(store())
+    client.create("F", is_enabled=True)
+    plan = frozenset(["pro"])
+    client.set_variants("F", {"off": "off", "values": [
+        {"name": "new", "weight": 100_000, "value": "#0f0"}, {"name": "off", "weight": 0, "value": "#888"},
+    ], "by": "user_id"})
+    client.set_conditions("F", [Condition(plan=plan, age__gt=17)])
+    on = client.evaluate("F", plan=plan, age=18, user_id=1)
+    assert (on.is_enabled, on.variant, on.value) == (True, "new", "#0f0")
+    wrong = client.evaluate("F", plan=plan, age="old", user_id=1)
+    assert (wrong.is_enabled, wrong.code, wrong.variant, wrong.value) == (False, "type_mismatch", "off", "#888")
+    assert client.variant("F", "grey", plan=plan, age="old", user_id=1) == "#888"
+
+
 def test_an_item_alone_is_off_where_it_needs_others(caplog):
     client = FeatureFlagClient(Texts())
     client.create("F", is_enabled=True)
@@ -517,6 +644,89 @@ def test_replicas_get_all_of_it():
     client.set_schedule("F")
     ours, copy = (json.loads(store.texts["F"]) for store in (primary, replica))
     assert ours == copy and "rules" not in copy["meta"] and copy["is_enabled"] is True
+
+
+class Held(ClientFeatureFlagStore):
+    """A store of this package that writes what it has read: to enable a flag ends its schedule."""
+
+    def __init__(self):
+        self.texts = {}
+
+    get = Texts.get
+    delete = Texts.delete
+    list = Texts.list
+    _save = Texts._save
+
+
+class Forgetful(Texts):
+    """A store that drops what it does not know, as a Thrift server of the original library's does."""
+
+    def set_meta(self, feature_name, meta):
+        known = FeatureFlagStoreMeta(meta.created_date, meta.client_data, meta.conditions, meta.bucketer)
+        super().set_meta(feature_name, known)
+
+
+def watched(kind, failing):
+    """A replica whose writes of this number and of later ones fail, and all texts that it has had."""
+    seen = []
+
+    class Texts(dict):
+        def __setitem__(self, name, text):
+            if len(seen) >= failing:
+                raise ConnectionError
+            seen.append(text)
+            super().__setitem__(name, text)
+
+    replica = kind()
+    replica.texts = Texts()
+    return replica, seen
+
+
+LIMITED = {
+    "rules": [
+        lambda client: client.set_rules("F", STAFF),
+        lambda client: client.enable("F"),
+        lambda client: client.set_client_data("F", {"a": 1}),
+    ],
+    "schedule": [
+        lambda client: client.set_schedule("F", enable_at=NOW + timedelta(days=1)),
+        lambda client: client.set_client_data("F", {"a": 1}),
+    ],
+    "both": [
+        lambda client: client.set_rules("F", STAFF),
+        lambda client: client.set_schedule("F", enable_at=NOW + timedelta(days=1)),
+    ],
+}
+
+
+@pytest.mark.parametrize("failing", [1, 2, 3, 4, 5, 100])
+@pytest.mark.parametrize("writes", LIMITED)
+@pytest.mark.parametrize("kind", [Comparing, Texts, Held, Forgetful])
+def test_a_replica_is_on_for_no_more_callers_at_any_time(kind, writes, failing):
+    replica, seen = watched(kind, failing)
+    primary = Comparing()
+    client = FeatureFlagClient(ReplicatedFeatureFlagStore(primary, replica))
+    client.create("F")
+    for write in LIMITED[writes]:
+        write(client)
+    assert seen and not any(FeatureFlagStoreItem.deserialize(text).is_enabled() for text in seen)
+    if failing == 100:
+        ours, copy = primary.get("F"), replica.get("F")
+        assert ours.raw_is_enabled is True and copy.raw_is_enabled is (kind is not Forgetful)
+        assert kind is Forgetful or copy == ours
+
+
+@pytest.mark.parametrize("kind", [Comparing, Texts, Held])
+def test_a_restored_flag_is_not_on_before_its_start(kind):
+    replica, seen = watched(kind, 100)
+    client = FeatureFlagClient(ReplicatedFeatureFlagStore(MemoryFeatureFlagStore(), replica))
+    client.create("F")
+    client.set_schedule("F", enable_at=NOW + timedelta(days=1))
+    client.destroy("F")
+    seen.clear()
+    client.restore("F", next(client.history("F")))
+    assert seen and not any(FeatureFlagStoreItem.deserialize(text).is_enabled() for text in seen)
+    assert replica.get("F").raw_is_enabled is True and replica.get("F").meta["schedule"]
 
 
 def test_writes_have_their_cause():

@@ -18,6 +18,7 @@ from ._clients import consul as clients
 from ._clients import refuse_values
 from .native import ClientFeatureFlagStore, NativeFeatureFlagStore, serve
 from .storage import FeatureFlagStoreItem
+from .storage.limits import Find
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class ConsulFeatureFlagStore(ClientFeatureFlagStore):
         self._index: Any = None
         self._lock = threading.Lock()
         self._is_here = threading.Event()
+        self._find = _finder(weakref.ref(self))
         self._start()
         self._is_here.wait(PATIENCE)
 
@@ -76,6 +78,7 @@ class ConsulFeatureFlagStore(ClientFeatureFlagStore):
 
     def _save(self, item: FeatureFlagStoreItem) -> FeatureFlagStoreItem:
         self._consul.kv.put(self._make_key(item.feature_name), item.serialize())
+        item._find = self._find
         with self._lock:
             self._held = {**self._held, item.feature_name: item}
         self._read_again()
@@ -108,9 +111,9 @@ class ConsulFeatureFlagStore(ClientFeatureFlagStore):
             if value is None or not key.startswith(prefix):
                 continue
             try:
-                items[key[len(prefix) :]] = FeatureFlagStoreItem.deserialize(
-                    value.encode() if isinstance(value, str) else value
-                )
+                item = FeatureFlagStoreItem.deserialize(value.encode() if isinstance(value, str) else value)
+                item._find = self._find
+                items[key[len(prefix) :]] = item
             except (FlipperError, ValueError, KeyError, TypeError, AttributeError):
                 log.warning("the value of the key %r is no flag", key)
         with self._lock:
@@ -122,6 +125,16 @@ class ConsulFeatureFlagStore(ClientFeatureFlagStore):
 
     def __repr__(self) -> str:
         return f"ConsulFeatureFlagStore({self.base_key!r})"
+
+
+def _finder(reference: weakref.ref[ConsulFeatureFlagStore]) -> Find:
+    """Where the items of a store find others. Those that it holds do not keep it."""
+
+    def find(feature_name: str) -> FeatureFlagStoreItem | None:
+        store = reference()
+        return None if store is None else store.get(feature_name)
+
+    return find
 
 
 def _follow(reference: weakref.ref[ConsulFeatureFlagStore]) -> None:

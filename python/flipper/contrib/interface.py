@@ -19,6 +19,9 @@ class AbstractFeatureFlagStore(metaclass=ABCMeta):
     Where several writers may change a flag at once, a store also has `change(feature_name, change)`: it reads the flag, calls
     `change` with a draft of its meta data, and writes that, all again if another writer was faster. Clients make all changes of
     meta data by it.
+
+    Switch and meta data are written together, as `FeatureFlagStoreItem.to_dict` has them: it stores a flag with rules as off, since the
+    original library would find it on for everybody.
     """
 
     @abstractmethod

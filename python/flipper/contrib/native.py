@@ -61,6 +61,11 @@ class Draft:
         self._fields["meta"] = {**merged(self._fields["meta"], others), "created_date": meta.created_date}
         self.client_data, self.conditions, self.bucketer = meta.client_data, [*meta.conditions], meta.bucketer
 
+    def copy(self, meta: FeatureFlagStoreMeta, is_enabled: Any) -> None:
+        """Takes the meta data and the switch of a flag of another store."""
+        self.replace(meta)
+        self._is_enabled = is_enabled
+
     def finish(self, keeps_objects: bool) -> tuple[str, FeatureFlagStoreMeta | None]:
         """What to write: the text, and the meta data as it is where JSON cannot hold it, if the store can keep that."""
         meta = self._fields["meta"]

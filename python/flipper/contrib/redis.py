@@ -52,7 +52,7 @@ class RedisFeatureFlagStore(ClientFeatureFlagStore):
     def get(self, feature_name: str) -> FeatureFlagStoreItem | None:
         """The flag of this name, or `None`."""
         serialized = self._redis.get(self._key_name(feature_name))
-        return _item(feature_name, serialized) if serialized else None
+        return self._found(feature_name, serialized) if serialized else None
 
     def delete(self, feature_name: str) -> None:
         """Deletes the flag, if there is one."""
@@ -67,12 +67,17 @@ class RedisFeatureFlagStore(ClientFeatureFlagStore):
                 if not serialized:
                     continue
                 try:
-                    yield _item(key, serialized)
+                    yield self._found(key, serialized)
                 except FlipperError:
                     log.warning("the value of the key %r is no flag", key)
 
     def _save(self, item: FeatureFlagStoreItem) -> FeatureFlagStoreItem:
         self._redis.set(self._key_name(item.feature_name), item.serialize())
+        return item
+
+    def _found(self, name: str, serialized: Any) -> FeatureFlagStoreItem:
+        item = _item(name, serialized)
+        item._find = self.get
         return item
 
     def _key_name(self, feature_name: str) -> str:

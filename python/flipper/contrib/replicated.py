@@ -9,13 +9,20 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from flipper.exceptions import FlagDoesNotExistError, UnsupportedError
 from flipper.history import Entry, current_cause, entries_of, restore, writing
 
 from .interface import AbstractFeatureFlagStore, change_flag
+from .native import Draft
 from .storage import FeatureFlagStoreItem, FeatureFlagStoreMeta
-from .storage.limits import PARTS, SEGMENT
+from .storage.limits import ENABLED, PARTS, SEGMENT
 
 log = logging.getLogger(__name__)
+
+# A method of the store, or a function of it.
+_Method = str | Callable[..., None]
+
+_NEVER = [{"serve": "off"}]
 
 
 class ReplicatedFeatureFlagStore(AbstractFeatureFlagStore):
@@ -23,6 +30,7 @@ class ReplicatedFeatureFlagStore(AbstractFeatureFlagStore):
 
     A write waits `replication_timeout` seconds for all replicas together; what they have not done by then goes on in the
     background, and an error of theirs is logged. With `asynch=False` it waits until they are done, and raises their first error.
+    A flag with rules is off in a replica that does not keep them.
     """
 
     def __init__(
@@ -54,7 +62,12 @@ class ReplicatedFeatureFlagStore(AbstractFeatureFlagStore):
     def set(self, feature_name: str, is_enabled: bool, asynch: bool | None = True) -> None:
         """Enables or disables a flag, which is created if it does not exist."""
         self._primary.set(feature_name, is_enabled)
-        self._replicate("set", asynch, feature_name, is_enabled)
+        item = self._primary.get(feature_name) if is_enabled else None
+        if isinstance(item, FeatureFlagStoreItem) and item._is_limited:
+            # A replica may lack what limits it.
+            self._replicate(_copy, asynch, feature_name, item, True)
+        else:
+            self._replicate("set", asynch, feature_name, is_enabled)
 
     def delete(self, feature_name: str, asynch: bool | None = True) -> None:
         """Deletes the flag, if there is one."""
@@ -75,7 +88,7 @@ class ReplicatedFeatureFlagStore(AbstractFeatureFlagStore):
         change_flag(self._primary, feature_name, change)
         item = self._primary.get(feature_name)
         if item is not None:
-            self._copy(item)
+            self._replicate(_copy, True, feature_name, item, item._is_limited)
 
     def history(self, feature_name: str | None = None, since: float | None = None) -> Iterator[Entry]:
         """The history of the primary store."""
@@ -88,18 +101,9 @@ class ReplicatedFeatureFlagStore(AbstractFeatureFlagStore):
         if item is None:
             self._replicate("delete", True, feature_name)
         else:
-            # It may be missing there; what limits it must be there before it is on.
-            self._replicate("set", True, feature_name, False if item._is_limited else item._is_enabled)
-            self._copy(item)
+            self._replicate(_copy, True, feature_name, item, True)
 
-    def _copy(self, item: FeatureFlagStoreItem) -> None:
-        self._replicate("set_meta", True, item.feature_name, _whole(item))
-        if item._is_limited:
-            # A new schedule enables the flag, and to enable it ends what of a schedule would keep it off.
-            self._replicate("set", True, item.feature_name, item._is_enabled)
-            self._replicate("set_meta", True, item.feature_name, _whole(item))
-
-    def _replicate(self, method: str, asynch: bool | None, *args: Any, **kwargs: Any) -> None:
+    def _replicate(self, method: _Method, asynch: bool | None, *args: Any, **kwargs: Any) -> None:
         writes = [replica.write(method, args, kwargs) for replica in self._replicas]
         if asynch is False:
             for write in writes:
@@ -117,11 +121,63 @@ class ReplicatedFeatureFlagStore(AbstractFeatureFlagStore):
         return f"ReplicatedFeatureFlagStore({', '.join(map(repr, stores))})"
 
 
+def _copy(store: AbstractFeatureFlagStore, feature_name: str, item: FeatureFlagStoreItem, switches: bool) -> None:
+    """Makes a replica's flag what it is in the primary store, the switch too if it `switches`. In no step, and after no error, is it on for
+    more callers.
+    """
+    meta = _whole(item)
+    if not switches:
+        store.set_meta(feature_name, meta)
+        return
+
+    def change(draft: Any) -> None:
+        if not isinstance(draft, Draft):
+            raise _SwitchIsApart
+        draft.copy(meta, item._is_enabled)
+
+    try:
+        try:
+            change_flag(store, feature_name, change)
+        except FlagDoesNotExistError:
+            store.set(feature_name, False)
+            change_flag(store, feature_name, change)
+    except _SwitchIsApart:
+        _copy_in_steps(store, item, meta)
+
+
+def _copy_in_steps(store: AbstractFeatureFlagStore, item: FeatureFlagStoreItem, meta: FeatureFlagStoreMeta) -> None:
+    name = item.feature_name
+    found = store.get(name)
+    if found is not None and found._is_enabled is not False and found._is_limited and item._is_enabled is not False:
+        # It is on, and the store keeps what limits it.
+        store.set_meta(name, meta)
+        return
+    store.set(name, False)
+    if item._is_enabled is not False:
+        if item._is_limited:
+            # To enable a flag ends what of a schedule would keep it off. Until the schedule is back, a rule does so.
+            closed = _whole(item)
+            closed._others.update(dict.fromkeys(PARTS), rules=_NEVER)
+            closed._others.pop(ENABLED, None)
+            store.set_meta(name, closed)
+            found = store.get(name)
+            if found is None or found._meta._others.get("rules") != _NEVER:
+                raise UnsupportedError(f"{store!r} does not keep rules: the flag {name!r} is off there")
+        else:
+            store.set_meta(name, meta)
+        store.set(name, True)
+    store.set_meta(name, meta)
+
+
 def _whole(item: FeatureFlagStoreItem) -> FeatureFlagStoreMeta:
     """Its meta data, with what it does not have: the replicas may have it."""
     meta = FeatureFlagStoreMeta.from_dict(item.meta)
     meta._others = {**dict.fromkeys((*PARTS, SEGMENT)), **meta._others}
     return meta
+
+
+class _SwitchIsApart(Exception):
+    """The store writes the switch and the meta data one after the other."""
 
 
 class _Replica:
@@ -134,7 +190,7 @@ class _Replica:
         self._lock = threading.Lock()
         self._process = os.getpid()
 
-    def write(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Write:
+    def write(self, method: _Method, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Write:
         if self._process != os.getpid():
             # A fork has no threads of its parent's, one of which may hold the lock.
             self._begin()
@@ -150,7 +206,7 @@ class _Write(threading.Thread):
     def __init__(
         self,
         store: AbstractFeatureFlagStore,
-        method: str,
+        method: _Method,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         before: _Write | None,
@@ -170,7 +226,11 @@ class _Write(threading.Thread):
         args, kwargs = self._call
         try:
             with writing(self._cause):
-                getattr(self._store, self._method)(*args, **kwargs)
+                if isinstance(self._method, str):
+                    getattr(self._store, self._method)(*args, **kwargs)
+                else:
+                    self._method(self._store, *args, **kwargs)
         except Exception as error:
             self.error = error
-            log.warning("a replica failed: %s of flag %r", self._method, args[0], exc_info=error)
+            method = self._method if isinstance(self._method, str) else "copy"
+            log.warning("a replica failed: %s of flag %r", method, args[0], exc_info=error)

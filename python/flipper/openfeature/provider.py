@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from openfeature.evaluation_context import EvaluationContext
@@ -92,10 +93,14 @@ class FlipperProvider(AbstractProvider):
     def resolve_boolean_details(
         self, flag_key: str, default_value: bool, evaluation_context: EvaluationContext | None = None
     ) -> FlagResolutionDetails[bool]:
-        """Whether the flag is on, or the value of its variant, if that is a bool."""
+        """Whether the flag is on, or the value of its variant, if the values of all are bools."""
         evaluation, item = self._evaluate(flag_key, evaluation_context)
-        value = evaluation.value if isinstance(evaluation.value, bool) else evaluation.is_enabled
-        return _details(value, evaluation, item)
+        variants = _variants_of(evaluation, item)
+        if variants is None or not all(isinstance(each.get("value"), bool) for each in variants["values"]):
+            return _details(evaluation.is_enabled, _without_variant(evaluation), item)
+        if evaluation.variant is None:
+            return _without_value(flag_key, default_value, evaluation, item, variants)
+        return _details(bool(evaluation.value), evaluation, item)
 
     def resolve_string_details(
         self, flag_key: str, default_value: str, evaluation_context: EvaluationContext | None = None
@@ -199,13 +204,16 @@ class FlipperProvider(AbstractProvider):
     ) -> FlagResolutionDetails[T]:
         name, slash, path = flag_key.partition("/")
         evaluation, item = self._evaluate(name, context)
-        if not slash and item is not None and item._meta._others.get("variants") is not None:
+        variants = None if slash else _variants_of(evaluation, item)
+        if variants is not None:
             if evaluation.variant is None:
-                return _details(default, evaluation, item)
+                return _without_value(name, default, evaluation, item, variants)
             try:
                 return _details(convert(evaluation.value), evaluation, item)
             except Mismatch:
                 raise TypeMismatchError(f"flag {name!r}: the value of its variant has another type") from None
+        # The values of the client data are the flag's, whatever its variant.
+        evaluation = _without_variant(evaluation)
         if not evaluation.is_enabled:
             return _details(default, evaluation, item)
         if item is None:
@@ -247,6 +255,27 @@ _ERRORS: dict[str, Callable[[str], Exception]] = {
     "type_mismatch": InvalidContextError,
     "no_bucket_attribute": TargetingKeyMissingError,
 }
+
+
+def _variants_of(evaluation: Evaluation, item: FeatureFlagStoreItem | None) -> dict[str, Any] | None:
+    """The flag's variants, unless a test says on or off instead."""
+    if item is None or evaluation.code == "overridden":
+        return None
+    variants: dict[str, Any] | None = item._meta._others.get("variants")
+    return variants
+
+
+def _without_variant(evaluation: Evaluation) -> Evaluation:
+    return replace(evaluation, variant=None, value=None)
+
+
+def _without_value(
+    name: str, default: T, evaluation: Evaluation, item: FeatureFlagStoreItem | None, variants: dict[str, Any]
+) -> FlagResolutionDetails[T]:
+    """The caller's default, where the context gets no variant since the flag is off."""
+    if evaluation.is_enabled:
+        raise TargetingKeyMissingError(f"flag {name!r}: the context has no {variants['by']!r} to choose a variant by")
+    return _details(default, evaluation, item)
 
 
 def _details(value: T, evaluation: Evaluation, item: FeatureFlagStoreItem | None) -> FlagResolutionDetails[T]:

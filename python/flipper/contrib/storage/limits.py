@@ -114,12 +114,14 @@ def evaluated(item: FeatureFlagStoreItem, attributes: dict[str, Any], flags: _fl
 
 def _by_bucketer(item: FeatureFlagStoreItem, attributes: dict[str, Any], known: Answer) -> Answer:
     """The answer where nothing but what is written in Python decides."""
+    was_enabled = known.is_enabled
     try:
         is_enabled = bool(item._plain_answer(attributes))
     except TypeError as error:
         # A check of a flag with rules does not raise.
-        return known._replace(is_enabled=False, code="type_mismatch", explanation=str(error))
-    if known.is_enabled is is_enabled or "variants" not in item._meta._others:
+        is_enabled = False
+        known = known._replace(code="type_mismatch", explanation=str(error))
+    if was_enabled is is_enabled or "variants" not in item._meta._others:
         return known._replace(is_enabled=is_enabled)
     # The variant of this answer.
     meta = {"created_date": 0, "variants": item._meta._others["variants"]}
@@ -157,7 +159,12 @@ def with_links(name: str, fields: dict[str, Any] | None, links: list[str], find:
             found = None
         if found is not None:
             others = found.to_dict()
-            texts[link] = json.dumps(others)
+            try:
+                texts[link] = json.dumps(others)
+            except (TypeError, ValueError):
+                # What Python alone can check is missing, so that it is not on here.
+                log.warning("the flag %r is off for %r, since JSON cannot hold it", link, name)
+                continue
             links.extend(links_of(others["meta"]))
     return [*texts.items()]
 
