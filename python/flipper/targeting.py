@@ -243,7 +243,10 @@ def _set_by_python(store: AbstractFeatureFlagStore, name: str, part: str, text: 
         if item is None:
             raise FlagDoesNotExistError(f"flag {name!r} does not exist")
         new = FeatureFlagStoreItem._from_dict(json.loads(_checked(store, name, part, text, item.to_dict())))
-        if new._is_enabled is not item._is_enabled:
+        if item._is_enabled is not False and new._is_enabled is False:
+            # What kept it off goes.
+            store.set(name, False)
+        elif new._is_enabled is not item._is_enabled:
             raise UnsupportedError(f"{store!r} does not enable a flag with its schedule: enable the flag first")
         nonlocal wanted
         wanted = {part: new._meta._others.get(part)}

@@ -643,7 +643,7 @@ def test_replicas_get_all_of_it():
     client.set_rules("F", [])
     client.set_schedule("F")
     ours, copy = (json.loads(store.texts["F"]) for store in (primary, replica))
-    assert ours == copy and "rules" not in copy["meta"] and copy["is_enabled"] is True
+    assert ours == copy and "rules" not in copy["meta"]
 
 
 class Held(ClientFeatureFlagStore):
@@ -727,6 +727,23 @@ def test_a_restored_flag_is_not_on_before_its_start(kind):
     client.restore("F", next(client.history("F")))
     assert seen and not any(FeatureFlagStoreItem.deserialize(text).is_enabled() for text in seen)
     assert replica.get("F").raw_is_enabled is True and replica.get("F").meta["schedule"]
+
+
+@pytest.mark.parametrize("kind", [Comparing, Texts, Held])
+def test_a_change_that_disables_a_flag_does_so_in_replicas(kind):
+    primary, replica = Comparing(), kind()
+    store = ReplicatedFeatureFlagStore(primary, replica)
+    client = FeatureFlagClient(store)
+    client.create("F", is_enabled=True)
+    client.set_rules("F", STAFF)
+    assert replica.get("F").raw_is_enabled is True
+
+    def clear(draft):
+        draft.become(json.dumps({"feature_name": "F", "is_enabled": False, "meta": {"created_date": 1}}))
+
+    store.change("F", clear)
+    assert primary.get("F").raw_is_enabled is replica.get("F").raw_is_enabled is False
+    assert "rules" not in replica.get("F").meta
 
 
 def test_writes_have_their_cause():

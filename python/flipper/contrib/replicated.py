@@ -65,7 +65,7 @@ class ReplicatedFeatureFlagStore(AbstractFeatureFlagStore):
         item = self._primary.get(feature_name) if is_enabled else None
         if isinstance(item, FeatureFlagStoreItem) and item._is_limited:
             # A replica may lack what limits it.
-            self._replicate(_copy, asynch, feature_name, item, True)
+            self._replicate(_copy, asynch, feature_name, item)
         else:
             self._replicate("set", asynch, feature_name, is_enabled)
 
@@ -88,7 +88,7 @@ class ReplicatedFeatureFlagStore(AbstractFeatureFlagStore):
         change_flag(self._primary, feature_name, change)
         item = self._primary.get(feature_name)
         if item is not None:
-            self._replicate(_copy, True, feature_name, item, item._is_limited)
+            self._replicate(_copy, True, feature_name, item)
 
     def history(self, feature_name: str | None = None, since: float | None = None) -> Iterator[Entry]:
         """The history of the primary store."""
@@ -101,7 +101,7 @@ class ReplicatedFeatureFlagStore(AbstractFeatureFlagStore):
         if item is None:
             self._replicate("delete", True, feature_name)
         else:
-            self._replicate(_copy, True, feature_name, item, True)
+            self._replicate(_copy, True, feature_name, item)
 
     def _replicate(self, method: _Method, asynch: bool | None, *args: Any, **kwargs: Any) -> None:
         writes = [replica.write(method, args, kwargs) for replica in self._replicas]
@@ -121,14 +121,11 @@ class ReplicatedFeatureFlagStore(AbstractFeatureFlagStore):
         return f"ReplicatedFeatureFlagStore({', '.join(map(repr, stores))})"
 
 
-def _copy(store: AbstractFeatureFlagStore, feature_name: str, item: FeatureFlagStoreItem, switches: bool) -> None:
-    """Makes a replica's flag what it is in the primary store, the switch too if it `switches`. In no step, and after no error, is it on for
-    more callers.
+def _copy(store: AbstractFeatureFlagStore, feature_name: str, item: FeatureFlagStoreItem) -> None:
+    """Makes a replica's flag what it is in the primary store, with the switch: a schedule turns a flag on when it comes, and off when it
+    goes. In no step, and after no error, is the flag on for more callers.
     """
     meta = _whole(item)
-    if not switches:
-        store.set_meta(feature_name, meta)
-        return
 
     def change(draft: Any) -> None:
         if not isinstance(draft, Draft):
@@ -148,8 +145,9 @@ def _copy(store: AbstractFeatureFlagStore, feature_name: str, item: FeatureFlagS
 def _copy_in_steps(store: AbstractFeatureFlagStore, item: FeatureFlagStoreItem, meta: FeatureFlagStoreMeta) -> None:
     name = item.feature_name
     found = store.get(name)
-    if found is not None and found._is_enabled is not False and found._is_limited and item._is_enabled is not False:
-        # It is on, and the store keeps what limits it.
+    is_on, was_on = item._is_enabled is not False, found is not None and found._is_enabled is not False
+    if found is not None and is_on is was_on and (not is_on or not item._is_limited or found._is_limited):
+        # The switch is right, and the store keeps what limits the flag.
         store.set_meta(name, meta)
         return
     store.set(name, False)
