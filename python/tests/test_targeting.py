@@ -384,6 +384,14 @@ def test_a_schedule_enables(client):
         assert client._store.get("F").raw_is_enabled is True and client.evaluate("F", user_id=1).code != "disabled"
 
 
+def test_a_schedule_that_keeps_a_flag_off_leaves_it_off(client):
+    client.set_schedule("F", enable_at=NOW + timedelta(days=1))
+    assert client._store.get("F").raw_is_enabled is True and not client.is_enabled("F")
+    client.set_schedule("F")
+    assert client._store.get("F").raw_is_enabled is False and not client.is_enabled("F")
+    assert client.get_schedule("F") is None
+
+
 VALUES = {
     bool: (True, [False, True]),
     int: (1, [2, 3]),
