@@ -14,7 +14,7 @@ pub(super) fn warn_of_python(store: &dyn FeatureFlagStore, record: &FlagRecord) 
             "the flag has deny conditions: the Python library does not obey them, and drops them when it writes the flag"
         );
     }
-    if record.is_off_for_python() {
+    if record.is_off_for_python() && record.segment().is_none() {
         tracing::warn!(
             flag = record.name(),
             "the flag has rules, prerequisites or a schedule: it is off for the Python library, which drops them when it writes the flag"
