@@ -1,4 +1,5 @@
-//! How many instructions a check takes in a release build, counted by valgrind: a rise of more than 5 % fails.
+//! How many instructions a check takes in a release build, counted by valgrind: a rise of more than 5 % fails. The counts are the
+//! largest of two folders.
 //!
 //! `COUNTS=overwrite cargo test -p flipper-client --test instructions` replaces `tests/instructions/counts.txt`; say in the commit why.
 
