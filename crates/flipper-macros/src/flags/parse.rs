@@ -141,10 +141,7 @@ fn flag_name(field: &Ident, name: Expr) -> Result<FlagName> {
         )),
         Expr::Path(path) if path.path.is_ident("bool") || path.path.is_ident("FeatureFlag") => Err(Error::new_spanned(
             &name,
-            format!(
-                "after `:` comes the flag's name: write `{field},` or `{field}: \"MY_FEATURE\",`; a flag with variants has its type \
-                 after `->`: `{field} -> i64 = 10`"
-            ),
+            format!("a flag has no type: write `{field},` or, with the flag's name, `{field}: \"MY_FEATURE\",`"),
         )),
         _ => FlagName::new(name),
     }
