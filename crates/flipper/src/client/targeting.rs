@@ -200,8 +200,6 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         let (name, when) = (stored_name(segment), when.into());
         loop {
             let change = |record: &mut FlagRecord| {
-                // Another program may have turned it on.
-                record.set_enabled(false);
                 record.set_segment(Some(when.clone()));
                 Ok(Verb::Update)
             };

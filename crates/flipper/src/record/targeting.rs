@@ -69,8 +69,12 @@ impl FlagRecord {
         self.parts().segment.as_ref()
     }
 
-    /// Makes it a segment, or a flag.
+    /// Makes it a segment, which is neither on nor off, or a flag.
     pub fn set_segment(&mut self, segment: Option<When>) {
+        if segment.is_some() {
+            // Another program may have turned it on.
+            self.set_enabled(false);
+        }
         self.change(|parts| parts.segment = segment);
     }
 

@@ -448,6 +448,12 @@ fn segments_change_for_all_flags_at_once() {
         assert!(!client.is_enabled_with("F", &context! { plan: "pro" }));
         assert!(client.delete_segment("inner").await.is_err());
         assert!(client.enable("segments/beta").await.unwrap_err().to_string().contains("neither on nor off"));
+        // As another program may have stored it; it is set as any other.
+        let text = client.record("segments/beta")?.to_json().replace(r#""is_enabled": false"#, r#""is_enabled": true"#);
+        let enabled = FlagRecord::from_json(text)?;
+        assert!(enabled.is_enabled());
+        client.put(&enabled, crate::store::Precondition::Any).await?;
+        client.set_segment("beta", when("in segment inner")).await?;
         let odd = FlagRecord::new("segments/odd", 0);
         client.put(&odd, crate::store::Precondition::Any).await?;
         assert!(client.delete_segment("odd").await.is_err() && client.exists("segments/odd"), "a flag of Python's");
