@@ -3,6 +3,7 @@
 /// A page. Its examples are tests if the condition holds. Of two definitions of a link the first counts: these lead to pages.
 macro_rules! page {
     ($name:ident: $file:literal if $($condition:tt)+) => {
+        #[doc = "[architecture]: crate::_guide::architecture"]
         #[doc = "[benchmarks]: crate::_guide::benchmarks"]
         #[doc = "[benchmarks-redis]: crate::_guide::benchmarks_redis"]
         #[doc = "[cli]: crate::_guide::cli"]
@@ -40,6 +41,7 @@ page!(serve: "serve.md" if not(doctest));
 page!(thrift: "thrift.md" if not(doctest));
 
 // Without examples.
+page!(architecture: "architecture.md" if not(doctest));
 page!(coming_from: "coming-from.md" if not(doctest));
 page!(benchmarks: "benchmarks.md" if not(doctest));
 page!(benchmarks_consul: "benchmarks-consul.md" if not(doctest));
