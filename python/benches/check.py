@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What a check costs, beside the original library, a bare method, and the SDKs of other services, in one run.
+"""What a check costs, beside the original library and a bare method, in one run. `scripts/bench peers-python` has other SDKs.
 
-    python benches/check.py FOLDER [--peers]
+    python benches/check.py FOLDER
 
-This Python must have the package. FOLDER gets what else is compared: venvs with the original library and, with `--peers`, the other SDKs,
-and a library with the bare method, which needs Rust. All measure themselves in turns, so that a busy machine slows all of them. Of each the
+This Python must have the package. FOLDER gets what else is compared: a venv with the original library, and a library with the bare method,
+which needs Rust. All measure themselves in turns, so that a busy machine slows all of them. Of each the
 fastest round counts; the ratio is that of the fastest rounds, and beside it the median of the ratios within a round.
 """
 
@@ -138,14 +138,10 @@ def table(title, theirs_title, rows):
         print(f"| {name} | {min(ours):.0f} | {min(theirs):.0f} | {min(theirs) / min(ours):.1f} | {statistics.median(ratios):.1f} |")
 
 
-def main(folder, with_peers):
+def main(folder):
     folder.mkdir(parents=True, exist_ok=True)
     original = venv_with(folder / "original", ORIGINAL)
     build_bare(folder)
-    sys.path.insert(0, str(HERE))
-    import peers
-
-    peers_python = venv_with(folder / "peers", peers.PACKAGES) if with_peers else None
     rounds = []
     with redis_port() as port:
         for _ in range(ROUNDS):
@@ -154,8 +150,6 @@ def main(folder, with_peers):
                 command = [python, __file__, "--measure", side, folder, str(port)]
                 times[side] = json.loads(subprocess.check_output(command))
                 times[side]["import"] = import_time(python)
-            for name in peers.NAMES if with_peers else ():
-                times[name] = json.loads(subprocess.check_output([peers_python, HERE / "peers.py", name]))
             rounds.append(times)
 
     def all_of(side, case):
@@ -165,8 +159,6 @@ def main(folder, with_peers):
     table("check", "original", [(case, all_of("ours", case), all_of("original", case)) for case in shared])
     bare = all_of("ours", LIMIT)
     table("beside a bare method", "bare", [(case, all_of("ours", case), bare) for case in ("plain", "missing", "handle")])
-    for case in ("plain", "one condition") if with_peers else ():
-        table(case, "theirs", [(name, all_of("ours", case), all_of(name, case)) for name in peers.NAMES])
 
 
 if __name__ == "__main__":
@@ -174,8 +166,6 @@ if __name__ == "__main__":
         case ["--measure", side, folder, port]:
             print(json.dumps(measure(folder, int(port), side == "ours")))
         case [folder]:
-            main(Path(folder).absolute(), with_peers=False)
-        case [folder, "--peers"]:
-            main(Path(folder).absolute(), with_peers=True)
+            main(Path(folder).absolute())
         case _:
             sys.exit(__doc__)
