@@ -11,7 +11,7 @@ use crate::json::Json;
 use crate::overrides;
 use crate::record::FlagRecord;
 use crate::state::{Status, Stored};
-use crate::table::{Answer, Changes, Entry, FlagTable, Slot, State};
+use crate::table::{Answer, Changes, Entry, FlagTable, Slot, SlotRef, State};
 use crate::targeting::Targeting;
 
 /// Where checks are answered; only [`Local`] has them.
@@ -147,20 +147,22 @@ impl<M> FeatureFlagClient<M> {
     pub(crate) fn explain_slot<T>(
         &self,
         name: &str,
-        slot: Option<&Arc<Slot>>,
+        slot: Option<SlotRef<'_>>,
         context: &(impl Attributes + ?Sized),
         read: impl FnOnce(&Evaluation, Option<&FlagRecord>) -> T,
     ) -> T {
-        let entry = slot.map(|slot| slot.entry());
+        let entry = slot.map(|slot| slot.get().entry());
         let state = entry.as_ref().and_then(|entry| entry.as_deref()).map(|entry| &entry.state);
-        let record = if let Some(State::Present { record, .. }) = state { Some(&**record) } else { None };
         let evaluation = match (self.overridden(name), state) {
             (Some(answer), _) => Evaluation::of(answer, Reason::Overridden),
             (None, Some(State::Present { plan, .. })) => plan.explain(name, context, &self.core.environment),
             (None, Some(State::Corrupt(_))) => Evaluation::of(false, Reason::Corrupt),
             (None, Some(State::Absent) | None) => Evaluation::of(false, Reason::NoSuchFlag),
         };
-        read(&evaluation, record)
+        match state {
+            Some(State::Present { record, .. }) => record.read(name, |record| read(&evaluation, Some(record))),
+            _ => read(&evaluation, None),
+        }
     }
 
     pub(crate) fn evaluate_or(&self, name: &str, context: &(impl Attributes + ?Sized), default: bool) -> Evaluation
@@ -244,7 +246,7 @@ impl<M> FeatureFlagClient<M> {
     {
         let mut slots: Vec<_> = self.table().slots().filter(|slot| slot.exists() && !slot.is_segment()).collect();
         slots.sort_unstable_by(|a, b| a.name().cmp(b.name()));
-        slots.into_iter().map(|slot| FeatureFlag::of_slot(self.clone(), slot.clone())).collect()
+        slots.into_iter().map(|slot| FeatureFlag::of_slot(self.clone(), slot)).collect()
     }
 
     /// How current the flags in memory are, and which are unreadable.
