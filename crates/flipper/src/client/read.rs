@@ -59,7 +59,7 @@ impl<M> FeatureFlagClient<M> {
         if let Some(answer) = self.overridden(name) {
             return answer;
         }
-        self.table().slot(name).map_or(default, |slot| self.check(name, slot, default))
+        self.table().slot(name).map_or(default, |slot| self.check(name, &slot, default))
     }
 
     /// Whether the flag is enabled for these attributes; else as [`is_enabled`](Self::is_enabled).
@@ -84,7 +84,7 @@ impl<M> FeatureFlagClient<M> {
         if let Some(answer) = self.overridden(name) {
             return answer;
         }
-        self.table().slot(name).is_some_and(|slot| self.check_with(name, slot, context, false))
+        self.table().slot(name).is_some_and(|slot| self.check_with(name, &slot, context, false))
     }
 
     /// The check, where `false` would say too little.
@@ -323,7 +323,7 @@ impl<M> FeatureFlagClient<M> {
         if record.targeting().is_some_and(Targeting::has_links) {
             let table = self.with_links(stored).await?;
             let slot = table.slot(name);
-            return Ok(slot.is_some_and(|slot| self.evaluate_slot(name, slot, context, default)));
+            return Ok(slot.is_some_and(|slot| self.evaluate_slot(name, &slot, context, default)));
         }
         Ok(Plan::new(name, record, self.core.strict, &NoLinks).is_enabled(name, context, &self.core.environment))
     }

@@ -1,6 +1,5 @@
 //! Rules, variants, prerequisites, schedules and segments.
 
-use std::sync::Arc;
 
 use super::{Checks, FeatureFlag, FeatureFlagClient};
 use crate::context::Attributes;
@@ -41,7 +40,7 @@ impl<M> FeatureFlagClient<M> {
             return default.or_default();
         }
         let slot = self.table().slot(name);
-        let read = slot.and_then(|slot| self.variant_of::<V, _>(name, slot, context));
+        let read = slot.and_then(|slot| self.variant_of::<V, _>(name, &slot, context));
         read.unwrap_or_else(|| default.or_default())
     }
 }

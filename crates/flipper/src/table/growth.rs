@@ -11,7 +11,7 @@ use super::slots::{CHUNK, Chunk};
 pub(super) const AT_ONCE: usize = 8;
 
 /// Within the table's lock.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Growth {
     names: usize,
     next: Option<Next>,
@@ -19,7 +19,6 @@ pub(super) struct Growth {
     moved: usize,
 }
 
-#[derive(Debug)]
 struct Next {
     number: usize,
     groups: Vec<Group>,

@@ -20,7 +20,6 @@ const GROUP: usize = 8;
 /// ones are kept, since a reader may be in one. All together they are as large as the current one.
 ///
 /// On its own cache lines: writes to the table's lock must not slow down reads.
-#[derive(Debug)]
 #[repr(align(128))]
 pub(super) struct Index {
     hasher: RandomState,
@@ -28,14 +27,12 @@ pub(super) struct Index {
     generations: [OnceLock<Generation>; GENERATIONS],
 }
 
-#[derive(Debug)]
 pub(super) struct Generation {
     pub(super) groups: Box<[Group]>,
     pub(super) chunks: Box<[OnceLock<Arc<Chunk>>]>,
 }
 
 /// A byte of each name's hash, or 0 for an empty cell, is its tag. A cell has the number of a slot.
-#[derive(Debug)]
 #[repr(C)]
 pub(super) struct Group {
     tags: AtomicU64,

@@ -162,7 +162,6 @@ impl Entry {
 /// `tests/table_model.rs` tries all orders.
 ///
 /// A cache line: that of the index and this one are all that a search by name reads.
-#[derive(Debug)]
 #[repr(align(64))]
 pub(crate) struct Slot {
     answers: AtomicU8,
