@@ -11,7 +11,7 @@ use crate::json::Json;
 use crate::overrides;
 use crate::record::FlagRecord;
 use crate::state::{Status, Stored};
-use crate::table::{Answer, Changes, Entry, FlagTable, Slot, SlotRef, State};
+use crate::table::{Answer, Changes, Entry, FlagTable, Look, Slot, SlotRef, State};
 use crate::targeting::Targeting;
 
 /// Where checks are answered; only [`Local`] has them.
@@ -59,7 +59,11 @@ impl<M> FeatureFlagClient<M> {
         if let Some(answer) = self.overridden(name) {
             return answer;
         }
-        self.table().slot(name).map_or(default, |slot| self.check(name, &slot, default))
+        match self.table().look(name) {
+            Look::Found(slot) => self.check(name, slot.get(), default),
+            Look::Missing => default,
+            Look::Unsure => self.find_and_check(name, default),
+        }
     }
 
     /// Whether the flag is enabled for these attributes; else as [`is_enabled`](Self::is_enabled).
@@ -84,7 +88,11 @@ impl<M> FeatureFlagClient<M> {
         if let Some(answer) = self.overridden(name) {
             return answer;
         }
-        self.table().slot(name).is_some_and(|slot| self.check_with(name, &slot, context, false))
+        match self.table().look(name) {
+            Look::Found(slot) => self.check_with(name, slot.get(), context, false),
+            Look::Missing => false,
+            Look::Unsure => self.find_and_check_with(name, context),
+        }
     }
 
     /// The check, where `false` would say too little.
@@ -383,6 +391,22 @@ impl<M> FeatureFlagClient<M> {
         M: Checks,
     {
         &self.mode.local().table
+    }
+
+    #[cold]
+    fn find_and_check(&self, name: &str, default: bool) -> bool
+    where
+        M: Checks,
+    {
+        self.table().slot(name).map_or(default, |slot| self.check(name, slot.get(), default))
+    }
+
+    #[cold]
+    fn find_and_check_with(&self, name: &str, context: &(impl Attributes + ?Sized)) -> bool
+    where
+        M: Checks,
+    {
+        self.table().slot(name).is_some_and(|slot| self.check_with(name, slot.get(), context, false))
     }
 
     #[inline]

@@ -1,6 +1,5 @@
 //! Rules, variants, prerequisites, schedules and segments.
 
-
 use super::{Checks, FeatureFlag, FeatureFlagClient};
 use crate::context::Attributes;
 use crate::error::{Error, ErrorKind, Result};

@@ -24,8 +24,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Mutex;
 use crate::record::{FlagRecord, Kept, validate_name};
 use crate::state::{
-    Capabilities, Corrupt, Entry, EntryId, FlagState, Health, HistoryLimits, HistoryPage, HistoryQuery, Precondition, Status,
-    Stored, Updates, Version, Watch, WriteOptions,
+    Capabilities, Corrupt, Entry, EntryId, FlagState, Health, HistoryLimits, HistoryPage, HistoryQuery, Precondition,
+    Status, Stored, Updates, Version, Watch, WriteOptions,
 };
 use crate::store::{FeatureFlagStore, LocalFeatureFlagStore, no_history};
 use crate::table::FlagTable;

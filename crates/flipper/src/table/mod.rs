@@ -23,6 +23,7 @@ pub(crate) use self::changes::{TableEvent, table_events};
 use self::dependents::Dependents;
 use self::growth::Growth;
 use self::index::Index;
+pub(crate) use self::index::Look;
 pub(crate) use self::slot::{Answer, Entry, Slot, State};
 pub(crate) use self::slots::{SlotHandle, SlotRef};
 use self::timer::{Scheduled, Timer};
@@ -220,6 +221,11 @@ impl FlagTable {
     #[must_use]
     pub fn corrupt(&self) -> Vec<(String, Corrupt)> {
         self.writer.lock().corrupt.iter().map(|(name, corrupt)| (name.clone(), corrupt.clone())).collect()
+    }
+
+    #[inline]
+    pub(crate) fn look(&self, name: &str) -> Look<'_> {
+        self.index.look(name)
     }
 
     #[inline]

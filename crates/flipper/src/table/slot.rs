@@ -196,9 +196,14 @@ impl Slot {
         self.name.get().map_or("", Name::as_str)
     }
 
-    #[inline]
     pub(super) fn has_name(&self, name: &str) -> bool {
-        self.name.get().is_some_and(|own| own.as_bytes() == name.as_bytes())
+        self.name() == name
+    }
+
+    /// As [`has_name`](Self::has_name), for a name of a usual length, without a call.
+    #[inline]
+    pub(super) fn has_short_name(&self, name: &str) -> bool {
+        self.name.get().is_some_and(|own| are_equal_and_short(own.as_bytes(), name.as_bytes()))
     }
 
     pub(crate) fn exists(&self) -> bool {
@@ -281,6 +286,35 @@ fn answers(entry: Option<&Entry>) -> u8 {
     entry.map_or(Answer::pair(Answer::ABSENT, Answer::ABSENT), Entry::answers)
 }
 
+#[inline]
+fn are_equal_and_short(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    // Both ends may overlap.
+    if let (Some(start), Some(end)) = (one.first_chunk::<16>(), one.last_chunk::<16>())
+        && let (Some(other_start), Some(other_end)) = (other.first_chunk::<16>(), other.last_chunk::<16>())
+    {
+        let middle = match (one.get(16..32), other.get(16..32)) {
+            (Some(middle), Some(other)) => middle == other,
+            _ => true,
+        };
+        return one.len() <= 48 && middle && start == other_start && end == other_end;
+    }
+    if let (Some(start), Some(end)) = (one.first_chunk::<8>(), one.last_chunk::<8>())
+        && let (Some(other_start), Some(other_end)) = (other.first_chunk::<8>(), other.last_chunk::<8>())
+    {
+        return start == other_start && end == other_end;
+    }
+    if let (Some(start), Some(end)) = (one.first_chunk::<4>(), one.last_chunk::<4>())
+        && let (Some(other_start), Some(other_end)) = (other.first_chunk::<4>(), other.last_chunk::<4>())
+    {
+        return start == other_start && end == other_end;
+    }
+    let letters = |name: &[u8]| (name.first().copied(), name.get(name.len() / 2).copied(), name.last().copied());
+    letters(one) == letters(other)
+}
+
 /// Inside the slot if it is short.
 #[derive(Debug)]
 enum Name {
@@ -334,6 +368,12 @@ mod tests {
                 assert_eq!(slot.name(), name);
                 assert!(slot.has_name(&name));
                 assert!(!slot.has_name(&format!("{name}y")));
+                assert_eq!(slot.has_short_name(&name), name.len() <= 48);
+                for place in 0..name.len() {
+                    let mut other = name.clone().into_bytes();
+                    other[place] = b'y';
+                    assert!(!are_equal_and_short(name.as_bytes(), &other), "{place} of {length}");
+                }
             }
         }
     }
