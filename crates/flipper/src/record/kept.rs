@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::{FlagRecord, NO_MORE};
 use crate::json::Json;
 
-/// A record in memory. Most flags have nothing but a state and a date: these take a tenth of a whole record, which is made when somebody asks.
+/// A record in memory. Most flags have nothing but a state and a date: these take a tenth of a whole record, which is made when it is asked for.
 #[derive(Clone, Debug)]
 pub(crate) enum Kept {
     Plain { enabled: bool, created_date: i64 },

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::index::{Generation, Group, chunks_of, groups_of, place};
+use super::generation::{Generation, Group, chunks_of, groups_of, place};
 use super::slot::Slot;
 use super::slots::{CHUNK, Chunk};
 

@@ -1,5 +1,6 @@
 mod changes;
 mod dependents;
+mod generation;
 mod growth;
 mod index;
 mod slot;
@@ -21,9 +22,9 @@ pub(crate) use self::changes::About;
 pub use self::changes::{Change, Changes};
 pub(crate) use self::changes::{TableEvent, table_events};
 use self::dependents::Dependents;
+pub(crate) use self::generation::Look;
 use self::growth::Growth;
 use self::index::Index;
-pub(crate) use self::index::Look;
 pub(crate) use self::slot::{Answer, Entry, Slot, State};
 pub(crate) use self::slots::{SlotHandle, SlotRef};
 use self::timer::{Scheduled, Timer};
