@@ -323,7 +323,7 @@ impl Flags {
         let Ok(name) = name.to_cow() else { return Ok(None) };
         let Some(Ok(record)) = self.read().map(|client| client.record(&name)) else { return Ok(None) };
         if let Some((of, item)) = self.items().get(&*name)
-            && Arc::ptr_eq(of, &record)
+            && (Arc::ptr_eq(of, &record) || *of == record)
         {
             return Ok(Some(item.clone_ref(py)));
         }

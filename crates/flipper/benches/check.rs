@@ -25,6 +25,7 @@ const SIZES: [usize; 3] = [100, 10_000, 1_000_000];
 const BATCH: Duration = Duration::from_micros(500);
 const ROUNDS: usize = 151;
 const BATCH_OF_WRITES: usize = 100;
+const GROWTHS: usize = 3;
 const FLIP_EVERY: Duration = Duration::from_millis(1);
 
 /// The least that a check could read of a flag.
@@ -358,26 +359,29 @@ fn writes(all: &[(usize, Flags)], rounds: usize, promises: &mut Promises) -> Res
         let (flip, create) = (median(flips[place].clone()), median(creates[place].clone()));
         let times = ratio(&flips[place], &flips[0]);
         println!("| {size} | {flip:.0} | {times:.2} | {create:.0} |");
-        promises.keep(format!("a flip at {size} flags ≤ 3 × one at {}", all[0].0), times <= 3.0);
+        promises.keep(format!("a flip at {size} flags ≤ 1.5 × one at {}", all[0].0), times <= 1.5);
         promises.keep(format!("a create at {size} flags ≤ 10 µs"), create <= 10_000.0);
     }
     Ok(())
 }
 
-/// The time of the insertion that makes the table grow.
-fn growth(most: usize) {
-    let table = FlagTable::new();
-    let mut longest = (0, Duration::ZERO);
-    for number in 0..most {
-        let name = name(number);
-        let begin = Instant::now();
-        table.remove(&name, Version::ordered(number as u64));
-        let took = begin.elapsed();
-        if took > longest.1 {
-            longest = (number, took);
+/// The longest that a new name takes, and so that other writers wait, while the table grows. It grows at the same names each time, so of each
+/// name the shortest time counts: the scheduler interrupts others.
+fn growth(most: usize, promises: &mut Promises) {
+    let mut shortest = vec![Duration::MAX; most];
+    for _ in 0..GROWTHS {
+        let table = FlagTable::new();
+        for (number, shortest) in shortest.iter_mut().enumerate() {
+            let name = name(number);
+            let begin = Instant::now();
+            table.remove(&name, Version::ordered(number as u64));
+            *shortest = begin.elapsed().min(*shortest);
         }
     }
-    println!("\nGrowing at {} names: {:.1} ms", longest.0, longest.1.as_secs_f64() * 1e3);
+    let longest = shortest.iter().enumerate().max_by_key(|(_, took)| **took);
+    let (number, took) = longest.map_or((0, Duration::ZERO), |(number, took)| (number, *took));
+    println!("\nGrowing to {most} names: at most {:.3} ms, at {number}", took.as_secs_f64() * 1e3);
+    promises.keep(format!("a new name ≤ 2 ms while growing to {most}"), took <= Duration::from_millis(2));
 }
 
 /// Arguments: `--bench`, and the numbers of flags instead of [`SIZES`].
@@ -417,7 +421,7 @@ fn main() -> Result<()> {
     }
     writes(&all, round_count, &mut promises)?;
     for (size, _) in &all {
-        growth(size * 5 / 4);
+        growth(size * 5 / 4, &mut promises);
     }
 
     println!();

@@ -1,6 +1,7 @@
 //! A flag as it is stored.
 
 pub mod exchange;
+mod kept;
 mod limits;
 mod read;
 mod scan;
@@ -12,6 +13,7 @@ use crate::json::{Json, Object};
 use crate::targeting::Targeting;
 use crate::{Error, Result};
 
+pub(crate) use kept::Kept;
 pub(crate) use limits::{validate_name, validate_new_name};
 
 /// Stored among the unknown fields, which other versions preserve too.
@@ -36,32 +38,33 @@ static NO_BUCKETER: Bucketer = Bucketer::NoOp;
 /// assert_eq!(FlagRecord::from_json(stored)?, flag);
 /// # Ok::<(), flipper::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct FlagRecord {
     name: String,
     // JSON, since other programs may store any type.
     is_enabled: Json,
-    client_data: Json,
     created_date: Json,
+    /// Boxed: most flags have none of it, and so take a third of the memory.
+    more: Option<Box<More>>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct More {
+    client_data: Json,
     conditions: Vec<Condition>,
-    /// Boxed: most flags have none, and so take little more than half the memory.
     bucketer: Option<Box<Bucketer>>,
     deny_conditions: Vec<Condition>,
-    /// Boxed, as the bucketer.
     targeting: Option<Box<Targeting>>,
     unknown: Object,
     unknown_meta: Object,
 }
 
-impl FlagRecord {
-    /// Disabled, without client data, conditions or bucketer, created at this Unix time in seconds.
-    #[must_use]
-    pub fn new(name: impl Into<String>, created_date: i64) -> Self {
+static NO_MORE: More = More::new();
+
+impl More {
+    const fn new() -> Self {
         Self {
-            name: name.into(),
-            is_enabled: false.into(),
-            client_data: Object::new().into(),
-            created_date: created_date.into(),
+            client_data: Json::Object(Object::new()),
             conditions: Vec::new(),
             bucketer: None,
             deny_conditions: Vec::new(),
@@ -70,10 +73,33 @@ impl FlagRecord {
             unknown_meta: Object::new(),
         }
     }
+}
+
+impl PartialEq for FlagRecord {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.name, &self.is_enabled, &self.created_date) == (&other.name, &other.is_enabled, &other.created_date)
+            && self.more() == other.more()
+    }
+}
+
+impl FlagRecord {
+    /// Disabled, without client data, conditions or bucketer, created at this Unix time in seconds.
+    #[must_use]
+    pub fn new(name: impl Into<String>, created_date: i64) -> Self {
+        Self { name: name.into(), is_enabled: false.into(), created_date: created_date.into(), more: None }
+    }
+
+    fn more(&self) -> &More {
+        self.more.as_deref().unwrap_or(&NO_MORE)
+    }
+
+    fn more_mut(&mut self) -> &mut More {
+        self.more.get_or_insert_with(|| Box::new(More::new()))
+    }
 
     #[cfg(feature = "thrift")]
     pub(crate) fn unknown(&self) -> &Object {
-        &self.unknown
+        &self.more().unknown
     }
 
     /// The text to store: what Python would write, byte for byte, then unknown fields.
@@ -85,7 +111,7 @@ impl FlagRecord {
             ("meta", self.meta()),
         ];
         let mut item: Object = known.into_iter().collect();
-        item.append(&self.unknown);
+        item.append(&self.more().unknown);
         Json::Object(item).to_string()
     }
 
@@ -119,12 +145,12 @@ impl FlagRecord {
     /// The client data; another program may store no object.
     #[must_use]
     pub fn client_data(&self) -> &Json {
-        &self.client_data
+        &self.more().client_data
     }
 
     /// Replaces the client data.
     pub fn set_client_data(&mut self, data: Object) {
-        self.client_data = data.into();
+        self.more_mut().client_data = data.into();
     }
 
     /// Sets keys of the client data; an object is replaced, not merged.
@@ -133,12 +159,16 @@ impl FlagRecord {
     ///
     /// `Corrupt` if the stored client data is no object; [`set_client_data`](Self::set_client_data) replaces it.
     pub fn merge_client_data(&mut self, data: &Object) -> Result<()> {
-        let Json::Object(stored) = &mut self.client_data else {
-            let found = self.client_data.type_name();
-            return Err(Error::corrupt(format!("client data is {found}, not an object")).with_flag(&self.name));
-        };
-        stored.append(data);
-        Ok(())
+        match &mut self.more_mut().client_data {
+            Json::Object(stored) => {
+                stored.append(data);
+                Ok(())
+            }
+            other => {
+                let found = other.type_name();
+                Err(Error::corrupt(format!("client data is {found}, not an object")).with_flag(&self.name))
+            }
+        }
     }
 
     /// When the flag was created, in seconds of Unix time, if an integer is stored.
@@ -155,39 +185,39 @@ impl FlagRecord {
     /// The conditions, all of which must hold.
     #[must_use]
     pub fn conditions(&self) -> &[Condition] {
-        &self.conditions
+        &self.more().conditions
     }
 
     /// Replaces the conditions.
     pub fn set_conditions(&mut self, conditions: Vec<Condition>) {
-        self.conditions = conditions;
+        self.more_mut().conditions = conditions;
     }
 
     /// Adds a condition after the existing ones.
     pub fn add_condition(&mut self, condition: Condition) {
-        self.conditions.push(condition);
+        self.more_mut().conditions.push(condition);
     }
 
     /// The bucketer.
     #[must_use]
     pub fn bucketer(&self) -> &Bucketer {
-        self.bucketer.as_deref().unwrap_or(&NO_BUCKETER)
+        self.more().bucketer.as_deref().unwrap_or(&NO_BUCKETER)
     }
 
     /// Replaces the bucketer.
     pub fn set_bucketer(&mut self, bucketer: Bucketer) {
-        self.bucketer = boxed(bucketer);
+        self.more_mut().bucketer = boxed(bucketer);
     }
 
     /// The deny conditions. Python ignores them, and drops them on a write.
     #[must_use]
     pub fn deny_conditions(&self) -> &[Condition] {
-        &self.deny_conditions
+        &self.more().deny_conditions
     }
 
     /// Replaces the deny conditions.
     pub fn set_deny_conditions(&mut self, conditions: Vec<Condition>) {
-        self.deny_conditions = conditions;
+        self.more_mut().deny_conditions = conditions;
     }
 
     /// Refuses percentages outside 0 to 1.
@@ -204,15 +234,15 @@ impl FlagRecord {
     /// on a write.
     #[must_use]
     pub fn is_strict(&self) -> bool {
-        self.unknown_meta.get(STRICT).and_then(Json::as_bool).unwrap_or_default()
+        self.more().unknown_meta.get(STRICT).and_then(Json::as_bool).unwrap_or_default()
     }
 
     /// Sets [strictness](Self::is_strict).
     pub fn set_strict(&mut self, strict: bool) {
         if strict {
-            self.unknown_meta.insert(STRICT, true);
+            self.more_mut().unknown_meta.insert(STRICT, true);
         } else {
-            self.unknown_meta.remove(STRICT);
+            self.more_mut().unknown_meta.remove(STRICT);
         }
     }
 
@@ -220,20 +250,21 @@ impl FlagRecord {
     #[must_use]
     pub fn meta(&self) -> Json {
         let mut meta = Object::new();
-        meta.insert("client_data", self.client_data.clone());
+        let more = self.more();
+        meta.insert("client_data", more.client_data.clone());
         meta.insert("created_date", self.created_date.clone());
-        meta.insert("conditions", conditions_to_json(&self.conditions));
+        meta.insert("conditions", conditions_to_json(&more.conditions));
         meta.insert("bucketer", self.bucketer().to_json());
-        if !self.deny_conditions.is_empty() {
-            meta.insert("deny_conditions", conditions_to_json(&self.deny_conditions));
+        if !more.deny_conditions.is_empty() {
+            meta.insert("deny_conditions", conditions_to_json(&more.deny_conditions));
         }
         if self.is_off_for_python() && self.is_enabled() {
             meta.insert(ENABLED, true);
         }
-        if let Some(targeting) = &self.targeting {
+        if let Some(targeting) = &more.targeting {
             targeting.write(&mut meta);
         }
-        meta.append(&self.unknown_meta);
+        meta.append(&more.unknown_meta);
         meta.into()
     }
 }

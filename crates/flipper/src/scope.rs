@@ -15,7 +15,7 @@ use crate::evaluation::{Chosen, Environment, Evaluation, FlagValue, Reason};
 use crate::json::Json;
 use crate::lock::Mutex;
 use crate::record::FlagRecord;
-use crate::table::{Entry, Slot, State};
+use crate::table::{Entry, SlotHandle, State};
 
 /// Reserved with the scope, so that the checks of most requests do not allocate.
 const EXPECTED_FLAGS: usize = 7;
@@ -164,7 +164,7 @@ impl Scope {
     fn look_at(&self, name: &str) -> (Key, Remembered) {
         let Inner { client, context, environment, .. } = &*self.inner;
         let slot = client.table().slot(name);
-        let key = slot.map_or_else(|| Key::Name(name.into()), |slot| Key::Slot(slot.clone()));
+        let key = slot.map_or_else(|| Key::Name(name.into()), |slot| Key::Slot(slot.to_handle()));
         let entry: Option<Arc<Entry>> = slot.and_then(|slot| slot.entry().clone());
         let overridden = client.overridden(name);
         let (answer, variant) = match entry.as_ref().map(|entry| &entry.state) {
@@ -235,7 +235,7 @@ names! {
 
 /// A flag's name. That of a flag that exists or existed takes no more memory.
 enum Key {
-    Slot(Arc<Slot>),
+    Slot(SlotHandle),
     Name(Box<str>),
 }
 

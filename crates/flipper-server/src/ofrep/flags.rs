@@ -82,7 +82,8 @@ fn renew(old: &[Arc<Flag>], features: &FeatureFlagClient, stored: Vec<Stored>) -
 
 fn is_same(record: &Result<Arc<FlagRecord>, Corrupt>, other: &Result<Arc<FlagRecord>, Corrupt>) -> bool {
     match (record, other) {
-        (Ok(record), Ok(other)) => Arc::ptr_eq(record, other),
+        // That of a flag with no more than a state is made each time.
+        (Ok(record), Ok(other)) => Arc::ptr_eq(record, other) || record == other,
         (Err(_), Err(_)) => true,
         _ => false,
     }

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::evaluation::Evaluation;
 use crate::json::Json;
 use crate::record::FlagRecord;
-use crate::table::Slot;
+use crate::table::{SlotHandle, SlotRef};
 
 /// A flag, bound to its name; made by [`FeatureFlagClient::get`]. It has the client's methods without the name.
 ///
@@ -37,7 +37,7 @@ use crate::table::Slot;
 pub struct FeatureFlag<M = Local> {
     client: FeatureFlagClient<M>,
     name: Arc<str>,
-    slot: OnceLock<Arc<Slot>>,
+    slot: OnceLock<SlotHandle>,
     default: bool,
 }
 
@@ -46,8 +46,8 @@ impl<M> FeatureFlag<M> {
         Self { client, name: name.into(), slot: OnceLock::new(), default: false }
     }
 
-    pub(crate) fn of_slot(client: FeatureFlagClient<M>, slot: Arc<Slot>) -> Self {
-        Self { client, name: slot.name().into(), slot: OnceLock::from(slot), default: false }
+    pub(crate) fn of_slot(client: FeatureFlagClient<M>, slot: SlotRef<'_>) -> Self {
+        Self { client, name: slot.name().into(), slot: OnceLock::from(slot.to_handle()), default: false }
     }
 
     /// Sets the answer for a flag that is missing or unreadable; `false` by default.
@@ -87,7 +87,7 @@ impl<M> FeatureFlag<M> {
     }
 
     #[inline]
-    pub(super) fn slot(&self) -> Option<&Arc<Slot>>
+    pub(super) fn slot(&self) -> Option<&SlotHandle>
     where
         M: Checks,
     {
@@ -98,12 +98,12 @@ impl<M> FeatureFlag<M> {
     }
 
     #[cold]
-    fn find_slot(&self) -> Option<&Arc<Slot>>
+    fn find_slot(&self) -> Option<&SlotHandle>
     where
         M: Checks,
     {
         let slot = self.client.table().slot(&self.name)?;
-        Some(self.slot.get_or_init(|| slot.clone()))
+        Some(self.slot.get_or_init(|| slot.to_handle()))
     }
 
     /// Whether the flag is enabled, without regard to conditions; else the [default](Self::with_default).
@@ -158,7 +158,7 @@ impl<M> FeatureFlag<M> {
     where
         M: Checks,
     {
-        self.client.explain_slot(&self.name, self.slot(), context, read)
+        self.client.explain_slot(&self.name, self.slot().map(SlotHandle::as_ref), context, read)
     }
 
     /// Whether the flag exists, even if it is unreadable.

@@ -11,7 +11,7 @@ use crate::json::Json;
 use crate::overrides;
 use crate::record::FlagRecord;
 use crate::state::{Status, Stored};
-use crate::table::{Answer, Changes, Entry, FlagTable, Slot, State};
+use crate::table::{Answer, Changes, Entry, FlagTable, Look, Slot, SlotRef, State};
 use crate::targeting::Targeting;
 
 /// Where checks are answered; only [`Local`] has them.
@@ -59,7 +59,11 @@ impl<M> FeatureFlagClient<M> {
         if let Some(answer) = self.overridden(name) {
             return answer;
         }
-        self.table().slot(name).map_or(default, |slot| self.check(name, slot, default))
+        match self.table().look(name) {
+            Look::Found(slot) => self.check(name, slot.get(), default),
+            Look::Missing => default,
+            Look::Unsure => self.find_and_check(name, default),
+        }
     }
 
     /// Whether the flag is enabled for these attributes; else as [`is_enabled`](Self::is_enabled).
@@ -84,7 +88,11 @@ impl<M> FeatureFlagClient<M> {
         if let Some(answer) = self.overridden(name) {
             return answer;
         }
-        self.table().slot(name).is_some_and(|slot| self.check_with(name, slot, context, false))
+        match self.table().look(name) {
+            Look::Found(slot) => self.check_with(name, slot.get(), context, false),
+            Look::Missing => false,
+            Look::Unsure => self.find_and_check_with(name, context),
+        }
     }
 
     /// The check, where `false` would say too little.
@@ -147,20 +155,22 @@ impl<M> FeatureFlagClient<M> {
     pub(crate) fn explain_slot<T>(
         &self,
         name: &str,
-        slot: Option<&Arc<Slot>>,
+        slot: Option<SlotRef<'_>>,
         context: &(impl Attributes + ?Sized),
         read: impl FnOnce(&Evaluation, Option<&FlagRecord>) -> T,
     ) -> T {
-        let entry = slot.map(|slot| slot.entry());
+        let entry = slot.map(|slot| slot.get().entry());
         let state = entry.as_ref().and_then(|entry| entry.as_deref()).map(|entry| &entry.state);
-        let record = if let Some(State::Present { record, .. }) = state { Some(&**record) } else { None };
         let evaluation = match (self.overridden(name), state) {
             (Some(answer), _) => Evaluation::of(answer, Reason::Overridden),
             (None, Some(State::Present { plan, .. })) => plan.explain(name, context, &self.core.environment),
             (None, Some(State::Corrupt(_))) => Evaluation::of(false, Reason::Corrupt),
             (None, Some(State::Absent) | None) => Evaluation::of(false, Reason::NoSuchFlag),
         };
-        read(&evaluation, record)
+        match state {
+            Some(State::Present { record, .. }) => record.read(name, |record| read(&evaluation, Some(record))),
+            _ => read(&evaluation, None),
+        }
     }
 
     pub(crate) fn evaluate_or(&self, name: &str, context: &(impl Attributes + ?Sized), default: bool) -> Evaluation
@@ -244,7 +254,7 @@ impl<M> FeatureFlagClient<M> {
     {
         let mut slots: Vec<_> = self.table().slots().filter(|slot| slot.exists() && !slot.is_segment()).collect();
         slots.sort_unstable_by(|a, b| a.name().cmp(b.name()));
-        slots.into_iter().map(|slot| FeatureFlag::of_slot(self.clone(), slot.clone())).collect()
+        slots.into_iter().map(|slot| FeatureFlag::of_slot(self.clone(), slot)).collect()
     }
 
     /// How current the flags in memory are, and which are unreadable.
@@ -321,7 +331,7 @@ impl<M> FeatureFlagClient<M> {
         if record.targeting().is_some_and(Targeting::has_links) {
             let table = self.with_links(stored).await?;
             let slot = table.slot(name);
-            return Ok(slot.is_some_and(|slot| self.evaluate_slot(name, slot, context, default)));
+            return Ok(slot.is_some_and(|slot| self.evaluate_slot(name, &slot, context, default)));
         }
         Ok(Plan::new(name, record, self.core.strict, &NoLinks).is_enabled(name, context, &self.core.environment))
     }
@@ -381,6 +391,22 @@ impl<M> FeatureFlagClient<M> {
         M: Checks,
     {
         &self.mode.local().table
+    }
+
+    #[cold]
+    fn find_and_check(&self, name: &str, default: bool) -> bool
+    where
+        M: Checks,
+    {
+        self.table().slot(name).map_or(default, |slot| self.check(name, slot.get(), default))
+    }
+
+    #[cold]
+    fn find_and_check_with(&self, name: &str, context: &(impl Attributes + ?Sized)) -> bool
+    where
+        M: Checks,
+    {
+        self.table().slot(name).is_some_and(|slot| self.check_with(name, slot.get(), context, false))
     }
 
     #[inline]

@@ -1,7 +1,5 @@
 //! Rules, variants, prerequisites, schedules and segments.
 
-use std::sync::Arc;
-
 use super::{Checks, FeatureFlag, FeatureFlagClient};
 use crate::context::Attributes;
 use crate::error::{Error, ErrorKind, Result};
@@ -9,7 +7,7 @@ use crate::evaluation::FlagValue;
 use crate::events::Verb;
 use crate::record::{FlagRecord, validate_new_name};
 use crate::state::{Precondition, Stored};
-use crate::table::{Slot, State};
+use crate::table::{Slot, SlotHandle, State};
 use crate::targeting::{Prerequisite, Rule, Schedule, Variants, When, seconds, stored_name};
 
 impl<M> FeatureFlagClient<M> {
@@ -41,7 +39,7 @@ impl<M> FeatureFlagClient<M> {
             return default.or_default();
         }
         let slot = self.table().slot(name);
-        let read = slot.and_then(|slot| self.variant_of::<V, _>(name, slot, context));
+        let read = slot.and_then(|slot| self.variant_of::<V, _>(name, &slot, context));
         read.unwrap_or_else(|| default.or_default())
     }
 }
@@ -73,7 +71,7 @@ impl<M> FeatureFlagClient<M> {
                 let entry = slot.entry();
                 let State::Present { record, .. } = &entry.as_ref()?.state else { return None };
                 let segment = crate::targeting::segment_of(slot.name())?;
-                Some((segment.to_owned(), record.segment()?.clone()))
+                Some((segment.to_owned(), record.whole()?.segment()?.clone()))
             })
             .collect();
         segments.sort_unstable_by(|a, b| a.0.cmp(&b.0));
@@ -249,7 +247,7 @@ impl<M> FeatureFlag<M> {
         if self.client().overridden(self.name()) == Some(false) {
             return default.or_default();
         }
-        let slot: Option<&Arc<Slot>> = self.slot();
+        let slot: Option<&SlotHandle> = self.slot();
         let read = slot.and_then(|slot| self.client().variant_of::<V, _>(self.name(), slot, context));
         read.unwrap_or_else(|| default.or_default())
     }

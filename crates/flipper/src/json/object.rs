@@ -72,8 +72,8 @@ impl Key {
 impl Object {
     /// An object without keys.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub const fn new() -> Self {
+        Self { entries: Vec::new(), places: None }
     }
 
     /// The value at a key.

@@ -26,10 +26,10 @@ impl FlagRecord {
     /// variants, prerequisites or schedule contradict each other.
     pub fn validate(&self) -> Result<()> {
         self.validate_targeting()?;
-        if self.client_data.as_object().is_none() {
-            return self.refuse(format!("client data is {}, not an object", self.client_data.type_name()));
+        if self.client_data().as_object().is_none() {
+            return self.refuse(format!("client data is {}, not an object", self.client_data().type_name()));
         }
-        let size = size(&self.client_data);
+        let size = size(self.client_data());
         if size > MAX_CLIENT_DATA {
             return self.refuse(format!("client data takes {size} bytes, more than the {MAX_CLIENT_DATA} allowed"));
         }
@@ -44,7 +44,7 @@ impl FlagRecord {
     /// Those of `validate`.
     pub fn validate_change(&self, before: &Self) -> Result<()> {
         self.validate_targeting()?;
-        let (old, new) = (&before.client_data, &self.client_data);
+        let (old, new) = (before.client_data(), self.client_data());
         if new == old || (new.as_object().is_some() && size(old) > MAX_CLIENT_DATA && size(new) <= size(old)) {
             return self.validate_depth();
         }
@@ -52,7 +52,7 @@ impl FlagRecord {
     }
 
     fn validate_targeting(&self) -> Result<()> {
-        let Some(targeting) = &self.targeting else { return Ok(()) };
+        let Some(targeting) = self.targeting() else { return Ok(()) };
         if targeting.segment.is_some() && self.is_enabled() {
             return self.refuse("a segment is neither on nor off".to_owned());
         }
@@ -74,7 +74,7 @@ impl FlagRecord {
 
     fn targeting_json(&self) -> Json {
         let mut parts = Object::new();
-        if let Some(targeting) = &self.targeting {
+        if let Some(targeting) = self.targeting() {
             targeting.write(&mut parts);
         }
         parts.into()
@@ -82,13 +82,13 @@ impl FlagRecord {
 
     /// Of the parts, below `meta`.
     fn targeting_depth(&self) -> usize {
-        if self.targeting.is_some() { self.targeting_json().depth() - 1 } else { 0 }
+        if self.targeting().is_some() { self.targeting_json().depth() - 1 } else { 0 }
     }
 
     fn validate_depth(&self) -> Result<()> {
         let written =
-            [&self.conditions, &self.deny_conditions].map(|conditions| conditions_to_json(conditions).depth());
-        let deepest = written.into_iter().fold(self.client_data.depth(), usize::max).max(self.targeting_depth());
+            [self.conditions(), self.deny_conditions()].map(|conditions| conditions_to_json(conditions).depth());
+        let deepest = written.into_iter().fold(self.client_data().depth(), usize::max).max(self.targeting_depth());
         // `meta` and the record are two more levels.
         let depth = deepest + 2;
         if depth > MAX_DEPTH {

@@ -1,4 +1,4 @@
-use super::{ENABLED, FlagRecord, boxed};
+use super::{ENABLED, FlagRecord, More, NO_MORE, boxed};
 use crate::bucketing::{Bucketer, NO_OP_JSON};
 use crate::conditions::Condition;
 use crate::json::{Json, Object};
@@ -42,18 +42,17 @@ impl FlagRecord {
             }
             None => is_enabled,
         };
-        Ok(Self {
-            name,
-            is_enabled,
+        let more = More {
             client_data: meta.client_data.filter(|data| !is_empty(data)).unwrap_or_else(|| Object::new().into()),
-            created_date,
             conditions: conditions(meta.conditions, "conditions")?,
             bucketer,
             deny_conditions: conditions(meta.deny_conditions, "deny_conditions")?,
             targeting,
             unknown: item.unknown,
             unknown_meta,
-        })
+        };
+        let more = (more != NO_MORE).then(|| Box::new(more));
+        Ok(Self { name, is_enabled, created_date, more })
     }
 }
 

@@ -3,14 +3,14 @@ use crate::targeting::{NONE, Prerequisite, Rule, Schedule, Targeting, Variants, 
 
 impl FlagRecord {
     pub(crate) fn targeting(&self) -> Option<&Targeting> {
-        self.targeting.as_deref()
+        self.more().targeting.as_deref()
     }
 
     /// Whether it is stored as off, since the Python library would ignore what limits the flag, and does not know segments.
     #[doc(hidden)]
     #[must_use]
     pub fn is_off_for_python(&self) -> bool {
-        self.targeting.as_ref().is_some_and(|targeting| targeting.is_off_for_python())
+        self.targeting().is_some_and(|targeting| targeting.is_off_for_python())
     }
 
     /// The rules, in order: the first whose `when` holds decides. The Python library has none, and finds the flag off.
@@ -108,16 +108,16 @@ impl FlagRecord {
     }
 
     fn parts(&self) -> &Targeting {
-        self.targeting.as_deref().unwrap_or(&NONE)
+        self.targeting().unwrap_or(&NONE)
     }
 
     fn change(&mut self, change: impl FnOnce(&mut Targeting)) {
-        let mut parts = self.targeting.take().unwrap_or_default();
+        let mut parts = self.more_mut().targeting.take().unwrap_or_default();
         change(&mut parts);
-        self.targeting = (!parts.is_empty()).then_some(parts);
+        self.more_mut().targeting = (!parts.is_empty()).then_some(parts);
         if self.is_off_for_python() {
             // It did not count until now.
-            self.unknown_meta.remove(ENABLED);
+            self.more_mut().unknown_meta.remove(ENABLED);
         }
     }
 }

@@ -22,10 +22,10 @@ use async_trait::async_trait;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Mutex;
-use crate::record::{FlagRecord, validate_name};
+use crate::record::{FlagRecord, Kept, validate_name};
 use crate::state::{
-    Capabilities, Entry, EntryId, FlagState, Health, HistoryLimits, HistoryPage, HistoryQuery, Precondition, Status,
-    Stored, Updates, Version, Watch, WriteOptions,
+    Capabilities, Corrupt, Entry, EntryId, FlagState, Health, HistoryLimits, HistoryPage, HistoryQuery, Precondition,
+    Status, Stored, Updates, Version, Watch, WriteOptions,
 };
 use crate::store::{FeatureFlagStore, LocalFeatureFlagStore, no_history};
 use crate::table::FlagTable;
@@ -69,14 +69,17 @@ struct Written {
     name: Arc<str>,
     at: SystemTime,
     options: WriteOptions,
-    before: FlagState,
-    after: FlagState,
+    before: KeptState,
+    after: KeptState,
 }
+
+type KeptState = Option<Result<Kept, Corrupt>>;
 
 impl Written {
     fn entry(&self) -> Entry {
         let id = EntryId::new(self.number.to_string());
-        Entry::of(self.options.verb, id, &*self.name, self.at, self.before.clone(), self.after.clone())
+        let whole = |state: &KeptState| Some(state.clone()?.map(|record| record.record(&self.name)));
+        Entry::of(self.options.verb, id, &*self.name, self.at, whole(&self.before), whole(&self.after))
             .with_cause(self.options.cause.clone())
     }
 }
@@ -129,19 +132,20 @@ impl MemoryFeatureFlagStore {
         if writes.closed.is_some() {
             return Err(Error::unavailable("store is closed").with_transient(false).with_store(self).with_flag(name));
         }
-        let current = table.get(name);
-        if !options.when.holds(current.as_ref().map(|stored| &stored.version)) {
+        let current = table.kept(name);
+        if !options.when.holds(current.as_ref().map(|(version, _)| version)) {
             return Err(Error::new(ErrorKind::Conflict).with_store(self).with_flag(name));
         }
         writes.last += 1;
         let version = Version::ordered(writes.last);
-        let before = current.map(|stored| stored.record);
-        if let Some(record) = after.clone() {
+        let before = current.map(|(_, record)| record);
+        if let Some(record) = after {
             table.apply(Stored { name: name.to_owned(), version: version.clone(), record });
         } else if table.slot(name).is_some() {
             // A name that was never there needs no tombstone.
             table.remove(name, version.clone());
         }
+        let after = table.kept(name).map(|(_, record)| record);
         if before.is_some() || after.is_some() {
             writes.add(name, options, before, after);
         }
@@ -150,7 +154,7 @@ impl MemoryFeatureFlagStore {
 }
 
 impl Writes {
-    fn add(&mut self, name: &str, options: WriteOptions, before: FlagState, after: FlagState) {
+    fn add(&mut self, name: &str, options: WriteOptions, before: KeptState, after: KeptState) {
         let Some(limits) = self.limits else { return };
         let at = SystemTime::now();
         self.history.push_back(Written { number: self.last, name: name.into(), at, options, before, after });

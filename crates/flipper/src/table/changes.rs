@@ -50,7 +50,7 @@ impl Change {
         let name = name.to_owned();
         match &entry.state {
             State::Absent => Self::Removed { name },
-            State::Present { record, .. } => Self::Set { name, record: record.clone() },
+            State::Present { record, .. } => Self::Set { record: record.record(&name), name },
             State::Corrupt(corrupt) => Self::Corrupt { name, corrupt: corrupt.clone() },
         }
     }

@@ -6,22 +6,23 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use super::slot::{Entry, Slot};
+use super::slots::{SlotHandle, SlotRef};
 
 /// By the name of a prerequisite the flags that need it. Within the table's lock.
 #[derive(Default)]
 pub(super) struct Dependents(HashMap<Box<str>, Slots, RandomState>);
 
 /// By their addresses: a flag may have thousands.
-type Slots = HashMap<usize, Arc<Slot>, RandomState>;
+type Slots = HashMap<usize, SlotHandle, RandomState>;
 
 impl Dependents {
     /// Replaces the entry of a slot. Until the flags that need it have their new answers they are evaluated, so that none is on for a moment
     /// longer than what it needs.
-    pub(super) fn set(&mut self, slot: &Arc<Slot>, entry: Option<Arc<Entry>>) {
+    pub(super) fn set(&mut self, slot: SlotRef<'_>, entry: Option<Arc<Entry>>) {
         let before = slot.entry().clone();
         for name in needs(before.as_deref()) {
             if let Some(dependents) = self.0.get_mut(name) {
-                dependents.remove(&address(slot));
+                dependents.remove(&address(&slot));
             }
         }
         if let Some(entry) = &entry {
@@ -40,21 +41,21 @@ impl Dependents {
     }
 
     /// What a slot needs.
-    pub(super) fn add(&mut self, slot: &Arc<Slot>, entry: &Entry) {
+    pub(super) fn add(&mut self, slot: SlotRef<'_>, entry: &Entry) {
         for name in needs(Some(entry)) {
-            self.0.entry(name.into()).or_default().insert(address(slot), slot.clone());
+            self.0.entry(name.into()).or_default().insert(address(&slot), slot.to_handle());
         }
     }
 
     /// Those that need a flag, and those that need these, each once.
-    fn of(&self, name: &str) -> Vec<Arc<Slot>> {
-        let mut all: Vec<Arc<Slot>> = Vec::new();
+    fn of(&self, name: &str) -> Vec<SlotHandle> {
+        let mut all: Vec<SlotHandle> = Vec::new();
         if self.0.is_empty() {
             return all;
         }
         // There may be thousands.
         let mut known: HashSet<usize, RandomState> = HashSet::default();
-        let mut add = |all: &mut Vec<Arc<Slot>>, name: &str| {
+        let mut add = |all: &mut Vec<SlotHandle>, name: &str| {
             let dependents = self.0.get(name).into_iter().flatten();
             all.extend(dependents.filter(|(address, _)| known.insert(**address)).map(|(_, slot)| slot.clone()));
         };
@@ -68,11 +69,11 @@ impl Dependents {
     }
 }
 
-fn address(slot: &Arc<Slot>) -> usize {
-    Arc::as_ptr(slot).addr()
+fn address(slot: &Slot) -> usize {
+    std::ptr::from_ref(slot).addr()
 }
 
 fn needs(entry: Option<&Entry>) -> impl Iterator<Item = &str> {
-    let record = entry.and_then(Entry::record);
+    let record = entry.and_then(Entry::whole);
     record.into_iter().flat_map(|record| record.prerequisites()).map(|prerequisite| &*prerequisite.flag)
 }

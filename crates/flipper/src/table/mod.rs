@@ -1,10 +1,13 @@
 mod changes;
 mod dependents;
+mod generation;
+mod growth;
 mod index;
 mod slot;
+mod slots;
 mod timer;
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
@@ -19,12 +22,15 @@ pub(crate) use self::changes::About;
 pub use self::changes::{Change, Changes};
 pub(crate) use self::changes::{TableEvent, table_events};
 use self::dependents::Dependents;
+pub(crate) use self::generation::Look;
+use self::growth::Growth;
 use self::index::Index;
 pub(crate) use self::slot::{Answer, Entry, Slot, State};
+pub(crate) use self::slots::{SlotHandle, SlotRef};
 use self::timer::{Scheduled, Timer};
 use crate::evaluation::{Linked, Links};
 use crate::lock::Mutex;
-use crate::record::FlagRecord;
+use crate::record::{FlagRecord, Kept};
 use crate::state::{Corrupt, Stored, Version, Watch, WatchEvent};
 
 /// For the log.
@@ -36,10 +42,10 @@ const CHANGES_KEPT: usize = 1024;
 
 /// The flags in memory: checks read it, and a [`LocalFeatureFlagStore`] keeps it current.
 ///
-/// Reads take no lock and write to no shared memory. Writers take turns. A write costs the same for any number of flags, but a new name
-/// without room doubles the table, while other writes wait.
+/// Reads take no lock and write to no shared memory. Writers take turns. A write costs the same for any number of flags: the
+/// table grows in small steps.
 ///
-/// Names are never removed: each takes 180 to 230 bytes, plus its length if over 30. Reading a missing name adds nothing.
+/// Names are never removed: each takes 130 to 180 bytes, plus its length if over 38. Reading a missing name adds nothing.
 ///
 /// ```
 /// use flipper::FlagRecord;
@@ -66,7 +72,7 @@ pub struct FlagTable {
 #[derive(Default)]
 struct Writer {
     /// Changed while other flags are linked, so in a cell.
-    slots: Cell<usize>,
+    growth: RefCell<Growth>,
     corrupt: BTreeMap<String, Corrupt>,
     scheduled: Scheduled,
     dependents: Dependents,
@@ -101,6 +107,13 @@ impl FlagTable {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Stored> {
         self.index.get(name)?.entry().as_ref()?.to_stored(name)
+    }
+
+    /// As [`get`](Self::get), without making a record.
+    pub(crate) fn kept(&self, name: &str) -> Option<(Version, Result<Kept, Corrupt>)> {
+        let entry = self.index.get(name)?.get().entry();
+        let entry = entry.as_ref()?;
+        Some((entry.version.clone(), entry.state.kept()?))
     }
 
     /// All flags, ordered by name.
@@ -145,8 +158,8 @@ impl FlagTable {
     }
 
     pub(crate) fn make_room(&self, flags: usize) {
-        let _writer = self.writer.lock();
-        self.index.make_room(flags);
+        // Other writers go first in between.
+        while !self.index.make_room(&mut self.writer.lock().growth.borrow_mut(), flags) {}
     }
 
     pub(crate) fn replace_or_remove(&self, name: &str, state: Option<Stored>, way: &'static str) {
@@ -212,11 +225,16 @@ impl FlagTable {
     }
 
     #[inline]
-    pub(crate) fn slot(&self, name: &str) -> Option<&Arc<Slot>> {
+    pub(crate) fn look(&self, name: &str) -> Look<'_> {
+        self.index.look(name)
+    }
+
+    #[inline]
+    pub(crate) fn slot(&self, name: &str) -> Option<SlotRef<'_>> {
         self.index.get(name)
     }
 
-    pub(crate) fn slots(&self) -> impl Iterator<Item = &Arc<Slot>> {
+    pub(crate) fn slots(&self) -> impl Iterator<Item = SlotRef<'_>> {
         self.index.slots()
     }
 
@@ -262,7 +280,7 @@ impl FlagTable {
     }
 
     fn event(&self, name: String) -> Option<WatchEvent> {
-        let entry = self.index.get(&name)?.entry();
+        let entry = self.index.get(&name)?.get().entry();
         let entry = entry.as_ref()?;
         Some(match entry.to_stored(&name) {
             Some(flag) => WatchEvent::Changed { flag, read_at: None },
@@ -302,7 +320,7 @@ impl FlagTable {
         let entry = Arc::new(entry);
         // A flag that needs it would have added the name.
         let slot = self.add(writer, name, Some(entry.clone()));
-        writer.dependents.add(&slot, &entry);
+        writer.dependents.add(slot, &entry);
         if !entry.is_absent() {
             self.report(writer, name, &entry, way);
         }
@@ -312,14 +330,11 @@ impl FlagTable {
         Entry::new(name, version, record, writer.strict, &Linker { table: self, writer })
     }
 
-    fn add(&self, writer: &Writer, name: &str, entry: Option<Arc<Entry>>) -> Arc<Slot> {
-        let slot = Arc::new(Slot::new(name, entry));
-        self.index.insert(slot.clone(), writer.slots.get());
-        writer.slots.set(writer.slots.get() + 1);
-        slot
+    fn add(&self, writer: &Writer, name: &str, entry: Option<Arc<Entry>>) -> SlotRef<'_> {
+        self.index.insert(&mut writer.growth.borrow_mut(), name, entry)
     }
 
-    fn set(&self, writer: &mut Writer, slot: &Arc<Slot>, entry: Entry, way: &'static str) {
+    fn set(&self, writer: &mut Writer, slot: SlotRef<'_>, entry: Entry, way: &'static str) {
         let unchanged = slot.entry().as_ref().map_or(entry.is_absent(), |old| old.is_same_state(&entry));
         let entry = Arc::new(entry);
         writer.dependents.set(slot, Some(entry.clone()));
@@ -361,8 +376,8 @@ struct Linker<'a> {
 
 impl Links for Linker<'_> {
     fn link(&self, name: &str) -> Arc<dyn Linked> {
-        let slot = self.table.index.get(name).cloned();
-        slot.unwrap_or_else(|| self.table.add(self.writer, name, None))
+        let slot = self.table.index.get(name).unwrap_or_else(|| self.table.add(self.writer, name, None));
+        Arc::new(slot.to_handle())
     }
 }
 
@@ -396,6 +411,6 @@ impl Default for FlagTable {
 
 impl fmt::Debug for FlagTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FlagTable").field("names", &self.writer.lock().slots.get()).finish_non_exhaustive()
+        f.debug_struct("FlagTable").field("names", &self.writer.lock().growth.borrow().len()).finish_non_exhaustive()
     }
 }

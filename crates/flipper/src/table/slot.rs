@@ -1,11 +1,11 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwapOption, Guard};
 
 use crate::context::Attributes;
-use crate::evaluation::{Environment, Evaluation, Linked, Links, Plan, Reason};
-use crate::record::FlagRecord;
+use crate::evaluation::{Environment, Evaluation, Links, Plan, Reason};
+use crate::record::{FlagRecord, Kept};
 use crate::state::{Corrupt, Stored, Version};
 use crate::targeting::{Targeting, segment_of};
 
@@ -54,13 +54,21 @@ pub(crate) enum State {
     /// Deleted; the version recognises an older state that arrives late.
     Absent,
     Present {
-        record: Arc<FlagRecord>,
+        record: Kept,
         plan: Arc<Plan>,
     },
     Corrupt(Corrupt),
 }
 
 impl State {
+    pub(super) fn kept(&self) -> Option<Result<Kept, Corrupt>> {
+        match self {
+            Self::Absent => None,
+            Self::Present { record, .. } => Some(Ok(record.clone())),
+            Self::Corrupt(corrupt) => Some(Err(corrupt.clone())),
+        }
+    }
+
     pub(super) fn describe(&self) -> &'static str {
         match self {
             Self::Absent => "gone",
@@ -80,7 +88,10 @@ impl Entry {
         links: &dyn Links,
     ) -> Self {
         let state = match record {
-            Ok(record) => State::Present { plan: Plan::of(name, &record, strict, links), record },
+            Ok(record) => {
+                let plan = Plan::of(name, &record, strict, links);
+                State::Present { record: Kept::new(name, record), plan }
+            }
             Err(corrupt) => State::Corrupt(corrupt),
         };
         Self { version, state }
@@ -100,9 +111,10 @@ impl Entry {
         }
     }
 
-    pub(super) fn record(&self) -> Option<&FlagRecord> {
+    /// `None` also for a plain flag.
+    pub(super) fn whole(&self) -> Option<&FlagRecord> {
         match &self.state {
-            State::Present { record, .. } => Some(record),
+            State::Present { record, .. } => record.whole(),
             State::Absent | State::Corrupt(_) => None,
         }
     }
@@ -112,11 +124,7 @@ impl Entry {
     }
 
     pub(crate) fn to_stored(&self, name: &str) -> Option<Stored> {
-        let record = match &self.state {
-            State::Absent => return None,
-            State::Present { record, .. } => Ok(record.clone()),
-            State::Corrupt(corrupt) => Err(corrupt.clone()),
-        };
+        let record = self.state.kept()?.map(|record| record.record(name));
         Some(Stored { name: name.to_owned(), version: self.version.clone(), record })
     }
 
@@ -152,32 +160,50 @@ impl Entry {
 /// An entry is set in three steps: `answers` becomes `EVALUATE`, `entry` is replaced, `answers` becomes the new answers. So a check may
 /// find a newer entry than its `answers`, never an older one, and no reader of the new entry then gets the old `answers`.
 /// `tests/table_model.rs` tries all orders.
-#[derive(Debug)]
-// In this order after the counts of the `Arc`, a search by name reads one cache line or two neighbours.
-#[repr(C)]
+///
+/// A cache line: that of the index and this one are all that a search by name reads.
+#[repr(align(64))]
 pub(crate) struct Slot {
     answers: AtomicU8,
-    name: Name,
+    /// None yet in the last slots of a chunk.
+    name: OnceLock<Name>,
     entry: ArcSwapOption<Entry>,
 }
 
 impl Slot {
-    /// With its first entry: a later one costs more, since there may be readers.
-    pub(crate) fn new(name: &str, entry: Option<Arc<Entry>>) -> Self {
+    pub(super) const fn new() -> Self {
         Self {
-            answers: AtomicU8::new(answers(entry.as_deref())),
-            name: Name::new(name),
-            entry: ArcSwapOption::new(entry),
+            answers: AtomicU8::new(Answer::pair(Answer::ABSENT, Answer::ABSENT)),
+            name: OnceLock::new(),
+            entry: ArcSwapOption::const_empty(),
         }
     }
 
-    pub(crate) fn name(&self) -> &str {
-        self.name.as_str()
+    /// Gives it a name, before a reader can find it.
+    pub(super) fn begin(&self, name: &str, entry: Option<Arc<Entry>>) {
+        if entry.is_some() {
+            self.answers.store(answers(entry.as_deref()), Ordering::Relaxed);
+            self.entry.store(entry);
+        }
+        self.name.get_or_init(|| Name::new(name));
     }
 
-    #[inline]
+    pub(super) fn has_begun(&self) -> bool {
+        self.name.get().is_some()
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.name.get().map_or("", Name::as_str)
+    }
+
     pub(super) fn has_name(&self, name: &str) -> bool {
-        self.name.as_bytes() == name.as_bytes()
+        self.name() == name
+    }
+
+    /// As [`has_name`](Self::has_name), for a name of a usual length, without a call.
+    #[inline]
+    pub(super) fn has_short_name(&self, name: &str) -> bool {
+        self.name.get().is_some_and(|own| are_equal_and_short(own.as_bytes(), name.as_bytes()))
     }
 
     pub(crate) fn exists(&self) -> bool {
@@ -202,7 +228,7 @@ impl Slot {
     /// Whether it is a segment, which is stored beside the flags.
     pub(crate) fn is_segment(&self) -> bool {
         match self.entry().as_ref().map(|entry| &entry.state) {
-            Some(State::Present { record, .. }) => record.segment().is_some(),
+            Some(State::Present { record, .. }) => record.whole().is_some_and(|record| record.segment().is_some()),
             // The name is all that is left of it.
             Some(State::Corrupt(_)) => segment_of(self.name()).is_some(),
             Some(State::Absent) | None => false,
@@ -211,8 +237,8 @@ impl Slot {
 
     pub(super) fn has_links(&self) -> bool {
         let entry = self.entry();
-        let state = entry.as_ref().map(|entry| &entry.state);
-        matches!(state, Some(State::Present { record, .. }) if record.targeting().is_some_and(Targeting::has_links))
+        let record = entry.as_deref().and_then(Entry::whole);
+        record.and_then(FlagRecord::targeting).is_some_and(Targeting::has_links)
     }
 
     pub(crate) fn entry(&self) -> Guard<Option<Arc<Entry>>> {
@@ -239,8 +265,8 @@ impl Slot {
     }
 }
 
-impl Linked for Slot {
-    fn read(&self, with: &mut dyn FnMut(Option<&Plan>)) {
+impl Slot {
+    pub(super) fn read(&self, with: &mut dyn FnMut(Option<&Plan>)) {
         with(match self.entry().as_ref().map(|entry| &entry.state) {
             Some(State::Present { plan, .. }) => Some(plan),
             Some(State::Absent | State::Corrupt(_)) | None => None,
@@ -248,7 +274,7 @@ impl Linked for Slot {
     }
 
     #[inline]
-    fn settled(&self, with_attributes: bool) -> Option<bool> {
+    pub(super) fn settled(&self, with_attributes: bool) -> Option<bool> {
         match if with_attributes { self.answer_with_context() } else { self.answer_without_context() } {
             Answer::EVALUATE => None,
             answer => Some(answer == Answer::ON),
@@ -260,6 +286,35 @@ fn answers(entry: Option<&Entry>) -> u8 {
     entry.map_or(Answer::pair(Answer::ABSENT, Answer::ABSENT), Entry::answers)
 }
 
+#[inline]
+fn are_equal_and_short(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    // Both ends may overlap.
+    if let (Some(start), Some(end)) = (one.first_chunk::<16>(), one.last_chunk::<16>())
+        && let (Some(other_start), Some(other_end)) = (other.first_chunk::<16>(), other.last_chunk::<16>())
+    {
+        let middle = match (one.get(16..32), other.get(16..32)) {
+            (Some(middle), Some(other)) => middle == other,
+            _ => true,
+        };
+        return one.len() <= 48 && middle && start == other_start && end == other_end;
+    }
+    if let (Some(start), Some(end)) = (one.first_chunk::<8>(), one.last_chunk::<8>())
+        && let (Some(other_start), Some(other_end)) = (other.first_chunk::<8>(), other.last_chunk::<8>())
+    {
+        return start == other_start && end == other_end;
+    }
+    if let (Some(start), Some(end)) = (one.first_chunk::<4>(), one.last_chunk::<4>())
+        && let (Some(other_start), Some(other_end)) = (other.first_chunk::<4>(), other.last_chunk::<4>())
+    {
+        return start == other_start && end == other_end;
+    }
+    let letters = |name: &[u8]| (name.first().copied(), name.get(name.len() / 2).copied(), name.last().copied());
+    letters(one) == letters(other)
+}
+
 /// Inside the slot if it is short.
 #[derive(Debug)]
 enum Name {
@@ -268,8 +323,8 @@ enum Name {
 }
 
 impl Name {
-    /// So slot and counts of its `Arc` take 64 bytes.
-    const SHORT: usize = 30;
+    /// So a slot takes 64 bytes.
+    const SHORT: usize = 38;
 
     fn new(name: &str) -> Self {
         let mut bytes = [0; Self::SHORT];
@@ -308,16 +363,23 @@ mod tests {
         for length in 0..=300 {
             for letter in ["x", "ü"] {
                 let name = letter.repeat(length);
-                let slot = Slot::new(&name, None);
+                let slot = Slot::new();
+                slot.begin(&name, None);
                 assert_eq!(slot.name(), name);
                 assert!(slot.has_name(&name));
                 assert!(!slot.has_name(&format!("{name}y")));
+                assert_eq!(slot.has_short_name(&name), name.len() <= 48);
+                for place in 0..name.len() {
+                    let mut other = name.clone().into_bytes();
+                    other[place] = b'y';
+                    assert!(!are_equal_and_short(name.as_bytes(), &other), "{place} of {length}");
+                }
             }
         }
     }
 
     #[test]
     fn a_slot_takes_one_cache_line() {
-        assert!(size_of::<Slot>() + 2 * size_of::<usize>() <= 64);
+        assert_eq!((size_of::<Slot>(), size_of::<Entry>()), (64, 48));
     }
 }

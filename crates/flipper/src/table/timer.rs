@@ -9,6 +9,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::{Change, FlagTable, State, TableEvent};
 use crate::background;
 use crate::clock::Clock;
+use crate::record::Kept;
 use crate::targeting::seconds;
 
 /// A clock may be set: a later look finds it out.
@@ -44,7 +45,8 @@ impl FlagTable {
 
     /// Begins or ends to watch a flag. Within the table's lock.
     pub(super) fn schedule(&self, scheduled: &mut Scheduled, name: &str, state: &State) {
-        let has_schedule = matches!(state, State::Present { record, .. } if record.schedule().is_some());
+        let has_schedule =
+            matches!(state, State::Present { record: Kept::Whole(record), .. } if record.schedule().is_some());
         if !has_schedule {
             if !scheduled.names.is_empty() {
                 scheduled.names.remove(name);
@@ -71,7 +73,10 @@ impl FlagTable {
         for name in &writer.scheduled.names {
             let Some(slot) = self.index.get(name) else { continue };
             let entry = slot.entry();
-            let Some(State::Present { record, .. }) = entry.as_ref().map(|entry| &entry.state) else { continue };
+            let Some(State::Present { record: Kept::Whole(record), .. }) = entry.as_ref().map(|entry| &entry.state)
+            else {
+                continue;
+            };
             let Some(schedule) = record.schedule() else { continue };
             // A clock that was set back turns them back.
             let (first, last) = (before.min(now), before.max(now));
