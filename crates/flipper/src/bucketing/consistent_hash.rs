@@ -1,7 +1,7 @@
 use std::fmt::{self, Write};
 
 use super::AnyPercentage;
-use super::hash::{Sha1Text, write_value};
+use super::hash::{Sha1Text, modulo_100, write_value};
 use crate::conditions::Operator;
 use crate::conditions::compare::holds;
 use crate::context::{Attributes, Value};
@@ -84,8 +84,7 @@ impl ConsistentHashPercentageBucketer {
         let mut hasher = Sha1Text::new();
         // Does not fail.
         let _ = self.write_input(attributes, &mut hasher);
-        let rest = hasher.finish().into_iter().fold(0, |rest, word| (rest << 32 | u64::from(word)) % 100);
-        rest as f64 / 100.0
+        modulo_100(hasher.finish()) as f64 / 100.0
     }
 
     /// The hashed text, to find out why a caller is in or out.
@@ -105,6 +104,12 @@ impl ConsistentHashPercentageBucketer {
         (0..attributes.len())
             .map(|index| attributes.attribute(index))
             .filter(move |(name, _)| *name != NOT_HASHED && (all || self.whitelist.place(name).is_some()))
+    }
+
+    /// The only attribute that it hashes, if the whitelist has one.
+    pub(super) fn only_key(&self) -> Option<&str> {
+        let only = self.whitelist.iter().next().filter(|key| *key != NOT_HASHED)?;
+        (self.whitelist.len() == 1 && self.others.is_empty()).then_some(only)
     }
 
     /// Whether there is anything to hash; see `Bucket::is_shared`.

@@ -11,7 +11,9 @@ use super::link::{Links, MOST, NoLinks, Visit};
 use super::matcher::Matcher;
 use super::verdict::Verdict;
 use super::{Bucket, Environment, Evaluation, Exact};
-use crate::bucketing::{AnyPercentage, Bucketer, SaltedPercentageBucketer, custom, seed_of_shares};
+use crate::bucketing::{
+    AnyPercentage, Bucketer, ReadyHash, ReadyShare, SaltedPercentageBucketer, custom, seed_of_shares,
+};
 use crate::clock::Clock;
 use crate::conditions::{AllChecks, Condition, Outcome};
 use crate::context::{Attributes, Value};
@@ -29,8 +31,7 @@ pub(crate) struct Plan {
     all_checks: AllChecks,
     /// Whether a condition on a missing attribute fails.
     strict: bool,
-    /// Whether conditions alone decide a check with attributes.
-    conditions_decide: bool,
+    quick: Quick,
     deny_conditions: Vec<Condition>,
     bucketer: Bucketer,
     without_context: Option<bool>,
@@ -39,6 +40,38 @@ pub(crate) struct Plan {
     pub(super) extra: Option<Box<Extra>>,
     /// Of the salted bucketer.
     seed: u64,
+}
+
+/// What alone decides most checks.
+#[derive(Clone, Debug)]
+enum Quick {
+    /// Conditions, with attributes.
+    Conditions,
+    Share(Box<ReadyShare>),
+    /// Of most values.
+    Hash(Box<ReadyHash>),
+    Nothing,
+}
+
+impl Quick {
+    /// Of an enabled flag without what Python does not have.
+    fn of(record: &FlagRecord, strict: bool, seed: u64) -> Self {
+        if !record.deny_conditions().is_empty() {
+            return Self::Nothing;
+        }
+        if !record.conditions().is_empty() {
+            return if strict { Self::Nothing } else { Self::Conditions };
+        }
+        let bucketer = record.bucketer();
+        let Some(Ok(percentage)) = bucketer.percentage().and_then(AnyPercentage::fixed) else { return Self::Nothing };
+        match bucketer {
+            Bucketer::Salted(salted) => Self::Share(Box::new(ReadyShare::new(salted.bucket_by(), seed, percentage))),
+            Bucketer::ConsistentHash(hash) => {
+                ReadyHash::new(hash, percentage).map_or(Self::Nothing, |ready| Self::Hash(Box::new(ready)))
+            }
+            _ => Self::Nothing,
+        }
+    }
 }
 
 /// The plans of flags that are off, and on, for everybody.
@@ -65,20 +98,16 @@ impl Plan {
     pub(crate) fn new(name: &str, record: &FlagRecord, strict: bool, links: &dyn Links) -> Self {
         let extra = Extra::of(name, record, links);
         let open = extra.as_ref().is_none_or(|extra| !extra.limits);
-        let (enabled, bucketer) = (record.is_enabled(), record.bucketer());
+        let (enabled, bucketer, seed) = (record.is_enabled(), record.bucketer(), seed_of_shares(name));
         let strict = (strict || record.is_strict()) && !record.conditions().is_empty();
         let limited = !record.conditions().is_empty() || !record.deny_conditions().is_empty();
         let with_context = if enabled { settled(bucketer, true).filter(|_| open && !limited) } else { Some(false) };
         Self {
             enabled,
             conditions: record.conditions().to_vec(),
-            all_checks: AllChecks::of(record.conditions()),
+            all_checks: AllChecks::of(record.conditions().iter().flat_map(Condition::checks)),
             strict,
-            conditions_decide: enabled
-                && open
-                && !strict
-                && record.deny_conditions().is_empty()
-                && !record.conditions().is_empty(),
+            quick: if enabled && open { Quick::of(record, strict, seed) } else { Quick::Nothing },
             deny_conditions: record.deny_conditions().to_vec(),
             bucketer: bucketer.clone(),
             without_context: match (enabled, open) {
@@ -89,7 +118,7 @@ impl Plan {
             },
             with_context,
             extra,
-            seed: seed_of_shares(name),
+            seed,
         }
     }
 
@@ -136,8 +165,15 @@ impl Plan {
         attributes: &A,
         environment: &Environment,
     ) -> bool {
-        if self.conditions_decide && !attributes.is_empty() {
-            return self.all_checks.hold(attributes);
+        match &self.quick {
+            Quick::Conditions if !attributes.is_empty() => return self.all_checks.hold(attributes),
+            Quick::Share(share) => return share.takes(attributes),
+            Quick::Hash(hash) => {
+                if let Some(answer) = hash.takes(attributes) {
+                    return answer;
+                }
+            }
+            Quick::Conditions | Quick::Nothing => {}
         }
         if let Some(extra) = self.extra.as_ref().filter(|extra| extra.limits) {
             return extra.answer_by_rule(self, attributes).unwrap_or_else(|| {
