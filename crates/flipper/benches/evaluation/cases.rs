@@ -163,7 +163,7 @@ pub(crate) fn cases() -> Result<Vec<Case>> {
         by_name("percentage", "PERCENTAGE").beside(["check by name"], Limit::None).python("percentage"),
         by_name("ramp", "RAMP").beside(["percentage", "clock read"], Limit::Plus(10.0)).python("ramp"),
         with_user("consistent hash, ramp", "HASH_RAMP")
-            .beside(["consistent hash", "clock read"], Limit::Plus(10.0))
+            .beside(["consistent hash", "clock read"], Limit::Plus(20.0))
             .python("hash_ramp"),
         with_user("salted hash, ramp", "SALTED_RAMP").beside(["salted hash", "clock read"], Limit::Plus(10.0)),
     ])

@@ -10,7 +10,7 @@ use crate::names::Names;
 use crate::{Error, Result};
 
 /// An argument of Python's bucketer, which therefore never sees it as an attribute.
-const NOT_HASHED: &str = "randomizer";
+pub(super) const NOT_HASHED: &str = "randomizer";
 
 /// Up to this many attributes are sorted on the stack.
 const FEW: usize = 8;
@@ -100,10 +100,15 @@ impl ConsistentHashPercentageBucketer {
         &'a self,
         attributes: &'a (impl Attributes + ?Sized),
     ) -> impl Iterator<Item = (&'a str, Value<'a>)> + 'a {
-        let all = self.whitelist.is_empty() && self.others.is_empty();
+        let all = self.hashes_all();
         (0..attributes.len())
             .map(|index| attributes.attribute(index))
             .filter(move |(name, _)| *name != NOT_HASHED && (all || self.whitelist.place(name).is_some()))
+    }
+
+    /// Whether it has no whitelist.
+    pub(super) fn hashes_all(&self) -> bool {
+        self.whitelist.is_empty() && self.others.is_empty()
     }
 
     /// The only attribute that it hashes, if the whitelist has one.
@@ -118,10 +123,11 @@ impl ConsistentHashPercentageBucketer {
     }
 
     fn write_input(&self, attributes: &(impl Attributes + ?Sized), out: &mut impl Write) -> fmt::Result {
-        let mut few = [("", Value::Null); FEW];
+        let mut few = [(0, "", Value::Null); FEW];
         let mut count = 0;
         let mut many = Vec::new();
-        for attribute in self.hashed(attributes) {
+        for (name, value) in self.hashed(attributes) {
+            let attribute = (first_bytes(name), name, value);
             if count < FEW {
                 few[count] = attribute;
             } else {
@@ -134,10 +140,10 @@ impl ConsistentHashPercentageBucketer {
         }
         let sorted = if count > FEW { many.as_mut_slice() } else { &mut few[..count] };
         if sorted.len() > 1 {
-            sorted.sort_by_key(|(name, _)| *name);
+            sorted.sort_by_key(|(first, name, _)| (*first, *name));
         }
         out.write_str("[")?;
-        for (index, (name, value)) in sorted.iter().enumerate() {
+        for (index, (_, name, value)) in sorted.iter().enumerate() {
             out.write_str(if index > 0 { ", [" } else { "[" })?;
             write_string(name, out)?;
             out.write_str(", ")?;
@@ -192,6 +198,17 @@ impl ConsistentHashPercentageBucketer {
     }
 }
 
+/// In the order of names, as far as eight bytes show it: most names need no more.
+fn first_bytes(name: &str) -> u64 {
+    match name.as_bytes().first_chunk() {
+        Some(first) => u64::from_be_bytes(*first),
+        None => {
+            let bytes = name.bytes().fold(0_u64, |bytes, byte| (bytes << 8) | u64::from(byte));
+            bytes.unbounded_shl(64 - 8 * name.len() as u32)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,6 +233,14 @@ mod tests {
             ConsistentHashPercentageBucketer::new(0.5).hash_input(&context),
             r#"[["a", [NaN, -Infinity]], ["b", 8], ["c", 7], ["d", 6], ["e", 5], ["f", 4], ["g", 3], ["h", 2], ["i", 1]]"#
         );
+    }
+
+    #[test]
+    fn first_bytes_are_in_the_order_of_names() {
+        let names = ["", "\0", "a", "a\0", "aa", "abcdefg", "abcdefgh", "abcdefgha", "abcdefghb", "b", "é"];
+        for (one, other) in names.iter().zip(&names[1..]) {
+            assert!((first_bytes(one), one) < (first_bytes(other), other), "{one:?} {other:?}");
+        }
     }
 
     #[test]

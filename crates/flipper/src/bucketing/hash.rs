@@ -10,7 +10,7 @@ const MAX_DEPTH: usize = 512;
 
 pub(super) const BLOCK: usize = 64;
 /// The mark of the end, and the length.
-pub(super) const PADDING: usize = 1 + 8;
+const PADDING: usize = 1 + 8;
 /// Of SHA-1.
 pub(super) const START: [u32; 5] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
 

@@ -2,11 +2,11 @@
 
 use sha1::block_api::compress;
 
-use super::hash::{BLOCK, Digits, PADDING, START, modulo_100};
+use super::consistent_hash::NOT_HASHED;
+use super::hash::{BLOCK, Digits, START, modulo_100};
 use super::{ConsistentHashPercentageBucketer, SaltedPercentageBucketer, bucket_at};
 use crate::conditions::Word;
 use crate::context::{Attributes, Value};
-use crate::json::write_string;
 
 /// As [`SaltedPercentageBucketer`] has it.
 #[derive(Clone, Debug)]
@@ -33,84 +33,134 @@ impl ReadyShare {
     }
 }
 
-/// As [`ConsistentHashPercentageBucketer`] has it, of a text or a number that fits into one block with the key.
+/// As [`ConsistentHashPercentageBucketer`] has it, of one text or number that fits into one block with its name.
 #[derive(Clone, Debug)]
 pub(crate) struct ReadyHash {
-    key: Word,
-    /// `[["key", "`, then zeros.
-    start: [u8; BLOCK],
-    len: usize,
-    /// How many bytes of the start are escaped, or escape: `"` and `\`.
-    odd: usize,
-    /// The first score that is not on, as a remainder of 100.
-    end: u64,
+    /// The only attribute that is hashed; `None` if any would be.
+    key: Option<(Word, Start)>,
+    /// The first score that is not on, as a remainder of 100; `None` if that changes.
+    end: Option<u64>,
 }
 
+impl ReadyHash {
+    pub(crate) fn new(bucketer: &ConsistentHashPercentageBucketer, percentage: Option<f64>) -> Option<Self> {
+        let key = match bucketer.keys().next() {
+            Some(_) => {
+                let key = bucketer.only_key()?;
+                Some((Word::new(key), Start::of(key)?))
+            }
+            None if bucketer.hashes_all() => None,
+            None => return None,
+        };
+        let is_on = |rest: u64, percentage: f64| percentage != 0.0 && score(rest) <= percentage;
+        let end = |percentage| (0..100).take_while(|rest| is_on(*rest, percentage)).count() as u64;
+        Some(Self { key, end: percentage.map(end) })
+    }
+
+    /// `None` if the bucketer has to be asked: for other values, none or several.
+    #[inline]
+    pub(crate) fn takes<A: Attributes + ?Sized>(&self, attributes: &A) -> Option<bool> {
+        let end = self.end?;
+        self.rest(attributes).map(|rest| rest < end)
+    }
+
+    /// As [`takes`](Self::takes), without the percentage.
+    pub(crate) fn score<A: Attributes + ?Sized>(&self, attributes: &A) -> Option<f64> {
+        self.rest(attributes).map(score)
+    }
+
+    #[inline]
+    fn rest<A: Attributes + ?Sized>(&self, attributes: &A) -> Option<u64> {
+        match &self.key {
+            Some((key, start)) => {
+                let mut given = (0..attributes.len()).filter(|index| key.is(attributes.attribute(*index).0));
+                let index = given.next()?;
+                if given.next().is_some() {
+                    return None;
+                }
+                start.rest(attributes, index)
+            }
+            None if attributes.len() == 1 => Start::of(attributes.attribute(0).0)?.rest(attributes, 0),
+            None => None,
+        }
+    }
+}
+
+fn score(rest: u64) -> f64 {
+    rest as f64 / 100.0
+}
+
+/// `[["key", "`, then zeros.
+#[derive(Clone, Debug)]
+struct Start {
+    block: [u8; BLOCK],
+    len: usize,
+}
+
+const BEFORE_KEY: &[u8] = b"[[\"";
+const AFTER_KEY: &[u8] = b"\", \"";
+const QUOTES: usize = 3;
 const END_OF_TEXT: &[u8] = b"\"]]\x80";
 const END_OF_NUMBER: &[u8] = b"]]\x80";
 const LENGTH: usize = size_of::<u64>();
 
-impl ReadyHash {
-    /// `None` if it hashes other attributes than one, or has a long name.
-    pub(crate) fn new(bucketer: &ConsistentHashPercentageBucketer, percentage: f64) -> Option<Self> {
-        let key = bucketer.only_key()?;
-        let mut text = String::from("[[");
-        write_string(key, &mut text).ok()?;
-        text.push_str(", \"");
-        let mut start = [0; BLOCK];
-        start.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
-        let is_on = |rest: &u64| percentage != 0.0 && *rest as f64 / 100.0 <= percentage;
-        Some(Self {
-            key: Word::new(key),
-            odd: odd(&start) - (BLOCK - text.len()),
-            len: text.len(),
-            start,
-            end: (0..100).take_while(is_on).count() as u64,
-        })
-    }
-
-    /// `None` if the bucketer has to be asked: for values that are no such text or number, and for none or several.
+impl Start {
+    /// `None` for a key that is long, needs escapes, or is not hashed.
     #[inline]
-    pub(crate) fn takes<A: Attributes + ?Sized>(&self, attributes: &A) -> Option<bool> {
-        let mut given = (0..attributes.len()).filter(|index| self.key.is(attributes.attribute(*index).0));
-        let index = given.next()?;
-        if given.next().is_some() {
+    fn of(key: &str) -> Option<Self> {
+        let (from, to) = (BEFORE_KEY.len(), BEFORE_KEY.len() + key.len());
+        let len = to + AFTER_KEY.len();
+        if len > BLOCK || key == NOT_HASHED {
             return None;
         }
-        let rest = match attributes.attribute(index).1 {
-            Value::Str(text) => self.rest_of_text(text.as_bytes())?,
-            Value::Int(value) => self.rest(self.len - 1, Digits::of(value).as_bytes(), END_OF_NUMBER)?,
-            _ => return None,
-        };
-        Some(rest < self.end)
+        let mut block = [0; BLOCK];
+        block[..from].copy_from_slice(BEFORE_KEY);
+        block[from..to].copy_from_slice(key.as_bytes());
+        block[to..len].copy_from_slice(AFTER_KEY);
+        (odd(&block) == QUOTES + (BLOCK - len)).then_some(Self { block, len })
     }
 
-    fn rest_of_text(&self, text: &[u8]) -> Option<u64> {
-        self.rest(self.len, text, END_OF_TEXT)
-    }
-
-    /// Of the start up to this place, the text and the end.
     #[inline]
-    fn rest(&self, from: usize, text: &[u8], end: &[u8]) -> Option<u64> {
-        let (to, mut block) = (from + text.len(), self.start);
-        if to + END_OF_TEXT.len() + PADDING > BLOCK {
+    fn rest<A: Attributes + ?Sized>(&self, attributes: &A, index: usize) -> Option<u64> {
+        match attributes.attribute(index).1 {
+            Value::Str(text) => {
+                let block = self.with(self.len, text.as_bytes(), END_OF_TEXT)?;
+                // All at once: it takes less time than to look at each byte of the text.
+                (odd(&block) == QUOTES + 2 + (BLOCK - self.len - text.len() - END_OF_TEXT.len()))
+                    .then(|| hash(block, self.len + text.len() + END_OF_TEXT.len()))
+            }
+            Value::Int(value) => {
+                let digits = Digits::of(value);
+                let block = self.with(self.len - 1, digits.as_bytes(), END_OF_NUMBER)?;
+                Some(hash(block, self.len - 1 + digits.as_bytes().len() + END_OF_NUMBER.len()))
+            }
+            _ => None,
+        }
+    }
+
+    /// The start up to this place, the text and the end.
+    #[inline]
+    fn with(&self, from: usize, text: &[u8], end: &[u8]) -> Option<[u8; BLOCK]> {
+        let (to, mut block) = (from + text.len(), self.block);
+        if to + end.len() + LENGTH > BLOCK {
             return None;
         }
         block[from..to].copy_from_slice(text);
-        // All at once: it takes less time than to look at each byte of the text.
-        if odd(&block) != self.odd - (self.len - from) + (BLOCK - to) {
-            return None;
-        }
         block[to..to + end.len()].copy_from_slice(end);
-        let bits = (to + end.len() - 1) as u64 * 8;
-        block[BLOCK - LENGTH..].copy_from_slice(&bits.to_be_bytes());
-        let mut state = START;
-        compress(&mut state, &[block]);
-        Some(modulo_100(state))
+        Some(block)
     }
 }
 
-/// How many bytes JSON has only escaped. Zeros count.
+/// The hash of a block that is ready but for its length, modulo 100. The mark of the end is in `len`.
+#[inline]
+fn hash(mut block: [u8; BLOCK], len: usize) -> u64 {
+    block[BLOCK - LENGTH..].copy_from_slice(&((len - 1) as u64 * 8).to_be_bytes());
+    let mut state = START;
+    compress(&mut state, &[block]);
+    modulo_100(state)
+}
+
+/// How many bytes JSON has only escaped, or around texts. Zeros count.
 #[inline]
 fn odd(block: &[u8; BLOCK]) -> usize {
     let is_odd = |byte: u8| !(b' '..=b'~').contains(&byte) | (byte == b'"') | (byte == b'\\');
@@ -136,25 +186,37 @@ mod tests {
         for key in keys {
             for percentage in [0.0, 0.005, 0.1, 0.24, 0.29, 0.5, 0.58, 0.99, 1.0, -1.0] {
                 let bucketer = ConsistentHashPercentageBucketer::new(percentage).key_whitelist([key]);
-                let Some(ready) = ReadyHash::new(&bucketer, percentage) else { continue };
+                let Some(ready) = ReadyHash::new(&bucketer, Some(percentage)) else { continue };
+                let of_all = ConsistentHashPercentageBucketer::new(percentage);
+                let all = ReadyHash::new(&of_all, Some(percentage)).unwrap();
                 for value in &values {
                     let context = [("other", Value::from(1)), (key, *value)];
-                    let expected = percentage != 0.0 && bucketer.score(&context) <= percentage;
-                    let answer = ready.takes(&context);
-                    assert_eq!(answer.unwrap_or(expected), expected, "{key} {value:?} {percentage}");
-                    answered += usize::from(answer.is_some());
+                    for (ready, bucketer, context) in
+                        [(&ready, &bucketer, &context[..]), (&all, &of_all, &context[1..])]
+                    {
+                        let expected = percentage != 0.0 && bucketer.score(context) <= percentage;
+                        let answer = ready.takes(context);
+                        assert_eq!(answer.unwrap_or(expected), expected, "{context:?} {percentage}");
+                        let score = ReadyHash::new(bucketer, None).unwrap().score(context);
+                        assert_eq!(score.is_some(), answer.is_some());
+                        assert!(score.is_none_or(|score| score == bucketer.score(context)));
+                        answered += usize::from(answer.is_some());
+                    }
+                    assert_eq!(all.takes(&context), None);
                 }
                 assert_eq!(ready.takes(&[("other", Value::from(1))]), None);
                 assert_eq!(ready.takes(&[(key, Value::from(1)), (key, Value::from(2))]), None);
             }
         }
         assert!(answered > 1_000, "{answered}");
+        let all = ReadyHash::new(&ConsistentHashPercentageBucketer::new(0.99), Some(0.99)).unwrap();
+        assert_eq!(all.takes(&[("randomizer", Value::from(1))]), None);
+        assert_eq!(all.takes(&[("id", Value::from(1))]), Some(true));
     }
 
     #[test]
     fn several_keys_have_no_single_block() {
-        let none = |bucketer| assert!(ReadyHash::new(&bucketer, 0.5).is_none());
-        none(ConsistentHashPercentageBucketer::new(0.5));
+        let none = |bucketer| assert!(ReadyHash::new(&bucketer, Some(0.5)).is_none());
         none(ConsistentHashPercentageBucketer::new(0.5).key_whitelist(["a", "b"]));
         none(ConsistentHashPercentageBucketer::new(0.5).key_whitelist(["randomizer"]));
         none(ConsistentHashPercentageBucketer::new(0.5).key_whitelist(["k".repeat(64)]));

@@ -58,10 +58,13 @@ impl AllChecks {
     fn place(&self, name: &str, guess: usize) -> Option<usize> {
         match self.variables.get(guess) {
             Some(guessed) if guessed.name.is(name) => Some(guess),
+            Some(_) if self.variables.len() == 1 => None,
             _ => self.search(name),
         }
     }
 
+    /// Inlined it would slow down those who guess right.
+    #[inline(never)]
     fn search(&self, name: &str) -> Option<usize> {
         if self.variables.len() > FEW {
             return self.places.get(name).copied();

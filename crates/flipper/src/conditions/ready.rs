@@ -50,14 +50,14 @@ impl ReadyCheck {
     /// A frequent value is never copied: it may have been written in parts just before, which a load of more than one part waits for.
     #[inline(always)]
     pub(crate) fn holds<A: Attributes + ?Sized>(&self, attributes: &A, index: usize) -> bool {
-        match (self, attributes.attribute(index).1) {
-            (Self::Text { text, wanted }, Value::Str(given)) => text.is(given) == *wanted,
-            (Self::Int { value, operator }, Value::Int(given)) => {
-                by_order(given.cmp(value), *operator).unwrap_or_default()
-            }
-            (Self::OneOf { ids, wanted }, Value::Str(given)) => ids.contain_text(given) == *wanted,
-            _ => self.holds_for_any(attributes, index),
+        let given = attributes.attribute(index).1;
+        if let (Self::Text { text, wanted }, Value::Str(given)) = (self, given) {
+            return text.is(given) == *wanted;
         }
+        if let (Self::Int { value, operator }, Value::Int(given)) = (self, given) {
+            return by_order(given.cmp(value), *operator).unwrap_or_default();
+        }
+        self.holds_for_any(attributes, index)
     }
 
     /// Of values of all types.

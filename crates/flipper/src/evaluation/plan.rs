@@ -9,11 +9,10 @@ use super::chosen::Chosen;
 use super::extra::{Ask, Extra};
 use super::link::{Links, MOST, NoLinks, Visit};
 use super::matcher::Matcher;
+use super::quick::Quick;
 use super::verdict::Verdict;
 use super::{Bucket, Environment, Evaluation, Exact};
-use crate::bucketing::{
-    AnyPercentage, Bucketer, ReadyHash, ReadyShare, SaltedPercentageBucketer, custom, seed_of_shares,
-};
+use crate::bucketing::{AnyPercentage, Bucketer, SaltedPercentageBucketer, custom, seed_of_shares};
 use crate::clock::Clock;
 use crate::conditions::{AllChecks, Condition, Outcome};
 use crate::context::{Attributes, Value};
@@ -40,38 +39,6 @@ pub(crate) struct Plan {
     pub(super) extra: Option<Box<Extra>>,
     /// Of the salted bucketer.
     seed: u64,
-}
-
-/// What alone decides most checks.
-#[derive(Clone, Debug)]
-enum Quick {
-    /// Conditions, with attributes.
-    Conditions,
-    Share(Box<ReadyShare>),
-    /// Of most values.
-    Hash(Box<ReadyHash>),
-    Nothing,
-}
-
-impl Quick {
-    /// Of an enabled flag without what Python does not have.
-    fn of(record: &FlagRecord, strict: bool, seed: u64) -> Self {
-        if !record.deny_conditions().is_empty() {
-            return Self::Nothing;
-        }
-        if !record.conditions().is_empty() {
-            return if strict { Self::Nothing } else { Self::Conditions };
-        }
-        let bucketer = record.bucketer();
-        let Some(Ok(percentage)) = bucketer.percentage().and_then(AnyPercentage::fixed) else { return Self::Nothing };
-        match bucketer {
-            Bucketer::Salted(salted) => Self::Share(Box::new(ReadyShare::new(salted.bucket_by(), seed, percentage))),
-            Bucketer::ConsistentHash(hash) => {
-                ReadyHash::new(hash, percentage).map_or(Self::Nothing, |ready| Self::Hash(Box::new(ready)))
-            }
-            _ => Self::Nothing,
-        }
-    }
 }
 
 /// The plans of flags that are off, and on, for everybody.
@@ -165,15 +132,8 @@ impl Plan {
         attributes: &A,
         environment: &Environment,
     ) -> bool {
-        match &self.quick {
-            Quick::Conditions if !attributes.is_empty() => return self.all_checks.hold(attributes),
-            Quick::Share(share) => return share.takes(attributes),
-            Quick::Hash(hash) => {
-                if let Some(answer) = hash.takes(attributes) {
-                    return answer;
-                }
-            }
-            Quick::Conditions | Quick::Nothing => {}
+        if let Some(answer) = self.quick.answer(&self.all_checks, attributes) {
+            return answer;
         }
         if let Some(extra) = self.extra.as_ref().filter(|extra| extra.limits) {
             return extra.answer_by_rule(self, attributes).unwrap_or_else(|| {
@@ -444,7 +404,8 @@ impl Plan {
                 Verdict::Random { enabled, percentage }
             }
             Bucketer::ConsistentHash(bucketer) => {
-                let enabled = percentage != 0.0 && bucketer.score(attributes) <= percentage;
+                let score = || self.quick.score(attributes).unwrap_or_else(|| bucketer.score(attributes));
+                let enabled = percentage != 0.0 && score() <= percentage;
                 Verdict::Bucket { enabled, percentage }
             }
             Bucketer::Salted(bucketer) => match bucketer.bucket_with(self.seed, attributes) {
