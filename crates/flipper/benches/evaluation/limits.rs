@@ -125,7 +125,7 @@ fn plans() -> Vec<&'static str> {
 fn rules() -> Result<Vec<Case>> {
     let users: Vec<_> = ids().into_iter().zip(plans()).collect();
     let is_pro = Condition::new().eq("plan", "pro");
-    let one = || Flags::with_conditions(&[is_pro.clone()]);
+    let one = || Flags::with_conditions(std::slice::from_ref(&is_pro));
     let by_rule = Flags::new()?;
     let rules = [Rule::new(Serve::On).when("plan = pro".parse::<When>()?), Rule::new(Serve::Off)];
     for name in &by_rule.names {

@@ -55,7 +55,7 @@ impl Ids {
         !self.integers.is_empty() && integer(value.into()).is_some_and(is_there) || self.rest_contains(value)
     }
 
-    /// No text equals what is none.
+    /// No text equals a value of another type.
     #[inline]
     pub(crate) fn contain_text(&self, text: &str) -> bool {
         match &self.texts {
