@@ -6,6 +6,7 @@ mod hash;
 mod linear_ramp;
 mod percentage;
 mod percentage_bucketer;
+mod ready;
 mod salted;
 
 use std::sync::Arc;
@@ -15,8 +16,9 @@ pub use custom::{CustomBucketer, register_bucketer};
 pub use linear_ramp::LinearRampPercentage;
 pub use percentage::{AnyPercentage, Percentage};
 pub use percentage_bucketer::PercentageBucketer;
+pub(crate) use ready::{ReadyHash, ReadyShare};
 pub use salted::SaltedPercentageBucketer;
-pub(crate) use salted::{bucket_with_seed, seed_of_shares, seed_of_variants};
+pub(crate) use salted::{bucket_at, seed_of_shares, seed_of_variants};
 
 use crate::json::{Json, Object};
 use crate::{Error, Result};

@@ -3,15 +3,20 @@ mod check;
 pub(crate) mod compare;
 mod ids;
 mod operator;
+mod ready;
 mod stored;
 pub(crate) mod text;
+mod word;
 
 pub use operator::Operator;
 pub use text::ParseConditionError;
 
 pub(crate) use all::AllChecks;
 pub(crate) use check::Outcome;
-pub(crate) use ids::{Ids, text_of};
+use ids::Ids;
+pub(crate) use ids::text_of;
+pub(crate) use ready::ReadyCheck;
+pub(crate) use word::Word;
 
 use crate::context::Value;
 use crate::json::Json;

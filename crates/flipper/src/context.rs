@@ -57,10 +57,12 @@ pub trait Attributes: sealed::Sealed {
 impl sealed::Sealed for [(&str, Value<'_>)] {}
 
 impl Attributes for [(&str, Value<'_>)] {
+    #[inline]
     fn len(&self) -> usize {
         <[_]>::len(self)
     }
 
+    #[inline]
     fn attribute(&self, index: usize) -> (&str, Value<'_>) {
         self[index]
     }
@@ -73,6 +75,7 @@ impl<const N: usize> Attributes for [(&str, Value<'_>); N] {
         N
     }
 
+    #[inline]
     fn attribute(&self, index: usize) -> (&str, Value<'_>) {
         self[index]
     }
@@ -81,10 +84,12 @@ impl<const N: usize> Attributes for [(&str, Value<'_>); N] {
 impl sealed::Sealed for Vec<(&str, Value<'_>)> {}
 
 impl Attributes for Vec<(&str, Value<'_>)> {
+    #[inline]
     fn len(&self) -> usize {
         self.as_slice().len()
     }
 
+    #[inline]
     fn attribute(&self, index: usize) -> (&str, Value<'_>) {
         self[index]
     }

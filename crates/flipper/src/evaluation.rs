@@ -5,6 +5,7 @@ mod extra;
 mod link;
 mod matcher;
 mod plan;
+mod quick;
 mod reason;
 mod verdict;
 

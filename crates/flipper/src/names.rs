@@ -35,15 +35,6 @@ impl Names {
         self.names.iter().position(|known| **known == *name)
     }
 
-    /// As [`place`](Self::place), trying `guess` first.
-    #[inline(always)]
-    pub(crate) fn place_near(&self, name: &str, guess: usize) -> Option<usize> {
-        match self.names.get(guess) {
-            Some(known) if **known == *name => Some(guess),
-            _ => self.place(name),
-        }
-    }
-
     /// The name's place; a new name is added.
     pub(crate) fn add(&mut self, name: &str) -> usize {
         if let Some(place) = self.place(name) {
@@ -78,7 +69,6 @@ mod tests {
             assert_eq!(names.add("n0"), 0);
             assert_eq!(names.place(&format!("n{count}")), Some(count));
             assert_eq!(names.place("other"), None);
-            assert_eq!(names.place_near(&format!("n{count}"), 3), Some(count));
         }
         assert_eq!(names.len(), 40);
     }

@@ -1,7 +1,7 @@
 use std::fmt::{self, Write};
 
 use super::AnyPercentage;
-use super::hash::{Sha1Text, write_value};
+use super::hash::{Sha1Text, modulo_100, write_value};
 use crate::conditions::Operator;
 use crate::conditions::compare::holds;
 use crate::context::{Attributes, Value};
@@ -10,7 +10,7 @@ use crate::names::Names;
 use crate::{Error, Result};
 
 /// An argument of Python's bucketer, which therefore never sees it as an attribute.
-const NOT_HASHED: &str = "randomizer";
+pub(super) const NOT_HASHED: &str = "randomizer";
 
 /// Up to this many attributes are sorted on the stack.
 const FEW: usize = 8;
@@ -84,8 +84,7 @@ impl ConsistentHashPercentageBucketer {
         let mut hasher = Sha1Text::new();
         // Does not fail.
         let _ = self.write_input(attributes, &mut hasher);
-        let rest = hasher.finish().into_iter().fold(0, |rest, word| (rest << 32 | u64::from(word)) % 100);
-        rest as f64 / 100.0
+        modulo_100(hasher.finish()) as f64 / 100.0
     }
 
     /// The hashed text, to find out why a caller is in or out.
@@ -101,10 +100,21 @@ impl ConsistentHashPercentageBucketer {
         &'a self,
         attributes: &'a (impl Attributes + ?Sized),
     ) -> impl Iterator<Item = (&'a str, Value<'a>)> + 'a {
-        let all = self.whitelist.is_empty() && self.others.is_empty();
+        let all = self.hashes_all();
         (0..attributes.len())
             .map(|index| attributes.attribute(index))
             .filter(move |(name, _)| *name != NOT_HASHED && (all || self.whitelist.place(name).is_some()))
+    }
+
+    /// Whether it has no whitelist.
+    pub(super) fn hashes_all(&self) -> bool {
+        self.whitelist.is_empty() && self.others.is_empty()
+    }
+
+    /// The only attribute that it hashes, if the whitelist has one.
+    pub(super) fn only_key(&self) -> Option<&str> {
+        let only = self.whitelist.iter().next().filter(|key| *key != NOT_HASHED)?;
+        (self.whitelist.len() == 1 && self.others.is_empty()).then_some(only)
     }
 
     /// Whether there is anything to hash; see `Bucket::is_shared`.
@@ -113,10 +123,11 @@ impl ConsistentHashPercentageBucketer {
     }
 
     fn write_input(&self, attributes: &(impl Attributes + ?Sized), out: &mut impl Write) -> fmt::Result {
-        let mut few = [("", Value::Null); FEW];
+        let mut few = [(0, "", Value::Null); FEW];
         let mut count = 0;
         let mut many = Vec::new();
-        for attribute in self.hashed(attributes) {
+        for (name, value) in self.hashed(attributes) {
+            let attribute = (first_bytes(name), name, value);
             if count < FEW {
                 few[count] = attribute;
             } else {
@@ -129,10 +140,10 @@ impl ConsistentHashPercentageBucketer {
         }
         let sorted = if count > FEW { many.as_mut_slice() } else { &mut few[..count] };
         if sorted.len() > 1 {
-            sorted.sort_by_key(|(name, _)| *name);
+            sorted.sort_by_key(|(first, name, _)| (*first, *name));
         }
         out.write_str("[")?;
-        for (index, (name, value)) in sorted.iter().enumerate() {
+        for (index, (_, name, value)) in sorted.iter().enumerate() {
             out.write_str(if index > 0 { ", [" } else { "[" })?;
             write_string(name, out)?;
             out.write_str(", ")?;
@@ -187,6 +198,17 @@ impl ConsistentHashPercentageBucketer {
     }
 }
 
+/// In the order of names, as far as eight bytes show it: most names need no more.
+fn first_bytes(name: &str) -> u64 {
+    match name.as_bytes().first_chunk() {
+        Some(first) => u64::from_be_bytes(*first),
+        None => {
+            let bytes = name.bytes().fold(0_u64, |bytes, byte| (bytes << 8) | u64::from(byte));
+            bytes.unbounded_shl(64 - 8 * name.len() as u32)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,6 +233,14 @@ mod tests {
             ConsistentHashPercentageBucketer::new(0.5).hash_input(&context),
             r#"[["a", [NaN, -Infinity]], ["b", 8], ["c", 7], ["d", 6], ["e", 5], ["f", 4], ["g", 3], ["h", 2], ["i", 1]]"#
         );
+    }
+
+    #[test]
+    fn first_bytes_are_in_the_order_of_names() {
+        let names = ["", "\0", "a", "a\0", "aa", "abcdefg", "abcdefgh", "abcdefgha", "abcdefghb", "b", "é"];
+        for (one, other) in names.iter().zip(&names[1..]) {
+            assert!((first_bytes(one), one) < (first_bytes(other), other), "{one:?} {other:?}");
+        }
     }
 
     #[test]

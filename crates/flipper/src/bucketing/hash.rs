@@ -8,11 +8,11 @@ use crate::json::{write_float, write_string};
 
 const MAX_DEPTH: usize = 512;
 
-const BLOCK: usize = 64;
+pub(super) const BLOCK: usize = 64;
 /// The mark of the end, and the length.
 const PADDING: usize = 1 + 8;
 /// Of SHA-1.
-const START: [u32; 5] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
+pub(super) const START: [u32; 5] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
 
 /// SHA-1 of a text that comes in pieces. They are written once, to where they are hashed: the hasher of `sha1` copies them, which takes as
 /// long as a block.
@@ -88,6 +88,13 @@ impl Write for Sha1Text {
     }
 }
 
+/// The hash, as a number, modulo 100.
+pub(super) fn modulo_100([a, b, c, d, e]: [u32; 5]) -> u64 {
+    // The powers of 2³² modulo 100.
+    let sum = u64::from(a) * 56 + u64::from(b) * 36 + u64::from(c) * 16 + u64::from(d) * 96 + u64::from(e);
+    sum % 100
+}
+
 /// As `json.dumps` writes it, with NaN and infinities.
 pub(super) fn write_value(value: Value<'_>, out: &mut impl Write) -> fmt::Result {
     write_operand(value.into(), out, 0)
@@ -95,21 +102,57 @@ pub(super) fn write_value(value: Value<'_>, out: &mut impl Write) -> fmt::Result
 
 /// Integers are mostly short; the formatting machinery takes longer than their digits.
 fn write_int(value: i128, out: &mut impl Write) -> fmt::Result {
-    let Ok(mut rest) = u64::try_from(value.unsigned_abs()) else { return write!(out, "{value}") };
-    let mut digits = [0; 20];
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
+    match i64::try_from(value) {
+        Ok(value) => out.write_str(std::str::from_utf8(Digits::of(value).as_bytes()).unwrap_or_default()),
+        Err(_) => write!(out, "{value}"),
+    }
+}
+
+/// The decimal digits of a number.
+pub(super) struct Digits {
+    bytes: [u8; Self::MOST],
+    start: usize,
+}
+
+impl Digits {
+    /// A byte before it, the sign, and nineteen digits.
+    const MOST: usize = 21;
+
+    #[inline]
+    pub(super) fn of(value: i64) -> Self {
+        let mut digits = Self { bytes: [0; Self::MOST], start: Self::MOST };
+        let mut rest = value.unsigned_abs();
+        loop {
+            digits.push_front(b'0' + (rest % 10) as u8);
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
         }
+        if value < 0 {
+            digits.push_front(b'-');
+        }
+        digits
     }
-    if value < 0 {
-        out.write_str("-")?;
+
+    /// With this byte in front.
+    #[inline]
+    pub(super) fn after(byte: u8, value: i64) -> Self {
+        let mut digits = Self::of(value);
+        digits.push_front(byte);
+        digits
     }
-    out.write_str(std::str::from_utf8(&digits[start..]).unwrap_or_default())
+
+    #[inline]
+    fn push_front(&mut self, byte: u8) {
+        self.start -= 1;
+        self.bytes[self.start] = byte;
+    }
+
+    #[inline]
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
 }
 
 fn write_operand(value: Operand<'_>, out: &mut impl Write, depth: usize) -> fmt::Result {
@@ -155,6 +198,22 @@ mod tests {
     use sha1::{Digest, Sha1};
 
     use super::*;
+
+    #[test]
+    fn numbers_have_their_digits() {
+        for value in [0, 7, -7, 10, 1_234_567, i64::MAX, i64::MIN] {
+            assert_eq!(Digits::of(value).as_bytes(), value.to_string().as_bytes());
+            assert_eq!(Digits::after(0, value).as_bytes(), format!("\0{value}").as_bytes());
+        }
+    }
+
+    #[test]
+    fn the_remainder_is_that_of_the_whole_hash() {
+        for words in [[0; 5], [u32::MAX; 5], START, [1, 0, 0, 0, 99], [5, 4_000_000_000, 77, 1 << 31, 3]] {
+            let rest = words.iter().fold(0, |rest, word| (rest << 32 | u64::from(*word)) % 100);
+            assert_eq!(modulo_100(words), rest, "{words:?}");
+        }
+    }
 
     #[test]
     fn texts_of_all_lengths_in_any_pieces() {

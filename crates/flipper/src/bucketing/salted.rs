@@ -3,7 +3,7 @@ use std::fmt::{self, Write};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::AnyPercentage;
-use super::hash::write_value;
+use super::hash::{Digits, write_value};
 use crate::context::{Attributes, Value};
 use crate::json::{Json, Object};
 use crate::stack_text::StackText;
@@ -74,9 +74,8 @@ impl SaltedPercentageBucketer {
 
     #[inline]
     pub(crate) fn bucket_with(&self, seed: u64, attributes: &(impl Attributes + ?Sized)) -> Option<u32> {
-        let mut attributes = (0..attributes.len()).map(|index| attributes.attribute(index));
-        let (_, value) = attributes.find(|(name, _)| *name == self.bucket_by)?;
-        Some(bucket_with_seed(seed, value))
+        let index = (0..attributes.len()).find(|index| attributes.attribute(*index).0 == self.bucket_by)?;
+        Some(bucket_at(seed, attributes, index))
     }
 
     /// The bucket of a value that is such bytes already, for other languages.
@@ -86,14 +85,19 @@ impl SaltedPercentageBucketer {
         hash(seed_of_shares(flag_name), value)
     }
 
+    /// The first bucket that is not on.
+    pub(super) fn end(percentage: f64) -> u64 {
+        // Negative ones become 0.
+        (percentage * f64::from(BUCKETS)).round() as u64
+    }
+
     #[inline]
     pub(crate) fn takes(bucket: u32, percentage: f64) -> bool {
-        // Negative ones become 0.
-        u64::from(bucket) < (percentage * f64::from(BUCKETS)).round() as u64
+        u64::from(bucket) < Self::end(percentage)
     }
 
     pub(crate) fn takes_all(percentage: f64) -> bool {
-        (percentage * f64::from(BUCKETS)).round() >= f64::from(BUCKETS)
+        Self::end(percentage) >= u64::from(BUCKETS)
     }
 
     /// The bucket as a number from 0 to 0.99999, for display.
@@ -123,25 +127,31 @@ pub(crate) fn seed_of_variants(flag_name: &str) -> u64 {
     xxh3_64_with_seed(flag_name.as_bytes(), 1)
 }
 
-pub(crate) fn bucket_with_seed(seed: u64, value: Value<'_>) -> u32 {
-    match value {
-        // Of any length, and without a copy.
+/// Of the attribute at this index. Without a copy of a frequent value, as `ReadyCheck` has it.
+#[inline(always)]
+pub(crate) fn bucket_at<A: Attributes + ?Sized>(seed: u64, attributes: &A, index: usize) -> u32 {
+    match attributes.attribute(index).1 {
         Value::Str(text) => hash(seed, text.as_bytes()),
-        Value::Json(Json::String(text)) => hash(seed, text.as_bytes()),
-        other => {
-            let mut short = StackText::<SHORT>::new();
-            if write(other, &mut short).is_ok() {
-                return hash(seed, short.as_bytes());
-            }
-            let mut long = String::new();
-            // Does not fail.
-            let _ = write(other, &mut long);
-            hash(seed, long.as_bytes())
-        }
+        Value::Int(value) => hash(seed, Digits::after(0, value).as_bytes()),
+        _ => bucket_of_any(seed, attributes.attribute(index).1),
     }
 }
 
-#[inline]
+#[inline(never)]
+fn bucket_of_any(seed: u64, value: Value<'_>) -> u32 {
+    if let Value::Json(Json::String(text)) = value {
+        return hash(seed, text.as_bytes());
+    }
+    let mut short = StackText::<SHORT>::new();
+    if write(value, &mut short).is_ok() {
+        return hash(seed, short.as_bytes());
+    }
+    let mut long = String::new();
+    // Does not fail.
+    let _ = write(value, &mut long);
+    hash(seed, long.as_bytes())
+}
+
 fn hash(seed: u64, value: &[u8]) -> u32 {
     let hash = xxh3_64_with_seed(value, seed);
     // Less than 100,000.
@@ -182,7 +192,7 @@ mod tests {
     const IDS: u32 = 1_000_000;
 
     fn bucket(flag_name: &str, value: Value<'_>) -> u32 {
-        bucket_with_seed(seed_of_shares(flag_name), value)
+        bucket_at(seed_of_shares(flag_name), &[("", value)], 0)
     }
 
     /// The buckets of numbers, and of strings that begin alike.

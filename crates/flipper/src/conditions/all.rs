@@ -1,77 +1,106 @@
-use super::{Check, Condition, Ids, Operator};
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
+use super::{Operator, ReadyCheck, Word};
 use crate::context::Attributes;
-use crate::names::Names;
+use crate::json::Json;
+
+/// Up to this many names are compared one by one, which is faster than hashing.
+const FEW: usize = 8;
 
 /// All checks of a flag, by variable: for whether all hold, their order does not matter.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AllChecks {
-    variables: Names,
-    checks: Vec<Vec<Check>>,
-    /// Those with a long list. Apart, so that flags without one pay nothing.
-    lists: Vec<ListCheck>,
+    variables: Vec<Variable>,
+    /// Empty while there are few.
+    places: HashMap<Box<str>, usize, RandomState>,
 }
 
 #[derive(Clone, Debug)]
-struct ListCheck {
-    variable: Box<str>,
-    ids: Ids,
-    /// Whether the attribute should be in the list.
-    wanted: bool,
+struct Variable {
+    name: Word,
+    check: ReadyCheck,
+    more: Vec<ReadyCheck>,
 }
 
-impl ListCheck {
-    fn of(variable: &str, check: &Check) -> Option<Self> {
-        let wanted = match check.operator {
-            Operator::In => true,
-            Operator::NotIn => false,
-            _ => return None,
-        };
-        Some(Self { variable: variable.into(), ids: Ids::of_long(&check.value)?, wanted })
-    }
-
-    fn holds<A: Attributes + ?Sized>(&self, attributes: &A) -> bool {
-        let mut given = (0..attributes.len()).map(|index| attributes.attribute(index));
-        given.all(|(name, value)| *name != *self.variable || self.ids.contain(value) == self.wanted)
+impl Variable {
+    #[inline(always)]
+    fn holds<A: Attributes + ?Sized>(&self, attributes: &A, index: usize) -> bool {
+        self.check.holds(attributes, index)
+            && (self.more.is_empty() || self.more.iter().all(|check| check.holds(attributes, index)))
     }
 }
 
 impl AllChecks {
-    pub(crate) fn of(conditions: &[Condition]) -> Self {
+    /// As many variables as a number has bits.
+    pub(crate) const MOST_NEEDED: usize = 64;
+
+    pub(crate) fn of<'a>(checks: impl IntoIterator<Item = (&'a str, Operator, &'a Json)>) -> Self {
         let mut all = Self::default();
-        for condition in conditions {
-            for (variable, checks) in condition.variables.iter().zip(&condition.checks) {
-                for check in checks {
-                    match ListCheck::of(variable, check) {
-                        Some(list) => all.lists.push(list),
-                        None => all.add(variable, check),
-                    }
-                }
+        let mut places = HashMap::<_, _, RandomState>::default();
+        for (name, operator, value) in checks {
+            let check = ReadyCheck::new(operator, value);
+            let place = *places.entry(Box::from(name)).or_insert(all.variables.len());
+            match all.variables.get_mut(place) {
+                Some(variable) => variable.more.push(check),
+                None => all.variables.push(Variable { name: Word::new(name), check, more: Vec::new() }),
             }
+        }
+        if all.variables.len() > FEW {
+            all.places = places;
         }
         all
     }
 
-    fn add(&mut self, variable: &str, check: &Check) {
-        let place = self.variables.add(variable);
-        if place == self.checks.len() {
-            self.checks.push(Vec::new());
+    /// The place of a variable. Attributes often come in the order of the checks, so `guess` is tried first.
+    #[inline(always)]
+    fn place(&self, name: &str, guess: usize) -> Option<usize> {
+        match self.variables.get(guess) {
+            Some(guessed) if guessed.name.is(name) => Some(guess),
+            Some(_) if self.variables.len() == 1 => None,
+            _ => self.search(name),
         }
-        self.checks[place].push(check.clone());
+    }
+
+    /// Inlined it would slow down those who guess right.
+    #[inline(never)]
+    fn search(&self, name: &str) -> Option<usize> {
+        if self.variables.len() > FEW {
+            return self.places.get(name).copied();
+        }
+        self.variables.iter().position(|variable| variable.name.is(name))
     }
 
     /// Whether all checks hold; one that cannot be compared does not.
     #[inline]
     pub(crate) fn hold<A: Attributes + ?Sized>(&self, attributes: &A) -> bool {
-        // Attributes often come in the order of the conditions.
         let mut guess = 0;
         for index in 0..attributes.len() {
-            let (name, value) = attributes.attribute(index);
-            let Some(place) = self.variables.place_near(name, guess) else { continue };
+            let Some(place) = self.place(attributes.attribute(index).0, guess) else { continue };
             guess = place + 1;
-            if !self.checks[place].iter().all(|check| check.holds(value) == Ok(true)) {
+            if !self.variables[place].holds(attributes, index) {
                 return false;
             }
         }
-        self.lists.is_empty() || self.lists.iter().all(|list| list.holds(attributes))
+        true
+    }
+
+    /// As [`hold`](Self::hold), where each variable is needed, and of a repeated attribute the first counts. Up to [`MOST_NEEDED`](Self::MOST_NEEDED).
+    #[inline]
+    pub(crate) fn hold_for_first<A: Attributes + ?Sized>(&self, attributes: &A) -> bool {
+        let (mut guess, mut missing) = (0, u64::MAX >> (Self::MOST_NEEDED - self.variables.len()));
+        for index in 0..attributes.len() {
+            let Some(place) = self.place(attributes.attribute(index).0, guess) else { continue };
+            guess = place + 1;
+            if missing & (1 << place) == 0 {
+                continue;
+            }
+            missing &= !(1 << place);
+            if !self.variables[place].holds(attributes, index) {
+                return false;
+            }
+        }
+        missing == 0
     }
 }

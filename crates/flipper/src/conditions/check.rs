@@ -84,12 +84,8 @@ impl Condition {
 }
 
 impl Check {
-    pub(crate) fn new(operator: Operator, value: Json) -> Self {
-        Self { operator, value }
-    }
-
-    #[inline(always)]
-    pub(crate) fn holds(&self, value: Value<'_>) -> Compared {
+    #[inline]
+    pub(super) fn holds(&self, value: Value<'_>) -> Compared {
         match self.holds_plainly(value) {
             Some(holds) => Ok(holds),
             None => compare::holds(value.into(), self.operator, (&self.value).into()),
@@ -97,7 +93,7 @@ impl Check {
     }
 
     /// The most frequent comparisons.
-    #[inline(always)]
+    #[inline]
     fn holds_plainly(&self, value: Value<'_>) -> Option<bool> {
         match (value, &self.value) {
             (Value::Int(left), Json::Number(right)) => compare::by_order(left.cmp(&right.as_i64()?), self.operator),

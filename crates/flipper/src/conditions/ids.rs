@@ -2,7 +2,7 @@ use std::collections::HashSet;
 
 use foldhash::fast::RandomState;
 
-use super::{Operator, compare};
+use super::{Operator, Word, compare};
 use crate::context::Value;
 use crate::context::operand::Operand;
 use crate::json::Json;
@@ -13,51 +13,55 @@ const FEW: usize = 8;
 /// A list of values, in which most searches take one step, however long it is.
 #[derive(Clone, Debug)]
 pub(crate) struct Ids {
-    texts: HashSet<Box<str>, RandomState>,
+    texts: Texts,
     /// Booleans and floats without a fraction too: they equal integers.
     integers: HashSet<i128, RandomState>,
-    /// Whatever else there is, and all of a short list.
+    /// Whatever else there is, and of a short list all but texts.
     rest: Vec<Json>,
 }
 
-impl Ids {
-    /// Of a list that is worth it: a long one, of nothing but values that can be compared with any other.
-    pub(super) fn of_long(list: &Json) -> Option<Self> {
-        let values = list.as_array().filter(|values| values.len() > FEW)?;
-        let nested = values.iter().any(|value| matches!(value, Json::Array(_) | Json::Object(_)));
-        (!nested).then(|| Self::of(values))
-    }
+#[derive(Clone, Debug)]
+enum Texts {
+    Few(Vec<Word>),
+    Many(HashSet<Box<str>, RandomState>),
+}
 
+impl Ids {
     pub(crate) fn of(values: &[Json]) -> Self {
-        let mut ids = Self { texts: HashSet::default(), integers: HashSet::default(), rest: Vec::new() };
-        if values.len() <= FEW {
-            ids.rest = values.to_vec();
-            return ids;
-        }
-        for value in values {
-            match value {
-                Json::String(text) => {
-                    ids.texts.insert(text.as_str().into());
+        let texts = values.iter().filter_map(|value| text_of(value.into()));
+        let texts = if texts.clone().count() <= FEW {
+            Texts::Few(texts.map(Word::new).collect())
+        } else {
+            Texts::Many(texts.map(Box::from).collect())
+        };
+        let mut ids = Self { texts, integers: HashSet::default(), rest: Vec::new() };
+        for value in values.iter().filter(|value| text_of((*value).into()).is_none()) {
+            match integer(value.into()).filter(|_| values.len() > FEW) {
+                Some(integer) => {
+                    ids.integers.insert(integer);
                 }
-                other => match integer(other.into()) {
-                    Some(integer) => {
-                        ids.integers.insert(integer);
-                    }
-                    None => ids.rest.push(other.clone()),
-                },
+                None => ids.rest.push(value.clone()),
             }
         }
         ids
     }
 
     /// As the operator `in` of conditions.
-    #[inline]
     pub(crate) fn contain(&self, value: Value<'_>) -> bool {
         if let Some(text) = text_of(value) {
-            return self.texts.contains(text) || self.rest_contains(value);
+            return self.contain_text(text);
         }
-        let found = !self.integers.is_empty() && integer(value.into()).is_some_and(|id| self.integers.contains(&id));
-        found || self.rest_contains(value)
+        let is_there = |id| self.integers.contains(&id);
+        !self.integers.is_empty() && integer(value.into()).is_some_and(is_there) || self.rest_contains(value)
+    }
+
+    /// No text equals a value of another type.
+    #[inline]
+    pub(crate) fn contain_text(&self, text: &str) -> bool {
+        match &self.texts {
+            Texts::Few(texts) => texts.iter().any(|known| known.is(text)),
+            Texts::Many(texts) => texts.contains(text),
+        }
     }
 
     fn rest_contains(&self, value: Value<'_>) -> bool {

@@ -22,11 +22,42 @@ use crate::{Error, Result};
 #[derive(Clone, Debug, Default)]
 pub struct Context(IndexMap<String, Owned>);
 
+/// As the plainest value, which is compared fastest.
 #[derive(Clone, Debug)]
 enum Owned {
+    Null,
+    Bool(bool),
+    Int(i64),
+    /// Also NaN and infinities.
+    Float(f64),
+    Str(Box<str>),
+    /// Whatever else there is.
     Json(Json),
-    /// NaN or an infinity.
-    NotFinite(f64),
+}
+
+impl From<Value<'_>> for Owned {
+    fn from(value: Value<'_>) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(value) => Self::Bool(value),
+            Value::Int(value) => Self::Int(value),
+            Value::Float(value) => Self::Float(value),
+            Value::Str(text) => Self::Str(text.into()),
+            other => Self::from(other.to_json()),
+        }
+    }
+}
+
+impl From<Json> for Owned {
+    fn from(json: Json) -> Self {
+        match json {
+            Json::String(text) => Self::Str(text.into()),
+            json => match Value::plainest(&json) {
+                Value::Json(_) => Self::Json(json),
+                plain => Self::from(plain),
+            },
+        }
+    }
 }
 
 impl Context {
@@ -45,17 +76,13 @@ impl Context {
 
     /// As [`with`](Self::with).
     pub fn insert<'a>(&mut self, name: impl Into<String>, value: impl Into<Value<'a>>) {
-        let value = match value.into() {
-            Value::Float(value) if !value.is_finite() => Owned::NotFinite(value),
-            value => Owned::Json(value.to_json()),
-        };
-        self.0.insert(name.into(), value);
+        self.0.insert(name.into(), value.into().into());
     }
 }
 
 impl<K: Into<String>> FromIterator<(K, Json)> for Context {
     fn from_iter<I: IntoIterator<Item = (K, Json)>>(attributes: I) -> Self {
-        Self(attributes.into_iter().map(|(name, value)| (name.into(), Owned::Json(value))).collect())
+        Self(attributes.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
     }
 }
 
@@ -116,15 +143,22 @@ impl TryFrom<serde_json::Value> for Context {
 impl sealed::Sealed for Context {}
 
 impl Attributes for Context {
+    #[inline]
     fn len(&self) -> usize {
         self.0.len()
     }
 
+    #[inline]
     fn attribute(&self, index: usize) -> (&str, Value<'_>) {
-        match self.0.get_index(index) {
-            Some((name, Owned::Json(value))) => (name, Value::Json(value)),
-            Some((name, Owned::NotFinite(value))) => (name, Value::Float(*value)),
-            None => panic!("attribute {index} of {}", self.0.len()),
-        }
+        let Some((name, value)) = self.0.get_index(index) else { panic!("attribute {index} of {}", self.0.len()) };
+        let value = match value {
+            Owned::Null => Value::Null,
+            Owned::Bool(value) => Value::Bool(*value),
+            Owned::Int(value) => Value::Int(*value),
+            Owned::Float(value) => Value::Float(*value),
+            Owned::Str(text) => Value::Str(text),
+            Owned::Json(json) => Value::Json(json),
+        };
+        (name, value)
     }
 }

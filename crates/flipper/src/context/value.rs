@@ -34,7 +34,23 @@ pub enum Value<'a> {
     Json(&'a Json),
 }
 
-impl Value<'_> {
+impl<'a> Value<'a> {
+    /// The plainest value of the JSON, which is compared fastest.
+    #[inline]
+    pub(crate) fn plainest(json: &'a Json) -> Self {
+        match json {
+            Json::Null => Self::Null,
+            Json::Bool(value) => Self::Bool(*value),
+            Json::String(text) => Self::Str(text),
+            Json::Number(number) => match number.as_ref() {
+                NumberRef::Int(value) => Self::Int(value),
+                NumberRef::Float(value) if value.is_finite() => Self::Float(value),
+                _ => Self::Json(json),
+            },
+            _ => Self::Json(json),
+        }
+    }
+
     /// As JSON: a NaN becomes null, an infinity the largest float.
     pub(crate) fn to_json(self) -> Json {
         match self {
@@ -87,22 +103,11 @@ impl From<isize> for Value<'_> {
     }
 }
 
-/// As the plainest value, which is compared fastest.
 impl<'a> From<&'a Member<'_>> for Value<'a> {
     fn from(member: &'a Member<'_>) -> Self {
         match member {
             Member::Text(text) => Self::Str(text),
-            Member::Json(Json::Null) => Self::Null,
-            Member::Json(Json::Bool(value)) => Self::Bool(*value),
-            Member::Json(Json::String(text)) => Self::Str(text),
-            Member::Json(json) => match json {
-                Json::Number(number) => match number.as_ref() {
-                    NumberRef::Int(value) => Self::Int(value),
-                    NumberRef::Float(value) if value.is_finite() => Self::Float(value),
-                    _ => Self::Json(json),
-                },
-                _ => Self::Json(json),
-            },
+            Member::Json(json) => Self::plainest(json),
         }
     }
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use crate::bucketing::bucket_with_seed;
-use crate::context::{Attributes, Value};
+use crate::bucketing::bucket_at;
+use crate::conditions::Word;
+use crate::context::Attributes;
 use crate::json::{Json, NumberRef};
 use crate::targeting::{Variants, WHOLE};
 
@@ -214,7 +215,7 @@ impl<T: DeserializeOwned> FlagValue for FromJson<T> {
 /// Variants, ready to be chosen from.
 #[derive(Clone, Debug)]
 pub(super) struct Choice {
-    by: Box<str>,
+    by: Word,
     seed: u64,
     /// The end of each range of buckets and the place of its variant.
     ranges: Vec<(u32, usize)>,
@@ -225,7 +226,7 @@ pub(super) struct Choice {
 impl Choice {
     pub(super) fn of(variants: &Variants, flag_name: &str) -> Self {
         Self {
-            by: variants.by.as_str().into(),
+            by: Word::new(&variants.by),
             seed: crate::bucketing::seed_of_variants(flag_name),
             ranges: variants.ranges(),
             values: variants.values.iter().map(|variant| Chosen::new(&variant.name, &variant.value)).collect(),
@@ -234,7 +235,7 @@ impl Choice {
     }
 
     pub(super) fn by(&self) -> &str {
-        &self.by
+        self.by.as_str()
     }
 
     pub(super) fn place(&self, name: &str) -> Option<usize> {
@@ -255,9 +256,7 @@ impl Choice {
         if let [(WHOLE, only)] = self.ranges[..] {
             return self.values.get(only);
         }
-        let mut given = (0..attributes.len()).map(|index| attributes.attribute(index));
-        let (_, value): (&str, Value<'_>) = given.find(|(name, _)| *name == &*self.by)?;
-        let bucket = bucket_with_seed(self.seed, value);
+        let bucket = bucket_at(self.seed, attributes, self.by.place_in(attributes)?);
         // A few ends are compared faster one by one.
         let place = match &self.ranges[..] {
             few if few.len() <= 8 => few.iter().position(|(end, _)| bucket < *end)?,

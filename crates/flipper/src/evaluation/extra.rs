@@ -9,7 +9,7 @@ use super::link::{Linked, Links, MOST, Refused, Visit};
 use super::matcher::Matcher;
 use super::verdict::{Served, Verdict};
 use super::{Environment, Plan, Unmet};
-use crate::bucketing::{AnyPercentage, SaltedPercentageBucketer, bucket_with_seed, seed_of_shares};
+use crate::bucketing::{AnyPercentage, ReadyShare, SaltedPercentageBucketer, bucket_at, seed_of_shares};
 use crate::context::Attributes;
 use crate::record::FlagRecord;
 use crate::targeting::{Prerequisite, Rule, Schedule, Serve, Targeting, seconds};
@@ -41,7 +41,12 @@ enum ReadyServe {
     On,
     Off,
     Variant(usize),
-    Share { percentage: AnyPercentage, by: Box<str> },
+    Share {
+        percentage: AnyPercentage,
+        by: Box<str>,
+        /// Of a fixed percentage.
+        ready: Option<ReadyShare>,
+    },
 }
 
 /// What a check needs besides the attributes.
@@ -55,8 +60,9 @@ pub(super) struct Ask<'a> {
 impl Extra {
     pub(super) fn of(name: &str, record: &FlagRecord, links: &dyn Links) -> Option<Box<Self>> {
         let targeting: &Targeting = record.targeting()?;
+        let seed = seed_of_shares(name);
         let choice = targeting.variants.as_ref().map(|variants| Choice::of(variants, name));
-        let rules = targeting.rules.iter().map(|rule| ReadyRule::of(rule, choice.as_ref(), links)).collect();
+        let rules = targeting.rules.iter().map(|rule| ReadyRule::of(rule, choice.as_ref(), seed, links)).collect();
         let prerequisites = targeting.prerequisites.iter();
         Some(Box::new(Self {
             schedule: targeting.schedule.clone(),
@@ -64,7 +70,7 @@ impl Extra {
             rules,
             choice,
             segment: targeting.segment.as_ref().map(|when| Matcher::of(when, links)),
-            seed: seed_of_shares(name),
+            seed,
             limits: targeting.limits(),
             rules_first: targeting.prerequisites.is_empty()
                 && targeting.schedule.is_none()
@@ -113,10 +119,7 @@ impl Extra {
         match &self.rules.iter().find(holds)?.serve {
             ReadyServe::On | ReadyServe::Variant(_) => Some(true),
             ReadyServe::Off => Some(false),
-            ReadyServe::Share { percentage, by } => {
-                let percentage = percentage.fixed()?.ok()?;
-                Some(takes(self.bucket(by, attributes), percentage))
-            }
+            ReadyServe::Share { ready, .. } => ready.as_ref().map(|share| share.takes(attributes)),
         }
     }
 
@@ -145,7 +148,7 @@ impl Extra {
             ReadyServe::On => Served::On,
             ReadyServe::Off => Served::Off,
             ReadyServe::Variant(place) => Served::Variant(*place),
-            ReadyServe::Share { percentage, by } => {
+            ReadyServe::Share { percentage, by, .. } => {
                 // It was a number when the flag was read.
                 let percentage = percentage.value(|| (ask.now)()).unwrap_or_default();
                 let bucket = self.bucket(by, attributes);
@@ -164,9 +167,8 @@ impl Extra {
     }
 
     fn bucket<A: Attributes + ?Sized>(&self, by: &str, attributes: &A) -> Option<u32> {
-        let mut given = (0..attributes.len()).map(|index| attributes.attribute(index));
-        let (_, value) = given.find(|(name, _)| *name == by)?;
-        Some(bucket_with_seed(self.seed, value))
+        let index = (0..attributes.len()).find(|index| attributes.attribute(*index).0 == by)?;
+        Some(bucket_at(self.seed, attributes, index))
     }
 
     /// The variant of this answer.
@@ -236,12 +238,14 @@ impl Plan {
 }
 
 impl ReadyRule {
-    fn of(rule: &Rule, choice: Option<&Choice>, links: &dyn Links) -> Self {
+    fn of(rule: &Rule, choice: Option<&Choice>, seed: u64, links: &dyn Links) -> Self {
         let serve = match &rule.serve {
             Serve::On => ReadyServe::On,
             Serve::Off => ReadyServe::Off,
             Serve::Share { percentage, by } => {
-                ReadyServe::Share { percentage: percentage.clone(), by: by.as_str().into() }
+                let fixed = percentage.fixed().and_then(Result::ok);
+                let ready = fixed.map(|share| ReadyShare::new(by, seed, share));
+                ReadyServe::Share { percentage: percentage.clone(), by: by.as_str().into(), ready }
             }
             // Without the variant it would be corrupt.
             Serve::Variant(name) => {

@@ -8,7 +8,7 @@ use semver::Version;
 
 use super::link::{Linked, Links, Visit};
 use crate::conditions::compare::by_order;
-use crate::conditions::{Check, Ids, Operator, text_of};
+use crate::conditions::{AllChecks, Operator, ReadyCheck, Word, text_of};
 use crate::context::operand::Operand;
 use crate::context::{Attributes, Value};
 use crate::json::Json;
@@ -17,23 +17,42 @@ use crate::targeting::{self, Network, Place, Test, When};
 /// A `When`, ready to be asked.
 #[derive(Clone, Debug)]
 pub(super) enum Matcher {
-    All(Vec<Matcher>),
+    All {
+        /// Comparisons, if there are several: in one pass over the attributes.
+        checks: Option<Box<AllChecks>>,
+        rest: Vec<Matcher>,
+    },
     Any(Vec<Matcher>),
     Not(Box<Matcher>),
     Segment(Arc<dyn Linked>),
-    Check { attribute: Box<str>, tester: Tester },
+    Check {
+        attribute: Word,
+        tester: Tester,
+    },
 }
 
 impl Matcher {
     pub(super) fn of(when: &When, links: &dyn Links) -> Self {
         let all = |parts: &[When]| parts.iter().map(|part| Self::of(part, links)).collect();
         match when {
-            When::All(parts) => Self::All(all(parts)),
+            When::All(parts) => {
+                let checks: Vec<_> = parts.iter().filter_map(comparison).take(AllChecks::MOST_NEEDED).collect();
+                if checks.len() < 2 {
+                    return Self::All { checks: None, rest: all(parts) };
+                }
+                let (mut left, checks) = (checks.len(), AllChecks::of(checks));
+                let rest = parts.iter().filter(|part| {
+                    let taken = left > 0 && comparison(part).is_some();
+                    left -= usize::from(taken);
+                    !taken
+                });
+                Self::All { checks: Some(Box::new(checks)), rest: rest.map(|part| Self::of(part, links)).collect() }
+            }
             When::Any(parts) => Self::Any(all(parts)),
             When::Not(part) => Self::Not(Box::new(Self::of(part, links))),
             When::Segment(name) => Self::Segment(links.link(&targeting::stored_name(name))),
             When::Check { attribute, test } => {
-                Self::Check { attribute: attribute.as_str().into(), tester: Tester::of(test) }
+                Self::Check { attribute: Word::new(attribute), tester: Tester::of(test) }
             }
         }
     }
@@ -50,12 +69,23 @@ impl Matcher {
     /// `None` where it hangs on a segment that is missing, unreadable or within itself: so `not` of that holds for no caller.
     fn truth<A: Attributes + ?Sized>(&self, attributes: &A, visit: &Visit<'_>) -> Option<bool> {
         match self {
-            Self::All(parts) => joined(parts.iter().map(|part| part.truth(attributes, visit)), false),
+            Self::All { checks, rest } => match checks {
+                Some(checks) if !checks.hold_for_first(attributes) => Some(false),
+                _ => joined(rest.iter().map(|part| part.truth(attributes, visit)), false),
+            },
             Self::Any(parts) => joined(parts.iter().map(|part| part.truth(attributes, visit)), true),
             Self::Not(part) => part.truth(attributes, visit).map(|holds| !holds),
             Self::Segment(segment) => truth_of_segment(&**segment, attributes, visit),
             Self::Check { attribute, tester } => Some(tester.holds_for(attribute, attributes)),
         }
+    }
+}
+
+/// What `AllChecks` can have: nothing that a comparison refuses, which is then as if the attribute were missing.
+fn comparison(part: &When) -> Option<(&str, Operator, &Json)> {
+    match part {
+        When::Check { attribute, test: Test::Compare(operator, value) } => Some((attribute, *operator, value)),
+        _ => None,
     }
 }
 
@@ -89,9 +119,7 @@ fn truth_of_segment<A: Attributes + ?Sized>(segment: &dyn Linked, attributes: &A
 /// A `Test`, ready to be asked.
 #[derive(Clone, Debug)]
 pub(super) enum Tester {
-    Compare(Check),
-    OneOf(Ids),
-    NoneOf(Ids),
+    Compare(ReadyCheck),
     Text {
         place: Place,
         values: Vec<Box<str>>,
@@ -109,9 +137,7 @@ pub(super) enum Tester {
 impl Tester {
     fn of(test: &Test) -> Self {
         let ready = match test {
-            Test::Compare(Operator::In, Json::Array(values)) => Some(Self::OneOf(Ids::of(values))),
-            Test::Compare(Operator::NotIn, Json::Array(values)) => Some(Self::NoneOf(Ids::of(values))),
-            Test::Compare(operator, value) => Some(Self::Compare(Check::new(*operator, value.clone()))),
+            Test::Compare(operator, value) => Some(Self::Compare(ReadyCheck::new(*operator, value))),
             Test::Text { place, values, ignore_case } => {
                 let value = |value: &String| if *ignore_case { folded(value) } else { value.clone() };
                 let values = values.iter().map(|each| value(each).into()).collect();
@@ -131,20 +157,17 @@ impl Tester {
     }
 
     #[inline(always)]
-    fn holds_for<A: Attributes + ?Sized>(&self, attribute: &str, attributes: &A) -> bool {
-        let mut given = (0..attributes.len()).map(|index| attributes.attribute(index));
-        let Some((_, value)) = given.find(|(name, _)| *name == attribute) else { return false };
+    fn holds_for<A: Attributes + ?Sized>(&self, attribute: &Word, attributes: &A) -> bool {
+        let Some(index) = attribute.place_in(attributes) else { return false };
         match self {
-            Self::Compare(check) => check.holds(value) == Ok(true),
-            other => other.holds(value),
+            Self::Compare(check) => check.holds(attributes, index),
+            other => other.holds(attributes.attribute(index).1),
         }
     }
 
     fn holds(&self, value: Value<'_>) -> bool {
         match self {
-            Self::Compare(check) => check.holds(value) == Ok(true),
-            Self::OneOf(ids) => ids.contain(value),
-            Self::NoneOf(ids) => !ids.contain(value),
+            Self::Compare(check) => check.holds(&[("", value)], 0),
             Self::Text { place, values, ignore_case } => text_holds(*place, values, *ignore_case, value),
             Self::Matches(regex) => text_of(value).is_some_and(|text| regex.is_match(text)),
             Self::Semver(operator, version) => text_of(value)

@@ -9,6 +9,7 @@ use super::chosen::Chosen;
 use super::extra::{Ask, Extra};
 use super::link::{Links, MOST, NoLinks, Visit};
 use super::matcher::Matcher;
+use super::quick::Quick;
 use super::verdict::Verdict;
 use super::{Bucket, Environment, Evaluation, Exact};
 use crate::bucketing::{AnyPercentage, Bucketer, SaltedPercentageBucketer, custom, seed_of_shares};
@@ -29,8 +30,7 @@ pub(crate) struct Plan {
     all_checks: AllChecks,
     /// Whether a condition on a missing attribute fails.
     strict: bool,
-    /// Whether conditions alone decide a check with attributes.
-    conditions_decide: bool,
+    quick: Quick,
     deny_conditions: Vec<Condition>,
     bucketer: Bucketer,
     without_context: Option<bool>,
@@ -65,20 +65,16 @@ impl Plan {
     pub(crate) fn new(name: &str, record: &FlagRecord, strict: bool, links: &dyn Links) -> Self {
         let extra = Extra::of(name, record, links);
         let open = extra.as_ref().is_none_or(|extra| !extra.limits);
-        let (enabled, bucketer) = (record.is_enabled(), record.bucketer());
+        let (enabled, bucketer, seed) = (record.is_enabled(), record.bucketer(), seed_of_shares(name));
         let strict = (strict || record.is_strict()) && !record.conditions().is_empty();
         let limited = !record.conditions().is_empty() || !record.deny_conditions().is_empty();
         let with_context = if enabled { settled(bucketer, true).filter(|_| open && !limited) } else { Some(false) };
         Self {
             enabled,
             conditions: record.conditions().to_vec(),
-            all_checks: AllChecks::of(record.conditions()),
+            all_checks: AllChecks::of(record.conditions().iter().flat_map(Condition::checks)),
             strict,
-            conditions_decide: enabled
-                && open
-                && !strict
-                && record.deny_conditions().is_empty()
-                && !record.conditions().is_empty(),
+            quick: if enabled && open { Quick::of(record, strict, seed) } else { Quick::Nothing },
             deny_conditions: record.deny_conditions().to_vec(),
             bucketer: bucketer.clone(),
             without_context: match (enabled, open) {
@@ -89,7 +85,7 @@ impl Plan {
             },
             with_context,
             extra,
-            seed: seed_of_shares(name),
+            seed,
         }
     }
 
@@ -136,8 +132,8 @@ impl Plan {
         attributes: &A,
         environment: &Environment,
     ) -> bool {
-        if self.conditions_decide && !attributes.is_empty() {
-            return self.all_checks.hold(attributes);
+        if let Some(answer) = self.quick.answer(&self.all_checks, attributes) {
+            return answer;
         }
         if let Some(extra) = self.extra.as_ref().filter(|extra| extra.limits) {
             return extra.answer_by_rule(self, attributes).unwrap_or_else(|| {
@@ -408,7 +404,8 @@ impl Plan {
                 Verdict::Random { enabled, percentage }
             }
             Bucketer::ConsistentHash(bucketer) => {
-                let enabled = percentage != 0.0 && bucketer.score(attributes) <= percentage;
+                let score = || self.quick.score(attributes).unwrap_or_else(|| bucketer.score(attributes));
+                let enabled = percentage != 0.0 && score() <= percentage;
                 Verdict::Bucket { enabled, percentage }
             }
             Bucketer::Salted(bucketer) => match bucketer.bucket_with(self.seed, attributes) {

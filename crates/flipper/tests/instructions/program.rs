@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use flipper::bucketing::{ConsistentHashPercentageBucketer, SaltedPercentageBucketer};
 use flipper::targeting::{Prerequisite, Rule, Serve, Variant, Variants, When};
-use flipper::{Condition, FeatureFlagClient, MemoryFeatureFlagStore, context};
+use flipper::{Condition, Context as Owned, FeatureFlagClient, MemoryFeatureFlagStore, context};
 
 const CHECKS: usize = 1_000;
 
@@ -57,12 +57,14 @@ fn main() {
         a0: 0, a1: 1, a2: 2, a3: 3, a4: 4, a5: 5, a6: 6, a7: 7, a8: 8, a9: 9,
         a10: 10, a11: 11, a12: 12, a13: 13, a14: 14, a15: 15, a16: 16, a17: 17, a18: 18, a19: 19,
     };
+    let owned = Owned::from(twenty);
     let on = match &*row {
         "name" => counted(|| features.is_enabled(black_box("ON"))),
         "handle" => counted(|| handle.is_enabled()),
         "missing" => counted(|| features.is_enabled(black_box("NONE"))),
         "condition" => counted(|| features.is_enabled_with(black_box("ONE"), &plan)),
         "twenty" => counted(|| features.is_enabled_with(black_box("TWENTY"), &twenty)),
+        "owned" => counted(|| features.is_enabled_with(black_box("TWENTY"), &owned)),
         "salted" => counted(|| features.is_enabled_with(black_box("SALTED"), &user)),
         "hash" => counted(|| features.is_enabled_with(black_box("HASH"), &user)),
         "rule" => counted(|| features.is_enabled_with(black_box("RULE"), &plan)),

@@ -1,0 +1,60 @@
+use crate::bucketing::{AnyPercentage, Bucketer, ReadyHash, ReadyShare};
+use crate::conditions::AllChecks;
+use crate::context::Attributes;
+use crate::record::FlagRecord;
+
+/// What alone decides most checks.
+#[derive(Clone, Debug)]
+pub(super) enum Quick {
+    /// Conditions, with attributes.
+    Conditions,
+    Share(Box<ReadyShare>),
+    /// Of most values, if the percentage is fixed.
+    Hash(Box<ReadyHash>),
+    Nothing,
+}
+
+impl Quick {
+    /// Of an enabled flag without what Python does not have.
+    pub(super) fn of(record: &FlagRecord, strict: bool, seed: u64) -> Self {
+        if !record.deny_conditions().is_empty() {
+            return Self::Nothing;
+        }
+        if !record.conditions().is_empty() {
+            return if strict { Self::Nothing } else { Self::Conditions };
+        }
+        let bucketer = record.bucketer();
+        let fixed = bucketer.percentage().and_then(AnyPercentage::fixed).and_then(Result::ok);
+        match (bucketer, fixed) {
+            (Bucketer::Salted(salted), Some(percentage)) => {
+                Self::Share(Box::new(ReadyShare::new(salted.bucket_by(), seed, percentage)))
+            }
+            (Bucketer::ConsistentHash(hash), fixed) => {
+                ReadyHash::new(hash, fixed).map_or(Self::Nothing, |ready| Self::Hash(Box::new(ready)))
+            }
+            _ => Self::Nothing,
+        }
+    }
+
+    /// `None`: everything has to be asked.
+    #[inline(always)]
+    pub(super) fn answer<A: Attributes + ?Sized>(&self, conditions: &AllChecks, attributes: &A) -> Option<bool> {
+        // First, as conditions are the most frequent.
+        if matches!(self, Self::Conditions) {
+            return (!attributes.is_empty()).then(|| conditions.hold(attributes));
+        }
+        match self {
+            Self::Share(share) => Some(share.takes(attributes)),
+            Self::Hash(hash) => hash.takes(attributes),
+            Self::Conditions | Self::Nothing => None,
+        }
+    }
+
+    /// The score of the consistent hash.
+    pub(super) fn score<A: Attributes + ?Sized>(&self, attributes: &A) -> Option<f64> {
+        match self {
+            Self::Hash(hash) => hash.score(attributes),
+            Self::Conditions | Self::Share(_) | Self::Nothing => None,
+        }
+    }
+}
