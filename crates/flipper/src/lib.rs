@@ -67,7 +67,7 @@
 //!
 //! [Using flags](_guide::using_flags) · [choosing a store](_guide::stores) · [in your application](_guide::in_application) ·
 //! [who gets a feature](_guide::evaluation) · [rules and variants](_guide::rules) · [serving flags](_guide::serve), [a page for people](_guide::page),
-//! [the JSON API](_guide::http_api), [OpenFeature's SDKs](_guide::ofrep), [many followers](_guide::scale), [Thrift](_guide::thrift) ·
+//! [the JSON API](_guide::http_api), [OpenFeature's SDKs](_guide::ofrep), [many followers](_guide::scale), [what holds under faults](_guide::reliability), [Thrift](_guide::thrift) ·
 //! [a store of your own](_guide::custom_store) · [the command](_guide::cli) · [coming from another tool](_guide::coming_from) · benchmarks of [checks](_guide::benchmarks),
 //! [evaluation](_guide::benchmarks_evaluation), [Redis](_guide::benchmarks_redis), [Consul](_guide::benchmarks_consul),
 //! [PostgreSQL](_guide::benchmarks_postgres) and [the HTTP server](_guide::benchmarks_http)

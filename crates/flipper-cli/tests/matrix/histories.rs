@@ -3,17 +3,51 @@
 use flipper::FeatureFlagClient;
 use flipper::history::{Entry, FlagState, HistoryQuery};
 use flipper::store::{Stored, Version};
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 
 use crate::backends::futures_executor;
 use crate::cells::{Layer, Scene, Situation, Store, Writer};
 use crate::ledger::{Ledger, Write, name};
 use crate::watcher::{View, number};
 
+/// The writes with greater numbers than these are in it once. It may have forgotten those before.
+pub(crate) fn recent(scene: Scene, view: &View, ledger: &Ledger, marks: &[u64]) -> Vec<String> {
+    if scene.store == Store::S3 || view.layer == Layer::Replica {
+        return Vec::new();
+    }
+    let flags = (0..ledger.len()).filter(|flag| !ledger.is_set_aside(*flag));
+    flags.filter_map(|flag| futures_executor(recent_of(scene, view, ledger, flag, marks[flag])).err()).take(3).collect()
+}
+
+async fn recent_of(scene: Scene, view: &View, ledger: &Ledger, flag: usize, mark: u64) -> Result<(), String> {
+    let counts = |write: &Write| write.number > mark && write.present && write.acknowledged.is_some();
+    let writes: Vec<_> = ledger.writes(flag).into_iter().filter(counts).collect();
+    let Some(first) = writes.first() else { return Ok(()) };
+    let name = name(flag);
+    let features = FeatureFlagClient::remote(view.store.clone());
+    let mut history = features.history(&name);
+    let mut found = Vec::new();
+    while let Some(entry) = history.next().await {
+        let entry = entry.map_err(|error| format!("{name}: the history cannot be read: {error}"))?;
+        let number = after(&entry);
+        if number.is_some_and(|number| number < first.number) {
+            break;
+        }
+        found.extend(number);
+    }
+    for write in &writes {
+        let times = found.iter().filter(|number| **number == write.number).count();
+        if write.ours && times != 1 || !write.ours && sees_others(scene) && times == 0 {
+            return Err(format!("{name}: {} was acknowledged, and is {times} times in the history", write.number));
+        }
+    }
+    Ok(())
+}
+
 /// What is wrong with it.
 pub(crate) fn check(scene: Scene, view: &View, ledger: &Ledger) -> Vec<String> {
     // A replica's history is that of its copier, a soak's is longer than what is kept, and an object has no place for one.
-    if view.layer == Layer::Replica || scene.situation == Situation::Soak || scene.store == Store::S3 {
+    if view.layer == Layer::Replica || scene.situation.is_of_soak() || scene.store == Store::S3 {
         return Vec::new();
     }
     // Some know from their first answer on whether they keep one.
