@@ -193,8 +193,13 @@ fn note(row: &mut Row, known: &mut HashSet<String>, line: &str) {
         }
         "resources" => text.clone_into(&mut row.resources),
         "end" => row.has_ended = true,
-        // Its first part is where it was found.
-        "error" if known.insert(text.split_once(": ").map_or(text, |(_, what)| what).to_owned()) => {
+        "error" => {
+            // Its first part is where it was found, the second may be a layer.
+            let rest = |text: &str| text.split_once(": ").map_or(String::new(), |(_, rest)| rest.to_owned());
+            let (found, bare) = (rest(text), rest(&rest(text)));
+            if known.contains(&bare) || !known.insert(found) {
+                return;
+            }
             let at = row.began.map_or(Duration::ZERO, |began| began.elapsed()).as_secs();
             let error = format!("{text} [{}; fault {}, {at} s]", Invariant::of(text).name(), row.tally.faults + 1);
             println!("{}: ERROR {error}", row.name);

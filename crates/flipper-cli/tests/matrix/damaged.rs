@@ -20,18 +20,21 @@ impl Stage {
         let mut record = FlagRecord::new(NAME, 1_700_000_000);
         record.set_enabled(true);
         let whole = record.to_json();
-        self.store_text(backend, &whole);
+        self.store_text(backend, Some(&whole));
         self.each_reaches("on", is_on);
         let text = UNREADABLE[random.below(UNREADABLE.len())];
-        self.store_text(backend, text);
+        self.store_text(backend, Some(text));
         self.each_reaches("off with a reason", |local| !is_on(local) && is_explained(local));
         self.flips(backend, 5, false);
-        self.store_text(backend, &whole);
+        self.store_text(backend, Some(&whole));
         self.each_reaches("on once it was mended", |local| is_on(local) && local.status().corrupt.is_empty());
+        // Where the store is emptied, mirrors would wait for it to return.
+        self.store_text(backend, None);
+        self.each_reaches("missing", |local| local.table().get(NAME).is_none());
     }
 
-    fn store_text(&mut self, backend: &Backend, text: &str) {
-        if let Err(what) = write_text(backend, NAME, Some(text)) {
+    fn store_text(&mut self, backend: &Backend, text: Option<&str>) {
+        if let Err(what) = write_text(backend, NAME, text) {
             self.wrong.push(format!("the shell could not write {NAME}: {what}"));
         }
     }

@@ -127,6 +127,7 @@ impl Stage {
         let _ = cluster.leader(&others);
         self.ledger.away(false);
         cluster.agent_mut(leader).restart();
+        wait_until("the server that is used has a leader", || agents.takes_writes());
     }
 
     /// `behind`: the copy no longer receives anything when the last writes are acknowledged.

@@ -13,7 +13,7 @@ use flipper_testkit::{Harm, wait_until};
 use rustix::process::Signal;
 
 use crate::backends::{self, ALLOW, Backend, Kind, sqlite3};
-use crate::cells::Situation;
+use crate::cells::{Situation, Store};
 use crate::ledger::Ledger;
 use crate::soak::{self, CLOCK};
 
@@ -69,7 +69,9 @@ pub(crate) fn prepare(backend: &Backend) {
         Kind::Sqlite(path) => _ = sqlite3(path, &format!(".backup {}", older(backend).display())).unwrap(),
         // It replays its log after the crash.
         Kind::Postgres(server) => {
-            server.psql("CREATE TABLE IF NOT EXISTS other (n bigint); INSERT INTO other SELECT generate_series(1, 200000)");
+            server.psql(
+                "CREATE TABLE IF NOT EXISTS other (n bigint); INSERT INTO other SELECT generate_series(1, 200000)",
+            );
         }
         Kind::Memory(_) | Kind::S3 { .. } => {}
     }
@@ -87,7 +89,8 @@ pub(crate) fn begin(backend: &mut Backend, ledger: &Ledger) -> Harmed {
     }
     match situation {
         Situation::Clock => {
-            set_clock(backend, "+2h");
+            // S3 refuses requests whose time differs by more than a quarter of an hour.
+            set_clock(backend, if backend.scene.store == Store::S3 { "+10m" } else { "+2h" });
             return harmed;
         }
         Situation::Full => {
@@ -167,7 +170,7 @@ pub(crate) fn begin(backend: &mut Backend, ledger: &Ledger) -> Harmed {
 pub(crate) fn end(backend: &mut Backend, harmed: Harmed) {
     let situation = backend.scene.situation;
     if situation == Situation::Clock {
-        return set_clock(backend, "-1h");
+        return set_clock(backend, if backend.scene.store == Store::S3 { "-5m" } else { "-1h" });
     }
     if let Some(filler) = harmed.filler {
         fs::remove_file(filler).unwrap();

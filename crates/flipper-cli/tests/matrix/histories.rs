@@ -3,12 +3,15 @@
 use flipper::FeatureFlagClient;
 use flipper::history::{Entry, FlagState, HistoryQuery};
 use flipper::store::{Stored, Version};
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::TryStreamExt;
 
 use crate::backends::futures_executor;
 use crate::cells::{Layer, Scene, Situation, Store, Writer};
 use crate::ledger::{Ledger, Write, name};
 use crate::watcher::{View, number};
+
+/// More than the entries of a flag between two faults.
+const RECENT: usize = 100;
 
 /// The writes with greater numbers than these are in it once. It may have forgotten those before.
 pub(crate) fn recent(scene: Scene, view: &View, ledger: &Ledger, marks: &[u64]) -> Vec<String> {
@@ -22,18 +25,20 @@ pub(crate) fn recent(scene: Scene, view: &View, ledger: &Ledger, marks: &[u64]) 
 async fn recent_of(scene: Scene, view: &View, ledger: &Ledger, flag: usize, mark: u64) -> Result<(), String> {
     let counts = |write: &Write| write.number > mark && write.present && write.acknowledged.is_some();
     let writes: Vec<_> = ledger.writes(flag).into_iter().filter(counts).collect();
-    let Some(first) = writes.first() else { return Ok(()) };
+    if writes.is_empty() {
+        return Ok(());
+    }
     let name = name(flag);
-    let features = FeatureFlagClient::remote(view.store.clone());
-    let mut history = features.history(&name);
-    let mut found = Vec::new();
-    while let Some(entry) = history.next().await {
-        let entry = entry.map_err(|error| format!("{name}: the history cannot be read: {error}"))?;
-        let number = after(&entry);
-        if number.is_some_and(|number| number < first.number) {
+    // Of the store: a client adds entries where it finds a gap.
+    let (mut found, mut next) = (Vec::new(), None);
+    loop {
+        let page = view.store.history(&HistoryQuery::of(&name).before(next).limit(RECENT)).await;
+        let page = page.map_err(|error| format!("{name}: the history cannot be read: {error}"))?;
+        found.extend(page.entries.iter().filter_map(after));
+        next = page.next;
+        if next.is_none() || found.len() >= RECENT {
             break;
         }
-        found.extend(number);
     }
     for write in &writes {
         let times = found.iter().filter(|number| **number == write.number).count();

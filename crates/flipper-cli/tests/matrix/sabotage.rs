@@ -32,13 +32,12 @@ const ALL: &[(Invariant, &str, Sabotage)] = &[
     (Invariant::Kept, "a write is acknowledged and not made", not_made),
     (Invariant::Forward, "an older state is written as if newer", older),
     (Invariant::Forward, "a flag vanishes", deleted),
-    (Invariant::Timely, "a follower is not notified", deaf),
-    (Invariant::Live, "a follower that is not notified says that it is live", deaf),
+    (Invariant::Timely, "a follower is not notified", || deaf(None)),
+    (Invariant::Live, "a follower that is not notified says that it is live", || deaf(Some(LIVE))),
     (Invariant::Live, "it says that it is live while the store is away", live_while_away),
     (Invariant::Entered, "a row of the history is deleted", || history("DELETE FROM flags_history WHERE number = ")),
     (Invariant::Entered, "a row of the history is there twice", || history(TWICE)),
     (Invariant::Alive, "a mirror never reaches its store", never_live),
-    (Invariant::Alive, "a watch ends", closed),
     (Invariant::Memory, "a process keeps memory", || leak("kept.append(bytearray(os.urandom(8 << 20)))")),
     (Invariant::Files, "a process keeps files open", || leak("kept.extend(open('/dev/null') for _ in range(4))")),
     (Invariant::Threads, "a process starts threads", || {
@@ -156,11 +155,11 @@ fn older() -> Vec<String> {
 }
 
 /// Its flags are a copy, as if its task had ended.
-fn deaf() -> Vec<String> {
+fn deaf(live_for: Option<Duration>) -> Vec<String> {
     let mut play = Play::with(|attached| {
         let store = MemoryFeatureFlagStore::new();
         let view = &mut attached[1].view;
-        (view.store, view.live_for) = (Arc::new(store.clone()), LIVE);
+        (view.store, view.live_for) = (Arc::new(store.clone()), live_for.unwrap_or(view.live_for));
         view.local = Some(Arc::new(store));
     });
     let written = |play: &Play| futures_executor(play.attached[0].view.store.list()).unwrap();
@@ -200,12 +199,6 @@ fn never_live() -> Vec<String> {
         view.local = Some(Arc::new(mirror));
     });
     play.stage.all_live(SOON);
-    play.errors()
-}
-
-fn closed() -> Vec<String> {
-    let play = Play::begin();
-    futures_executor(play.attached[1].view.store.close()).unwrap();
     play.errors()
 }
 

@@ -104,7 +104,8 @@ pub(crate) fn play(wanted: &str, lasts: Duration, seed: u64) -> ExitCode {
     let shown = |hundredths| percentile(&took, hundredths).unwrap_or_default().as_micros();
     report("took", format!("{} {}", shown(50), shown(99)));
     for Report { cell, wrong, .. } in &reports {
-        wrong.iter().for_each(|what| report("error", format!("{cell}: {what}")));
+        let layer = cell.split('/').nth(1).unwrap_or_default();
+        wrong.iter().for_each(|what| report("error", format!("end: {layer}: {what}")));
     }
     report("end", "");
     ExitCode::SUCCESS
