@@ -197,7 +197,9 @@ fn note(row: &mut Row, known: &mut HashSet<String>, line: &str) {
             // Its first part is where it was found, the second may be a layer.
             let rest = |text: &str| text.split_once(": ").map_or(String::new(), |(_, rest)| rest.to_owned());
             let (found, bare) = (rest(text), rest(&rest(text)));
-            if known.contains(&bare) || !known.insert(found) {
+            // At the end each layer repeats what is wrong with the whole scene.
+            let key = if text.starts_with("end: ") { bare.clone() } else { found };
+            if known.contains(&bare) || !known.insert(key) {
                 return;
             }
             let at = row.began.map_or(Duration::ZERO, |began| began.elapsed()).as_secs();

@@ -7,7 +7,8 @@ use std::process;
 /// Beyond these a growth counts.
 const MEMORY: u64 = 16 << 20;
 const FILES: u64 = 8;
-const THREADS: u64 = 4;
+/// A pool keeps threads for the next calls.
+const THREADS: u64 = 12;
 /// Fewer samples show nothing.
 const FEWEST: usize = 8;
 

@@ -41,7 +41,7 @@ const ALL: &[(Invariant, &str, Sabotage)] = &[
     (Invariant::Memory, "a process keeps memory", || leak("kept.append(bytearray(os.urandom(8 << 20)))")),
     (Invariant::Files, "a process keeps files open", || leak("kept.extend(open('/dev/null') for _ in range(4))")),
     (Invariant::Threads, "a process starts threads", || {
-        leak("[threading.Thread(target=end.wait, daemon=True).start() for _ in '12']")
+        leak("[threading.Thread(target=end.wait, daemon=True).start() for _ in '1234']")
     }),
 ];
 
