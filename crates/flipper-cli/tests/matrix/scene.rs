@@ -173,6 +173,10 @@ impl Stage {
             }
             Outcome::Unknown(what) => {
                 self.ledger.set_aside(flag);
+                // A cluster elects another leader whenever the machine is slow.
+                if self.scene.situation == Situation::Cluster {
+                    return;
+                }
                 what
             }
         };
