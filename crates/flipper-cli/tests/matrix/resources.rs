@@ -55,13 +55,16 @@ impl Resources {
     pub(crate) fn grown(&self) -> Vec<String> {
         let mut found = Vec::new();
         for (id, samples) in self.taken.iter().filter(|(_, samples)| samples.len() >= FEWEST) {
-            let who = if *id == process::id() { "this process".to_owned() } else { format!("process {id}") };
+            let is_this = *id == process::id();
+            let who = if is_this { "this process".to_owned() } else { format!("process {id}") };
+            // Its relays and proxies have some sockets and threads for each connection.
+            let share = if is_this { 2 } else { 10 };
             let quarter = samples.len() / 4;
             let (first, last) = (&samples[quarter..quarter * 2], &samples[samples.len() - quarter..]);
             let mut compare = |what: &str, slack: u64, of: fn(&Sample) -> u64| {
                 let (before, after) = (first.iter().map(of).max(), last.iter().map(of).min());
                 if let (Some(before), Some(after)) = (before, after)
-                    && after > before + before / 10 + slack
+                    && after > before + before / share + slack
                 {
                     found.push(format!("{what} of {who} grew from {before} to {after}"));
                 }
