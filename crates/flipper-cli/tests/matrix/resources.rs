@@ -61,7 +61,7 @@ impl Resources {
             let share = if is_this { 2 } else { 10 };
             let quarter = samples.len() / 4;
             let (first, last) = (&samples[quarter..quarter * 2], &samples[samples.len() - quarter..]);
-            let mut compare = |what: &str, slack: u64, of: fn(&Sample) -> u64| {
+            let mut compare = |what: &str, slack: u64, share: u64, of: fn(&Sample) -> u64| {
                 let (before, after) = (first.iter().map(of).max(), last.iter().map(of).min());
                 if let (Some(before), Some(after)) = (before, after)
                     && after > before + before / share + slack
@@ -69,9 +69,9 @@ impl Resources {
                     found.push(format!("{what} of {who} grew from {before} to {after}"));
                 }
             };
-            compare("the memory", MEMORY, |sample| sample.memory);
-            compare("the open files", FILES, |sample| sample.files);
-            compare("the threads", THREADS, |sample| sample.threads);
+            compare("the memory", MEMORY, 10, |sample| sample.memory);
+            compare("the open files", FILES, share, |sample| sample.files);
+            compare("the threads", THREADS, share, |sample| sample.threads);
         }
         found
     }
