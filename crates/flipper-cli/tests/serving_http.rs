@@ -13,7 +13,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
+use flipper::store::LocalFeatureFlagStore;
+use flipper::{HttpFeatureFlagStore, MirroredFeatureFlagStore};
 use flipper_testkit::{PATIENCE, skip, wait_until, write_certificates};
 use rustix::process::Signal;
 use support::running::Running;
@@ -127,6 +130,19 @@ fn an_expiring_token_ends_its_stream() {
     stream.line("event: hello");
     assert_eq!(stream.end().0, Some(0));
     wait_until("it is refused", || curl(home.path(), &["--header", &bearer, &url]).1.contains("expired"));
+}
+
+/// All times of a stream count from when it was asked for, and the server was stopped then.
+#[test]
+fn a_stream_that_began_late_is_opened_again() {
+    let home = tempfile::tempdir().unwrap();
+    let (server, url) = serve(home.path(), &[]);
+    server.signal(Signal::STOP);
+    let mirror = MirroredFeatureFlagStore::new(HttpFeatureFlagStore::from_url(&url).unwrap());
+    // Flags count as live for three seconds, and a request may take ten.
+    thread::sleep(Duration::from_secs(5));
+    server.signal(Signal::CONT);
+    wait_until("it is live", || mirror.status().is_live());
 }
 
 #[test]

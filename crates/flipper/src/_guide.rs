@@ -13,6 +13,7 @@ macro_rules! page {
         #[doc = "[in-application]: crate::_guide::in_application"]
         #[doc = "[ofrep]: crate::_guide::ofrep"]
         #[doc = "[page]: crate::_guide::page"]
+        #[doc = "[reliability]: crate::_guide::reliability"]
         #[doc = "[rules]: crate::_guide::rules"]
         #[doc = "[scale]: crate::_guide::scale"]
         #[doc = "[serve]: crate::_guide::serve"]
@@ -36,6 +37,7 @@ page!(http_api: "http-api.md" if not(doctest));
 page!(in_application: "in-application.md" if not(doctest));
 page!(ofrep: "ofrep.md" if not(doctest));
 page!(page: "page.md" if not(doctest));
+page!(reliability: "reliability.md" if not(doctest));
 page!(scale: "scale.md" if not(doctest));
 page!(serve: "serve.md" if not(doctest));
 page!(thrift: "thrift.md" if not(doctest));

@@ -67,8 +67,9 @@
 //!
 //! [Using flags](_guide::using_flags) · [choosing a store](_guide::stores) · [in your application](_guide::in_application) ·
 //! [who gets a feature](_guide::evaluation) · [rules and variants](_guide::rules) · [serving flags](_guide::serve), [a page for people](_guide::page),
-//! [the JSON API](_guide::http_api), [OpenFeature's SDKs](_guide::ofrep), [many followers](_guide::scale), [Thrift](_guide::thrift) ·
-//! [a store of your own](_guide::custom_store) · [the command](_guide::cli) · [coming from another tool](_guide::coming_from) · [architecture](_guide::architecture) · benchmarks of [checks](_guide::benchmarks),
+//! [the JSON API](_guide::http_api), [OpenFeature's SDKs](_guide::ofrep), [many followers](_guide::scale), [what holds under faults](_guide::reliability),
+//! [Thrift](_guide::thrift) · [a store of your own](_guide::custom_store) · [the command](_guide::cli) · [coming from another tool](_guide::coming_from) ·
+//! [architecture](_guide::architecture) · benchmarks of [checks](_guide::benchmarks),
 //! [evaluation](_guide::benchmarks_evaluation), [Redis](_guide::benchmarks_redis), [Consul](_guide::benchmarks_consul),
 //! [PostgreSQL](_guide::benchmarks_postgres) and [the HTTP server](_guide::benchmarks_http)
 
@@ -171,13 +172,16 @@ pub mod __feed {
 #[doc(hidden)]
 pub mod __words {
     pub use crate::words::{
-        Changed, Ramp, attribute, brief, callers, choice, chosen_by, date, difference, fields, hashed, is_on_now,
-        is_settled, json_or_text, json_type, last_rule, links, moved, next_turn, now, percent, percentage, plain, ramp,
-        rollout, rule, rules, segment, settled_since, share, share_of, targeting, turns, unknown, value, variant,
-        variants, weight, with_share,
+        Changed, Ramp, attribute, brief, callers, choice, chosen_by, circles, date, difference, fields, hashed,
+        is_on_now, is_settled, json_or_text, json_type, last_rule, links, moved, needs_of, next_turn, now, percent,
+        percentage, plain, ramp, rollout, rule, rules, segment, settled_since, share, share_of, targeting, turns,
+        unknown, value, variant, variants, weight, with_share,
     };
 }
 
+#[cfg(feature = "http")]
+#[doc(hidden)]
+pub use stores::http::fuzzed as __changes;
 #[cfg(feature = "thrift")]
 #[doc(hidden)]
 pub use stores::thrift::{convert as __thrift, history as __thrift_history};

@@ -18,7 +18,9 @@ use object_store::aws::AmazonS3Builder;
 use tempfile::TempDir;
 
 use crate::cells::{Scene, Situation, Store};
+use crate::failover::Agents;
 use crate::ledger::name;
+use crate::soak;
 use crate::support::flipper;
 use crate::support::running::Running;
 use crate::watcher::number;
@@ -39,6 +41,8 @@ pub(crate) struct Backend {
     pub(crate) relay: Option<Relay>,
     pub(crate) proxy: Option<ConsulProxy>,
     pub(crate) s3_proxy: Option<S3Proxy>,
+    /// For writers, if another server may take its place. It harms nothing.
+    pub(crate) front: Option<Relay>,
 }
 
 pub(crate) enum Kind {
@@ -46,7 +50,7 @@ pub(crate) enum Kind {
     Sqlite(PathBuf),
     Postgres(PostgresServer),
     Redis(RedisServer),
-    Consul(ConsulAgent),
+    Consul(Agents),
     S3 {
         server: S3Server,
         bucket: String,
@@ -88,9 +92,10 @@ impl Backend {
                 let agent = ConsulAgent::options().acl().start()?;
                 agent.policy("app", ALLOW);
                 agent.token(TOKEN, "app");
-                Kind::Consul(agent)
+                Kind::Consul(Agents::alone(agent))
             }
-            Store::Consul => Kind::Consul(ConsulAgent::start()?),
+            Store::Consul if scene.situation == Situation::Cluster => Kind::Consul(Agents::together()?),
+            Store::Consul => Kind::Consul(Agents::alone(ConsulAgent::start()?)),
             Store::S3 => {
                 let server = S3Server::start(s3::Kind::SeaweedFs)?;
                 let bucket = server.bucket();
@@ -101,8 +106,11 @@ impl Backend {
                 Kind::Served { door, redis: RedisServer::start()?, server: None, port: free_port() }
             }
         };
-        let mut backend = Self { scene, home, kind, relay: None, proxy: None, s3_proxy: None };
+        let mut backend = Self { scene, home, kind, relay: None, proxy: None, s3_proxy: None, front: None };
         backend.serve();
+        if any(&[Situation::Failover]) {
+            backend.front = backend.port().map(Relay::start);
+        }
         if let Kind::Consul(agent) = &backend.kind
             && any(&[Situation::Refusing])
         {
@@ -125,7 +133,7 @@ impl Backend {
         let home = self.home.path();
         if let Kind::Served { door, redis, server, port } = &mut self.kind {
             let address = format!("127.0.0.1:{port}");
-            *server = Some(serve(flipper(home, &redis.url()), door, &address).0);
+            *server = Some(serve(soak::with_clock(flipper(home, &redis.url()), home), door, &address).0);
         }
     }
 
@@ -181,7 +189,12 @@ impl Backend {
         if self.scene.situation != Situation::Permission {
             command.env_remove("CONSUL_HTTP_TOKEN");
         }
-        command
+        soak::with_clock(command, self.home.path())
+    }
+
+    /// The port for writers of a server at this one.
+    pub(crate) fn direct_port(&self, port: u16) -> u16 {
+        self.front.as_ref().map_or(port, Relay::port)
     }
 
     fn consul(&self, address: String) -> ConsulFeatureFlagStore {
@@ -214,10 +227,17 @@ impl Backend {
         match &self.kind {
             Kind::Memory(store) => Arc::new(store.clone()),
             Kind::Sqlite(path) => Arc::new(SqliteFeatureFlagStore::new(path).unwrap()),
-            Kind::Postgres(server) => Arc::new(PostgresFeatureFlagStore::from_url(&server.url()).unwrap()),
-            Kind::Redis(server) => Arc::new(RedisFeatureFlagStore::from_url(&server.url()).unwrap()),
+            Kind::Postgres(server) => {
+                let port = self.direct_port(server.port());
+                let url = format!("postgresql://postgres:{PASSWORD}@127.0.0.1:{port}/postgres");
+                Arc::new(PostgresFeatureFlagStore::from_url(&url).unwrap())
+            }
+            Kind::Redis(server) => {
+                let url = format!("redis://127.0.0.1:{}", self.direct_port(server.port()));
+                Arc::new(RedisFeatureFlagStore::from_url(&url).unwrap())
+            }
             Kind::Consul(agent) => {
-                let client = ConsulClient::builder().address(agent.address());
+                let client = ConsulClient::builder().address(format!("127.0.0.1:{}", self.direct_port(agent.port())));
                 let client = client.token(flipper_testkit::consul::MASTER_TOKEN).build().unwrap();
                 Arc::new(ConsulFeatureFlagStore::new(client))
             }

@@ -1,5 +1,7 @@
 //! The lists whose combinations are the matrix, and the impossible combinations.
 
+use crate::soak;
+
 /// An enum with a list of its values and a name for each.
 macro_rules! list {
     ($(#[$doc:meta])* $name:ident { $($(#[$each:meta])* $value:ident = $shown:literal),+ $(,)? }) => {
@@ -16,6 +18,8 @@ macro_rules! list {
         }
     };
 }
+
+pub(crate) use list;
 
 list! {
     Store {
@@ -64,8 +68,17 @@ list! {
         Cut = "cut",
         /// Eight writers increment one number.
         Merges = "merges",
-        /// Random faults for minutes; only with `--soak`.
+        /// Random faults for minutes; as the following ones only in a soak.
         Soak = "soak",
+        /// The same of a cluster.
+        Cluster = "cluster",
+        /// A copy of the server takes its place, or another server of a cluster leads.
+        Failover = "failover",
+        /// A foreign writer makes a flag unreadable, and mends it.
+        Damaged = "damaged",
+        Full = "full",
+        /// The clocks of the served processes are set.
+        Clock = "clock",
     }
 }
 
@@ -75,6 +88,13 @@ list! {
         /// The Python library and the store's own shell.
         Foreign = "foreign",
         Both = "both",
+    }
+}
+
+impl Situation {
+    pub(crate) fn is_of_soak(self) -> bool {
+        use Situation::{Clock, Cluster, Damaged, Failover, Full, Soak};
+        matches!(self, Soak | Cluster | Failover | Damaged | Full | Clock)
     }
 }
 
@@ -95,6 +115,7 @@ impl Scene {
         Store::ALL.iter().flat_map(|&store| {
             Situation::ALL
                 .iter()
+                .filter(|situation| !situation.is_of_soak())
                 .flat_map(move |&situation| Writer::ALL.iter().map(move |&writer| Self { store, situation, writer }))
         })
     }
@@ -147,13 +168,14 @@ impl Scene {
     /// Why a cell is impossible, if it is.
     pub(crate) fn impossible(self, layer: Layer) -> Option<&'static str> {
         use Situation::{
-            Cut, Emptied, Flips, HalfLoaded, Killed, Merges, Permission, Recreate, Refusing, Slow, Soak, Stopped,
+            Clock, Cluster, Cut, Damaged, Emptied, Failover, Flips, Full, HalfLoaded, Killed, Merges, Permission,
+            Recreate, Refusing, Slow, Soak, Stopped,
         };
         match (self.store, self.situation) {
             (_, Merges) if self.writer != Writer::Ours => Some("foreign writers overwrite without a precondition"),
             (_, Merges) if matches!(layer, Layer::Cache) => Some("a cache does not change writes"),
             (_, Merges) if matches!(layer, Layer::Replica) => Some("writes of a replicated store are its primary's"),
-            (_, Recreate | Soak) if matches!(layer, Layer::Replica) => {
+            (_, Recreate | Soak | Cluster) if matches!(layer, Layer::Replica) => {
                 Some("a replica keeps flags if more than half of all are deleted within a minute")
             }
             (_, Flips | Recreate | Merges) => None,
@@ -169,17 +191,27 @@ impl Scene {
             (Store::Thrift | Store::HttpServer, Permission) => {
                 Some("what a server's store refuses is in `refusing`; a server without tokens refuses nothing")
             }
-            (_, Killed | Emptied | Stopped | Slow | HalfLoaded | Refusing | Permission | Cut | Soak) => None,
+            (_, Killed | Emptied | Stopped | Slow | HalfLoaded | Refusing | Permission | Cut) => None,
+            (_, Soak | Cluster | Failover | Damaged | Full | Clock) => None,
         }
     }
 
     /// The situations of a scene: one, or in a soak all that a backend can go through in turn.
     pub(crate) fn situations(self) -> Vec<Situation> {
-        if self.situation != Situation::Soak {
+        use Situation::{
+            Clock, Cluster, Cut, Damaged, Failover, Flips, Full, Killed, Merges, Recreate, Slow, Soak, Stopped,
+        };
+        if self.situation == Cluster {
+            return vec![Killed, Stopped, Slow, Cut, Failover, Damaged];
+        }
+        if self.situation != Soak {
             return vec![self.situation];
         }
         let can_follow = |situation: &Situation| match (self.store, situation) {
-            (_, Situation::Flips | Situation::Recreate | Situation::Merges | Situation::Soak) => false,
+            (_, Flips | Recreate | Merges | Soak | Cluster) => false,
+            (store, Failover) => matches!(store, Store::Postgres | Store::Redis),
+            (store, Full) => matches!(store, Store::Sqlite | Store::Redis) && soak::disk().is_some(),
+            (_, Clock) => soak::fake_clock().is_some(),
             // These cannot be repeated: the older copy is from the start, and an emptied Consul loses its policies.
             (Store::Sqlite, Situation::HalfLoaded) | (Store::Consul, Situation::Permission) => false,
             (_, situation) => Self { situation: *situation, ..self }.impossible(Layer::Bare).is_none(),

@@ -1,7 +1,8 @@
 //! Causes and ends faults of a backend.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -12,8 +13,9 @@ use flipper_testkit::{Harm, wait_until};
 use rustix::process::Signal;
 
 use crate::backends::{self, ALLOW, Backend, Kind, sqlite3};
-use crate::cells::Situation;
+use crate::cells::{Situation, Store};
 use crate::ledger::Ledger;
+use crate::soak::{self, CLOCK};
 
 /// Log entries that a restarted Consul applies again.
 const LOG: usize = 1500;
@@ -22,13 +24,16 @@ const DENY: &str = "key_prefix \"features\" { policy = \"deny\" }";
 pub(crate) struct Harmed {
     /// The process that holds the lock of a file.
     holder: Option<Child>,
+    /// Fills the disk.
+    filler: Option<PathBuf>,
 }
 
 /// Whether direct writes succeed during the fault.
 pub(crate) fn takes_writes(backend: &Backend) -> bool {
     matches!(
         (&backend.kind, backend.scene.situation),
-        (_, Situation::Slow | Situation::Cut | Situation::Permission)
+        (_, Situation::Slow | Situation::Cut | Situation::Permission | Situation::Damaged | Situation::Clock)
+            | (Kind::Redis(_) | Kind::Postgres(_), Situation::Failover)
             | (Kind::Consul(_) | Kind::S3 { .. }, Situation::Refusing)
     )
 }
@@ -36,7 +41,8 @@ pub(crate) fn takes_writes(backend: &Backend) -> bool {
 /// Whether no client can read the backend during the fault.
 pub(crate) fn is_away(backend: &Backend) -> bool {
     match (&backend.kind, backend.scene.situation) {
-        (Kind::Memory(_), _) | (_, Situation::Slow | Situation::Cut) => false,
+        (Kind::Memory(_), _) => false,
+        (_, Situation::Slow | Situation::Cut | Situation::Damaged | Situation::Clock | Situation::Full) => false,
         // The shell would create a new file in its place, and delete the log of the one that comes back.
         (Kind::Sqlite(_), situation) => situation == Situation::Refusing,
         _ => true,
@@ -63,7 +69,9 @@ pub(crate) fn prepare(backend: &Backend) {
         Kind::Sqlite(path) => _ = sqlite3(path, &format!(".backup {}", older(backend).display())).unwrap(),
         // It replays its log after the crash.
         Kind::Postgres(server) => {
-            server.psql("CREATE TABLE other (n bigint); INSERT INTO other SELECT generate_series(1, 200000)");
+            server.psql(
+                "CREATE TABLE IF NOT EXISTS other (n bigint); INSERT INTO other SELECT generate_series(1, 200000)",
+            );
         }
         Kind::Memory(_) | Kind::S3 { .. } => {}
     }
@@ -74,10 +82,22 @@ fn older(backend: &Backend) -> std::path::PathBuf {
 }
 
 pub(crate) fn begin(backend: &mut Backend, ledger: &Ledger) -> Harmed {
-    let mut harmed = Harmed { holder: None };
+    let mut harmed = Harmed { holder: None, filler: None };
     let situation = backend.scene.situation;
     if situation == Situation::Emptied {
         ledger.empty(true);
+    }
+    match situation {
+        Situation::Clock => {
+            // S3 refuses requests whose time differs by more than a quarter of an hour.
+            set_clock(backend, if backend.scene.store == Store::S3 { "+10m" } else { "+2h" });
+            return harmed;
+        }
+        Situation::Full => {
+            harmed.filler = Some(fill_disk());
+            return harmed;
+        }
+        _ => {}
     }
     if let (Some(relay), Situation::Cut | Situation::Slow) = (&backend.relay, situation) {
         relay.harm(match situation {
@@ -149,6 +169,17 @@ pub(crate) fn begin(backend: &mut Backend, ledger: &Ledger) -> Harmed {
 
 pub(crate) fn end(backend: &mut Backend, harmed: Harmed) {
     let situation = backend.scene.situation;
+    if situation == Situation::Clock {
+        return set_clock(backend, if backend.scene.store == Store::S3 { "-5m" } else { "-1h" });
+    }
+    if let Some(filler) = harmed.filler {
+        fs::remove_file(filler).unwrap();
+        if let Kind::Redis(redis) = &backend.kind {
+            // It looks once a second.
+            wait_until("Redis takes writes", || redis.command(&["SET", "other", "1"]).text() == "OK");
+        }
+        return;
+    }
     if let (Some(relay), Situation::Cut | Situation::Slow) = (&backend.relay, situation) {
         assert!(situation != Situation::Cut || relay.cuts() > 0, "no connection was cut");
         return relay.harm(Harm::None);
@@ -205,6 +236,20 @@ pub(crate) fn end(backend: &mut Backend, harmed: Harmed) {
         holder.kill().unwrap();
         holder.wait().unwrap();
     }
+}
+
+/// For the served processes, which look once a second.
+fn set_clock(backend: &Backend, offset: &str) {
+    fs::write(backend.home.path().join(CLOCK), offset).unwrap();
+}
+
+fn fill_disk() -> PathBuf {
+    let path = soak::disk().unwrap().join("filler");
+    let mut file = fs::File::create(&path).unwrap();
+    let full = std::io::repeat(b'x').take(u64::MAX);
+    // Fails when it is full.
+    let _ = std::io::copy(&mut { full }, &mut file);
+    path
 }
 
 /// The server refuses calls with LOADING for some seconds.

@@ -10,10 +10,49 @@ use crate::cells::{Layer, Scene, Situation, Store, Writer};
 use crate::ledger::{Ledger, Write, name};
 use crate::watcher::{View, number};
 
+/// More than the entries of a flag between two faults.
+const RECENT: usize = 100;
+
+/// The writes with greater numbers than these are in it once. It may have forgotten those before.
+pub(crate) fn recent(scene: Scene, view: &View, ledger: &Ledger, marks: &[u64]) -> Vec<String> {
+    if scene.store == Store::S3 || view.layer == Layer::Replica {
+        return Vec::new();
+    }
+    let flags = (0..ledger.len()).filter(|flag| !ledger.is_set_aside(*flag));
+    flags.filter_map(|flag| futures_executor(recent_of(scene, view, ledger, flag, marks[flag])).err()).take(3).collect()
+}
+
+async fn recent_of(scene: Scene, view: &View, ledger: &Ledger, flag: usize, mark: u64) -> Result<(), String> {
+    let counts = |write: &Write| write.number > mark && write.present && write.acknowledged.is_some();
+    let writes: Vec<_> = ledger.writes(flag).into_iter().filter(counts).collect();
+    if writes.is_empty() {
+        return Ok(());
+    }
+    let name = name(flag);
+    // Of the store: a client adds entries where it finds a gap.
+    let (mut found, mut next) = (Vec::new(), None);
+    loop {
+        let page = view.store.history(&HistoryQuery::of(&name).before(next).limit(RECENT)).await;
+        let page = page.map_err(|error| format!("{name}: the history cannot be read: {error}"))?;
+        found.extend(page.entries.iter().filter_map(after));
+        next = page.next;
+        if next.is_none() || found.len() >= RECENT {
+            break;
+        }
+    }
+    for write in &writes {
+        let times = found.iter().filter(|number| **number == write.number).count();
+        if write.ours && times != 1 || !write.ours && sees_others(scene) && times == 0 {
+            return Err(format!("{name}: {} was acknowledged, and is {times} times in the history", write.number));
+        }
+    }
+    Ok(())
+}
+
 /// What is wrong with it.
 pub(crate) fn check(scene: Scene, view: &View, ledger: &Ledger) -> Vec<String> {
     // A replica's history is that of its copier, a soak's is longer than what is kept, and an object has no place for one.
-    if view.layer == Layer::Replica || scene.situation == Situation::Soak || scene.store == Store::S3 {
+    if view.layer == Layer::Replica || scene.situation.is_of_soak() || scene.store == Store::S3 {
         return Vec::new();
     }
     // Some know from their first answer on whether they keep one.

@@ -11,6 +11,8 @@ pub(crate) struct Write {
     pub(crate) present: bool,
     sent: Instant,
     pub(crate) acknowledged: Option<Instant>,
+    /// By this library, which enters it in the history.
+    pub(crate) ours: bool,
     /// The next write waits until all watchers have seen this one.
     pub(crate) stands: bool,
     /// There was no fault.
@@ -63,12 +65,22 @@ impl Ledger {
     pub(crate) fn send(&self, flag: usize, present: bool, stands: bool, calm: bool) -> u64 {
         let mut flag = self.flags[flag].lock().unwrap();
         let number = flag.writes.last().map_or(1, |write| write.number + 1);
-        flag.writes.push(Write { number, present, sent: Instant::now(), acknowledged: None, stands, calm });
+        flag.writes.push(Write {
+            number,
+            present,
+            sent: Instant::now(),
+            acknowledged: None,
+            ours: false,
+            stands,
+            calm,
+        });
         number
     }
 
-    pub(crate) fn acknowledge(&self, flag: usize) {
-        self.flags[flag].lock().unwrap().writes.last_mut().unwrap().acknowledged = Some(Instant::now());
+    pub(crate) fn acknowledge(&self, flag: usize, ours: bool) {
+        let mut flag = self.flags[flag].lock().unwrap();
+        let write = flag.writes.last_mut().unwrap();
+        (write.acknowledged, write.ours) = (Some(Instant::now()), ours);
     }
 
     /// The last write was certainly not done.
@@ -81,12 +93,30 @@ impl Ledger {
         self.flags[flag].lock().unwrap().set_aside = true;
     }
 
+    /// The next write decides.
+    pub(crate) fn take_up(&self, flag: usize) {
+        self.flags[flag].lock().unwrap().set_aside = false;
+    }
+
     pub(crate) fn is_set_aside(&self, flag: usize) -> bool {
         self.flags[flag].lock().unwrap().set_aside
     }
 
     pub(crate) fn last(&self, flag: usize) -> Option<Write> {
         self.flags[flag].lock().unwrap().writes.iter().rev().find(|write| write.acknowledged.is_some()).cloned()
+    }
+
+    /// The number of the last write of each flag.
+    pub(crate) fn numbers(&self) -> Vec<u64> {
+        self.flags.iter().map(|flag| flag.lock().unwrap().writes.last().map_or(0, |write| write.number)).collect()
+    }
+
+    /// How many writes were acknowledged.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        let of = |flag: &Mutex<Flag>| {
+            flag.lock().unwrap().writes.iter().filter(|write| write.acknowledged.is_some()).count()
+        };
+        self.flags.iter().map(of).sum::<usize>() as u64
     }
 
     pub(crate) fn writes(&self, flag: usize) -> Vec<Write> {
@@ -97,6 +127,11 @@ impl Ledger {
         for (flag, number) in numbers {
             self.flags[flag].lock().unwrap().back = Some((number, Instant::now()));
         }
+    }
+
+    /// All have seen newer states since.
+    pub(crate) fn went_forward(&self) {
+        self.flags.iter().for_each(|flag| flag.lock().unwrap().back = None);
     }
 
     pub(crate) fn empty(&self, emptied: bool) {
@@ -139,6 +174,7 @@ impl Ledger {
             let deleted = flag.writes.iter().rev().find(|write| !write.present && write.number >= before);
             return match deleted {
                 Some(write) => Ok(write.number),
+                None if flag.back.is_some_and(|(back, _)| back == 0) => Ok(0),
                 None if before == 0 || may_be_empty && self.may_be_empty() => Ok(before),
                 None => Err(format!("{name} vanished after {before}")),
             };
@@ -156,11 +192,12 @@ impl Ledger {
     /// How long ago a newer state was acknowledged.
     pub(crate) fn overdue(&self, flag: usize, number: u64) -> Option<Duration> {
         let flag = self.flags[flag].lock().unwrap();
-        if flag.set_aside || flag.back.is_some() {
+        if flag.set_aside {
             return None;
         }
-        let newer = flag.writes.iter().find(|write| write.number > number && write.acknowledged.is_some())?;
-        Some(newer.acknowledged?.elapsed())
+        let counts = |at: &Instant| flag.back.is_none_or(|(_, back)| *at > back);
+        let newer = flag.writes.iter().filter(|write| write.number > number);
+        Some(newer.filter_map(|write| write.acknowledged).find(counts)?.elapsed())
     }
 
     /// How long a flag has certainly existed.

@@ -7,13 +7,20 @@
 mod backends;
 mod busy;
 mod cells;
+mod conductor;
+mod damaged;
+mod failover;
 mod faults;
 mod histories;
+mod invariants;
 mod layers;
 mod ledger;
 mod merges;
 mod random;
+mod resources;
+mod sabotage;
 mod scene;
+mod soak;
 #[path = "../support/mod.rs"]
 mod support;
 mod watcher;
@@ -26,6 +33,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 
 use self::cells::{Layer, Scene, Situation};
+use self::conductor::Plan;
 use self::scene::{Report, Size, percentile};
 
 const QUICK: Size = Size { flags: 8, flips: 40, faults: 1, merges: 25, soak: Duration::ZERO };
@@ -37,15 +45,28 @@ struct Arguments {
     filter: String,
     seed: u64,
     jobs: usize,
-    /// Duration of a soak of each store, instead of all cells.
-    soak: Option<Duration>,
+    /// Minutes of a soak, instead of the cells.
+    soak: Option<u64>,
+    self_test: bool,
+    /// One store of a soak, in its own process, and its seconds.
+    store: Option<String>,
+    seconds: u64,
 }
 
 impl Arguments {
     fn read() -> Result<Self, String> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let mut read =
-            Self { all: false, list: false, filter: String::new(), seed: now.as_secs(), jobs: 3, soak: None };
+        let mut read = Self {
+            all: false,
+            list: false,
+            filter: String::new(),
+            seed: now.as_secs(),
+            jobs: 3,
+            soak: None,
+            self_test: false,
+            store: None,
+            seconds: 0,
+        };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("{argument} wants a value"));
@@ -55,14 +76,17 @@ impl Arguments {
                 "--list" => read.list = true,
                 "--filter" => read.filter = value()?,
                 "--seed" => read.seed = number(value()?)?,
-                "--soak" => read.soak = Some(Duration::from_secs(60 * number(value()?)?)),
+                "--soak" => read.soak = Some(number(value()?)?),
+                "--self-test" => read.self_test = true,
+                "--scene" => read.store = Some(value()?),
+                "--seconds" => read.seconds = number(value()?)?,
                 "--jobs" => read.jobs = usize::try_from(number(value()?)?).unwrap_or(1),
                 "--quiet" | "-q" | "--nocapture" => {}
                 "--test-threads" => _ = value()?,
                 text if !text.starts_with('-') => text.clone_into(&mut read.filter),
                 other => {
                     return Err(format!(
-                        "unknown argument {other}; known are --all, --list, --filter, --seed, --jobs, --soak"
+                        "unknown argument {other}; known are --all, --list, --filter, --seed, --jobs, --soak, --self-test"
                     ));
                 }
             }
@@ -79,13 +103,18 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Some(store) = &arguments.store {
+        return soak::play(store, Duration::from_secs(arguments.seconds), arguments.seed);
+    }
+    if let Some(minutes) = arguments.soak {
+        let Arguments { seed, jobs, filter, .. } = arguments;
+        return conductor::run(&Plan { minutes, seed, jobs, filter });
+    }
+    if arguments.self_test {
+        return sabotage::run(false);
+    }
     let (mut scenes, mut impossible) = (VecDeque::new(), Vec::new());
-    let wanted = |scene: &Scene| match (arguments.soak, scene.situation) {
-        (soak, Situation::Soak) => soak.is_some(),
-        (Some(_), _) => false,
-        (None, _) => arguments.all || scene.is_quick(),
-    };
-    for scene in Scene::all().filter(wanted) {
+    for scene in Scene::all().filter(|scene| arguments.all || scene.is_quick()) {
         let mut layers = Vec::new();
         let wanted = |layer: &Layer| {
             (arguments.all || scene.is_quick_in(*layer)) && scene.cell(*layer).contains(&arguments.filter)
@@ -122,13 +151,16 @@ fn main() -> ExitCode {
             });
         }
     });
-    summary(&reports.into_inner().unwrap(), &impossible, &arguments, began.elapsed())
+    let mut code = summary(&reports.into_inner().unwrap(), &impossible, &arguments, began.elapsed());
+    if !arguments.all && arguments.filter.is_empty() && sabotage::run(true) != ExitCode::SUCCESS {
+        code = ExitCode::FAILURE;
+    }
+    code
 }
 
 /// Runs one scene. A failure of the whole scene counts for each cell.
 fn play(scene: Scene, layers: &[Layer], arguments: &Arguments) -> Vec<Report> {
     let size = if arguments.all { FULL } else { QUICK };
-    let size = Size { soak: arguments.soak.unwrap_or_default(), ..size };
     let began = Instant::now();
     let done = std::panic::catch_unwind(|| match scene.situation {
         Situation::Merges => merges::run(scene, layers, size),

@@ -15,7 +15,7 @@ use crate::watcher::Watcher;
 use crate::writers::{Change, Outcome, Writers};
 
 /// A flip not seen within this time without a fault counts as lost.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest time that a layer needs after a fault: it may be in its longest pause.
 const RECOVERY: Duration = Duration::from_secs(30);
 const LONGEST: Duration = Duration::from_secs(150);
@@ -41,46 +41,41 @@ pub(crate) struct Report {
 /// Runs a scene; `None` if a program is missing.
 pub(crate) fn run(scene: Scene, layers: &[Layer], size: Size, seed: u64) -> Option<Vec<Report>> {
     let mut backend = Backend::start(scene)?;
-    let ledger = Arc::new(Ledger::new(size.flags));
     let attached: Vec<_> = layers.iter().map(|layer| attach(&backend, *layer)).collect();
-    let ways = attached.iter().filter_map(|layer| layer.way.clone());
-    let writers = Writers::new(&backend, ways.collect::<Vec<_>>());
-    let watchers = attached.iter().map(|layer: &Attached| Watcher::start(layer.view.clone(), &ledger)).collect();
-    let random = Random::new(seed, &scene.cell(Layer::Bare));
-    let mut stage = Stage {
-        scene,
-        ledger,
-        watchers,
-        writers,
-        random,
-        lost: vec![true; size.flags],
-        busy: Busy::since_now(),
-        wrong: Vec::new(),
-    };
-    stage.play(&mut backend, size);
+    let mut stage = Stage::new(&backend, &attached, size.flags, seed);
+    stage.play(&mut backend, size, seed);
     Some(stage.reports())
 }
 
-struct Stage {
-    scene: Scene,
-    ledger: Arc<Ledger>,
-    watchers: Vec<Watcher>,
+pub(crate) struct Stage {
+    pub(crate) scene: Scene,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) watchers: Vec<Watcher>,
     writers: Writers,
     random: Random,
     /// Flags that are missing without a deletion of ours.
-    lost: Vec<bool>,
+    pub(crate) lost: Vec<bool>,
     busy: Busy,
     /// Errors of the scene, which count for all layers.
-    wrong: Vec<String>,
+    pub(crate) wrong: Vec<String>,
 }
 
 impl Stage {
-    fn play(&mut self, backend: &mut Backend, size: Size) {
+    pub(crate) fn new(backend: &Backend, attached: &[Attached], flags: usize, seed: u64) -> Self {
+        let (scene, ledger) = (backend.scene, Arc::new(Ledger::new(flags)));
+        let writers = Writers::new(backend, attached.iter().filter_map(|layer| layer.way.clone()));
+        let watchers = attached.iter().map(|layer| Watcher::start(layer.view.clone(), &ledger)).collect();
+        let random = Random::new(seed, &scene.cell(Layer::Bare));
+        let (lost, busy, wrong) = (vec![true; flags], Busy::since_now(), Vec::new());
+        Self { scene, ledger, watchers, writers, random, lost, busy, wrong }
+    }
+
+    fn play(&mut self, backend: &mut Backend, size: Size, seed: u64) {
         self.create_all(backend, true);
         faults::prepare(backend);
         match self.scene.situation {
             Situation::Flips | Situation::Recreate => self.flips(backend, size.flips, true),
-            Situation::Soak => self.soak(backend, size),
+            Situation::Soak | Situation::Cluster => self.soak(backend, size, seed),
             _ => {
                 self.flips(backend, size.flips / 2, true);
                 for _ in 0..size.faults {
@@ -96,7 +91,7 @@ impl Stage {
         }
     }
 
-    fn create_all(&mut self, backend: &Backend, calm: bool) {
+    pub(crate) fn create_all(&mut self, backend: &Backend, calm: bool) {
         for flag in 0..self.ledger.len() {
             if self.lost[flag] {
                 self.write(backend, flag, Change::Create, true, calm);
@@ -108,40 +103,13 @@ impl Stage {
         self.all_see(PATIENCE + RECOVERY);
     }
 
-    fn soak(&mut self, backend: &mut Backend, size: Size) {
-        let (began, situations) = (Instant::now(), self.scene.situations());
-        let mut faults = 0;
-        while began.elapsed() < size.soak {
-            let (before, at) = (self.all_wrong(), began.elapsed());
-            backend.scene.situation = situations[self.random.below(situations.len())];
-            if backend.scene.situation == Situation::HalfLoaded {
-                // A log of all writes since the start would take long to load.
-                faults::prepare(backend);
-            }
-            self.suffer(backend, size);
-            self.flips(backend, size.flips / 10, true);
-            faults += 1;
-            self.wrong.extend(backend.damage());
-            if self.all_wrong() > before {
-                let (store, situation) = (self.scene.store.name(), backend.scene.situation.name());
-                println!("{store}: fault {faults}, {situation}, {at:.0?} after the start: new errors");
-            }
-        }
-        backend.scene = self.scene;
-        println!("{}: {faults} faults in {:.0?}", self.scene.store.name(), began.elapsed());
-    }
-
-    fn all_wrong(&self) -> usize {
-        self.wrong.len() + self.watchers.iter().map(|watcher| watcher.seen.all_wrong().len()).sum::<usize>()
-    }
-
     /// Causes the fault, ends it, and waits until all layers have recovered.
-    fn suffer(&mut self, backend: &mut Backend, size: Size) {
+    pub(crate) fn suffer(&mut self, backend: &mut Backend, size: Size) {
         let harmed = faults::begin(backend, &self.ledger);
         self.ledger.away(faults::is_away(backend));
         let began = Instant::now();
         match (faults::takes_writes(backend), backend.scene.situation) {
-            (true, Situation::Slow | Situation::Cut) => self.flips(backend, size.flips / 5, false),
+            (true, Situation::Slow | Situation::Cut | Situation::Clock) => self.flips(backend, size.flips / 5, false),
             (true, _) => {
                 for flag in 0..self.ledger.len() {
                     let change = if self.is_present(flag) { Change::Set } else { Change::Create };
@@ -173,22 +141,31 @@ impl Stage {
             self.create_all(backend, false);
             self.ledger.empty(false);
         }
+        self.recover();
+    }
+
+    /// All layers are current again.
+    pub(crate) fn recover(&mut self) {
         self.all_see(PATIENCE + RECOVERY);
-        until(RECOVERY, || self.watchers.iter().all(|watcher| watcher.seen.is_live()));
+        self.all_live(RECOVERY);
+    }
+
+    pub(crate) fn all_live(&self, limit: Duration) {
+        until(limit, || self.watchers.iter().all(|watcher| watcher.seen.is_live()));
         for watcher in self.watchers.iter().filter(|watcher| !watcher.seen.is_live()) {
             let status = watcher.seen.view.local.as_ref().map(|local| local.status().health);
-            watcher.seen.wrong(format!("not current {RECOVERY:?} after the fault: {status:?}"));
+            watcher.seen.wrong(format!("not current {limit:?} after the fault: {status:?}"));
         }
     }
 
-    fn write(&mut self, backend: &Backend, flag: usize, change: Change, stands: bool, calm: bool) {
+    pub(crate) fn write(&mut self, backend: &Backend, flag: usize, change: Change, stands: bool, calm: bool) {
         let number = self.ledger.send(flag, change != Change::Destroy, stands, calm);
         let now = (calm, self.ledger.away_for().is_some() && !faults::takes_writes(backend));
         let (who, outcome) = self.writers.write(backend, &mut self.random, (flag, number), change, now);
         let what = match outcome {
             Outcome::Done => {
                 self.lost[flag] = false;
-                return self.ledger.acknowledge(flag);
+                return self.ledger.acknowledge(flag, who == "our writer");
             }
             Outcome::Refused(what) => {
                 self.ledger.refuse(flag);
@@ -196,6 +173,10 @@ impl Stage {
             }
             Outcome::Unknown(what) => {
                 self.ledger.set_aside(flag);
+                // A cluster elects another leader whenever the machine is slow.
+                if self.scene.situation == Situation::Cluster {
+                    return;
+                }
                 what
             }
         };
@@ -205,7 +186,7 @@ impl Stage {
     }
 
     /// Makes `count` writes, each to a flag whose last state all watchers have seen.
-    fn flips(&mut self, backend: &Backend, count: usize, calm: bool) {
+    pub(crate) fn flips(&mut self, backend: &Backend, count: usize, calm: bool) {
         let (began, flags) = (Instant::now(), self.ledger.len());
         let patience = if calm { PATIENCE } else { RECOVERY };
         let mut done = 0;
@@ -222,7 +203,7 @@ impl Stage {
             let present = self.is_present(flag);
             let destroys = match self.scene.situation {
                 Situation::Recreate => true,
-                Situation::Soak => self.random.below(4) == 0,
+                Situation::Soak | Situation::Cluster => self.random.below(4) == 0,
                 _ => false,
             };
             let change = match (present, destroys) {
@@ -236,7 +217,7 @@ impl Stage {
         self.all_see(patience);
     }
 
-    fn is_present(&self, flag: usize) -> bool {
+    pub(crate) fn is_present(&self, flag: usize) -> bool {
         self.ledger.last(flag).is_some_and(|write| write.present)
     }
 
@@ -253,7 +234,7 @@ impl Stage {
         })
     }
 
-    fn all_see(&self, patience: Duration) {
+    pub(crate) fn all_see(&self, patience: Duration) {
         let flags = || (0..self.ledger.len()).filter(|flag| !self.ledger.is_set_aside(*flag));
         until(patience + Duration::from_secs(1), || flags().all(|flag| self.is_seen(flag, patience)));
     }
@@ -271,7 +252,7 @@ impl Stage {
     }
 
     /// Acknowledged states are in the store, and the store's states are seen.
-    fn compare(&mut self, backend: &Backend) {
+    pub(crate) fn compare(&mut self, backend: &Backend) {
         let deadline = Instant::now() + PATIENCE;
         for flag in 0..self.ledger.len() {
             let (kept, last) = match (backend.read(flag), self.ledger.last(flag)) {

@@ -43,6 +43,7 @@ pub(crate) struct Observed {
     /// Whether a watch without a mirror, or a cache, has lost its store.
     lost: AtomicBool,
     ended: AtomicBool,
+    pub(crate) checks: AtomicU64,
 }
 
 impl Observed {
@@ -117,6 +118,7 @@ impl Watcher {
             unseen: Mutex::default(),
             lost: AtomicBool::new(false),
             ended: AtomicBool::new(false),
+            checks: AtomicU64::new(0),
         });
         let (watching, ledger) = (seen.clone(), ledger.clone());
         let thread = thread::spawn(move || {
@@ -168,6 +170,7 @@ async fn ask(seen: &Observed, ledger: &Ledger) {
     while !seen.ended.load(Ordering::Acquire) {
         let began = Instant::now();
         let was_lost = seen.lost.load(Ordering::Acquire);
+        seen.checks.fetch_add(ledger.len() as u64, Ordering::Relaxed);
         let answers = futures_util::future::join_all((0..ledger.len()).map(ask_for)).await;
         let since = answers_since.take().filter(|_| was_lost).unwrap_or(began);
         if was_lost && answers.into_iter().all(|is_answer| is_answer) {
@@ -265,6 +268,7 @@ fn check_status(seen: &Observed, ledger: &Ledger) {
     let Some(local) = &seen.view.local else { return };
     // In this order the flags are at least as new as the status, and the status as the outage.
     let away = ledger.away_for();
+    seen.checks.fetch_add(ledger.len() as u64, Ordering::Relaxed);
     if !local.status().is_live() {
         return;
     }

@@ -57,9 +57,9 @@ impl Writers {
                 Python::start("thrift", served.local_addr().port(), "")
             }
             Kind::Sqlite(_) => None,
-            Kind::Postgres(server) => Python::start("postgres", server.port(), ""),
-            Kind::Redis(server) => Python::start("redis", server.port(), ""),
-            Kind::Consul(agent) => Python::start("consul", agent.port(), MASTER_TOKEN),
+            Kind::Postgres(server) => Python::start("postgres", backend.direct_port(server.port()), ""),
+            Kind::Redis(server) => Python::start("redis", backend.direct_port(server.port()), ""),
+            Kind::Consul(agent) => Python::start("consul", backend.direct_port(agent.port()), MASTER_TOKEN),
             Kind::S3 { server, bucket } => Python::start("s3", server.port(), bucket),
             Kind::Served { door: "thrift", port, .. } => Python::start("thrift", *port, ""),
             Kind::Served { redis, .. } => Python::start("redis", redis.port(), ""),
@@ -129,8 +129,17 @@ fn shell(backend: &Backend, name: &str, number: Option<u64>) -> Outcome {
         record.set_client_data(data(number));
         record.to_json()
     });
-    let done = match &backend.kind {
-        Kind::Memory(_) => return Outcome::Refused("no shell reaches into a program's memory".to_owned()),
+    match write_text(backend, name, text.as_deref()) {
+        Ok(_) => Outcome::Done,
+        Err(what) if matches!(backend.kind, Kind::Memory(_)) => Outcome::Refused(what),
+        Err(what) => Outcome::Unknown(what),
+    }
+}
+
+/// Writes this text in place of a flag, or deletes it, with the store's own shell.
+pub(crate) fn write_text(backend: &Backend, name: &str, text: Option<&str>) -> Result<String, String> {
+    match &backend.kind {
+        Kind::Memory(_) => Err("no shell reaches into a program's memory".to_owned()),
         Kind::Sqlite(path) => sqlite3(
             path,
             &match text {
@@ -152,7 +161,7 @@ fn shell(backend: &Backend, name: &str, number: Option<u64>) -> Outcome {
             let (port, key) = (server.port().to_string(), format!("features/{name}"));
             let mut command = Command::new("redis-cli");
             command.args(["-e", "-p", &port]);
-            match &text {
+            match text {
                 Some(text) => command.args(["SET", &key, text]),
                 None => command.args(["DEL", &key]),
             };
@@ -174,16 +183,14 @@ fn shell(backend: &Backend, name: &str, number: Option<u64>) -> Outcome {
         }
         Kind::Consul(agent) => {
             let path = format!("/v1/kv/features/{name}");
-            let reply = match text {
+            let ask = || match text {
                 Some(text) => agent.ask("PUT", &path, text.as_bytes()),
                 None => agent.ask("DELETE", &path, b""),
             };
+            // A server that forwards may have connections to a leader that was killed.
+            let reply = Some(ask()).filter(|reply| !reply.body.contains("rpc error")).unwrap_or_else(ask);
             if reply.status == 200 { Ok(reply.body) } else { Err(reply.body) }
         }
-    };
-    match done {
-        Ok(_) => Outcome::Done,
-        Err(what) => Outcome::Unknown(what),
     }
 }
 

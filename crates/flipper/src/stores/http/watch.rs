@@ -25,6 +25,9 @@ const PAUSE: Pause = Pause::new(Duration::from_millis(100), Duration::from_secs(
 /// A server that ends streams at once is not asked more often.
 const SHORT: Duration = Duration::from_secs(1);
 
+/// A stream that began late ends after this time, so that a slow server is not asked much more often.
+const LATE: Duration = Duration::from_secs(5);
+
 pub(super) fn watch(store: &HttpFeatureFlagStore) -> Watch<'static> {
     let followed = store.clone();
     feed_by_task(store.to_string(), move |events, _| {
@@ -88,6 +91,7 @@ impl Streams {
         let Some(hello) = reading.next().await? else { return Err(broken_off().into()) };
         let hello = parse(&hello, "hello")?;
         let server = hello.get("server").and_then(Json::as_str).map(str::to_owned);
+        let is_late = sent.elapsed() > STREAM_SLACK / 2;
         let taken_us = wire::number(&hello, "at_us").ok_or_else(|| answer::foreign("greeting has no time"))?;
         while let Some(event) = reading.next().await? {
             if event.name != "changes" {
@@ -104,6 +108,10 @@ impl Streams {
             let Some(asked) = sent.checked_sub(early) else { return Ok(()) };
             let Some(time) = AnswerTime::in_stream(&delta, asked) else { return Ok(()) };
             self.take(delta, &time, &mut reading).await?;
+            // All times of this stream count from when it was asked for, so none is live if the server was slow then.
+            if is_late && sent.elapsed() > LATE {
+                return Ok(());
+            }
         }
         Ok(())
     }
