@@ -1,7 +1,9 @@
-use flipper::Context;
+use std::any::Any;
+
+use flipper::context;
 use flipper::json::{Json, Object};
 use open_feature::{
-    EvaluationContext, EvaluationContextFieldValue, EvaluationErrorCode, EvaluationResult, StructValue, Value,
+    EvaluationContext, EvaluationContextFieldValue as Field, EvaluationErrorCode, EvaluationResult, StructValue, Value,
 };
 
 use crate::provider::error;
@@ -9,39 +11,69 @@ use crate::provider::error;
 /// By default.
 pub(crate) const TARGETING_KEY: &str = "targeting_key";
 
-/// Custom fields sorted by name, to make calls repeatable; the targeting key last, since it replaces a field of its name.
-pub(crate) fn attributes(context: &EvaluationContext, targeting_key: &str) -> EvaluationResult<Context> {
-    let mut fields: Vec<_> = context.custom_fields.iter().collect();
-    fields.sort_unstable_by_key(|(name, _)| *name);
-    let mut attributes = Context::new();
+/// So many attributes are on the stack.
+const FEW: usize = 8;
+
+/// Reads the context in place. Custom fields are sorted by name, to make calls repeatable; the targeting key is last, and replaces a field of
+/// its name.
+pub(crate) fn with_attributes<T>(
+    context: &EvaluationContext,
+    targeting_key: &str,
+    read: impl FnOnce(&[(&str, context::Value<'_>)]) -> EvaluationResult<T>,
+) -> EvaluationResult<T> {
+    let fields = &context.custom_fields;
+    let mut converted = Vec::new();
     for (name, value) in fields {
-        match value {
-            EvaluationContextFieldValue::Bool(value) => attributes.insert(name, *value),
-            EvaluationContextFieldValue::Int(value) => attributes.insert(name, *value),
-            EvaluationContextFieldValue::Float(value) => attributes.insert(name, *value),
-            EvaluationContextFieldValue::String(value) => attributes.insert(name, value),
-            EvaluationContextFieldValue::DateTime(value) => attributes.insert(name, value.unix_timestamp()),
-            EvaluationContextFieldValue::Struct(value) => {
-                let json = value.downcast_ref::<Json>().cloned();
-                let json = json
-                    .or_else(|| Some(Json::Object(value.downcast_ref::<Object>()?.clone())))
-                    .or_else(|| value.downcast_ref().map(to_json))
-                    .or_else(|| value.downcast_ref().map(struct_to_json))
-                    .ok_or_else(|| {
-                        let message = format!(
-                            "the struct in the field {name:?} is of an unknown type: use flipper::json::Json, flipper::json::Object, \
-                             open_feature::Value or open_feature::StructValue"
-                        );
-                        error(EvaluationErrorCode::InvalidContext, message)
-                    })?;
-                attributes.insert(name, &json);
-            }
+        if let Field::Struct(value) = value
+            && !value.is::<Json>()
+        {
+            converted.push(convert(name, &**value)?);
         }
     }
-    if let Some(key) = &context.targeting_key {
-        attributes.insert(targeting_key, key);
+    let mut converted = converted.iter();
+    let (mut few, mut many);
+    let mut attributes = if fields.len() < FEW {
+        few = [("", context::Value::Null); FEW];
+        &mut few[..]
+    } else {
+        many = vec![("", context::Value::Null); fields.len() + 1];
+        &mut many[..]
+    };
+    for (attribute, (name, value)) in attributes.iter_mut().zip(fields) {
+        let value = match value {
+            Field::Bool(value) => (*value).into(),
+            Field::Int(value) => (*value).into(),
+            Field::Float(value) => (*value).into(),
+            Field::String(value) => value.into(),
+            Field::DateTime(value) => value.unix_timestamp().into(),
+            Field::Struct(value) => value.downcast_ref::<Json>().or_else(|| converted.next()).into(),
+        };
+        *attribute = (name, value);
     }
-    Ok(attributes)
+    let mut count = fields.len();
+    if count > 1 {
+        attributes[..count].sort_unstable_by_key(|(name, _)| *name);
+    }
+    if let Some(key) = &context.targeting_key {
+        let place = attributes[..count].iter().position(|(name, _)| *name == targeting_key).unwrap_or(count);
+        attributes[place] = (targeting_key, key.into());
+        count = count.max(place + 1);
+    }
+    attributes = &mut attributes[..count];
+    read(attributes)
+}
+
+#[cold]
+fn convert(name: &str, value: &(dyn Any + Send + Sync)) -> EvaluationResult<Json> {
+    let json = value.downcast_ref().map(|object: &Object| Json::Object(object.clone()));
+    let json = json.or_else(|| value.downcast_ref().map(to_json)).or_else(|| value.downcast_ref().map(struct_to_json));
+    json.ok_or_else(|| {
+        let message = format!(
+            "the struct in the field {name:?} is of an unknown type: use flipper::json::Json, flipper::json::Object, \
+             open_feature::Value or open_feature::StructValue"
+        );
+        error(EvaluationErrorCode::InvalidContext, message)
+    })
 }
 
 fn to_json(value: &Value) -> Json {

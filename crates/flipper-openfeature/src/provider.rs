@@ -2,14 +2,14 @@ use flipper::__openfeature::split;
 use flipper::json::Json;
 use flipper::store::Health;
 use flipper::targeting::{Variants, segment_of};
-use flipper::{ErrorKind, FeatureFlagClient, Scope};
+use flipper::{ErrorKind, FeatureFlagClient};
 use open_feature::provider::{FeatureProvider, ProviderMetadata, ProviderStatus, ResolutionDetails};
 use open_feature::{
     EvaluationContext, EvaluationError, EvaluationErrorCode, EvaluationResult, StructValue, async_trait,
 };
 
-use crate::context::{TARGETING_KEY, attributes};
-use crate::reason::{Resolved, resolve};
+use crate::context::{TARGETING_KEY, with_attributes};
+use crate::reason::Resolved;
 use crate::value;
 
 /// Answers OpenFeature from Flipper's flags in memory; see the [crate](crate).
@@ -58,10 +58,18 @@ impl FlipperProvider {
         self.features.exists(name) && (segment_of(name).is_none() || !is_segment())
     }
 
-    fn resolve(&self, name: &str, context: &EvaluationContext) -> EvaluationResult<(Scope, Resolved)> {
-        let scope = self.features.scope(attributes(context, &self.targeting_key)?);
-        let resolved = resolve(&scope, name)?;
-        Ok((scope, resolved))
+    /// The answer, for `read`, in place.
+    fn resolve<T>(
+        &self,
+        name: &str,
+        context: &EvaluationContext,
+        read: impl FnOnce(Resolved<'_>) -> EvaluationResult<T>,
+    ) -> EvaluationResult<T> {
+        with_attributes(context, &self.targeting_key, |attributes| {
+            self.features.evaluate_in_place(name, attributes, |evaluation, record| {
+                read(Resolved::of(&self.features, name, evaluation, record, attributes)?)
+            })
+        })
     }
 
     /// As a type that `convert` supports.
@@ -72,38 +80,39 @@ impl FlipperProvider {
         context: &EvaluationContext,
         convert: impl FnOnce(&Json) -> Result<T, String>,
     ) -> EvaluationResult<ResolutionDetails<T>> {
+        let mismatch = |message| error(EvaluationErrorCode::TypeMismatch, message);
         let (name, path) = split(flag_key, |name| self.has_flag(name));
-        let (scope, resolved) = self.resolve(name, context)?;
-        if path.is_none()
-            && let Some(variants) = resolved.variants()
-        {
-            let Some(chosen) = &resolved.chosen else { return Err(resolved.no_variant(name, variants)) };
-            return match convert(chosen.value()) {
-                Ok(value) => Ok(resolved.details(value)),
-                Err(what) => {
-                    let message = format!("flag {name:?}: its variant {:?} is {what}", chosen.name());
-                    Err(error(EvaluationErrorCode::TypeMismatch, message))
-                }
-            };
-        }
-        // The values of the client data are the flag's, whatever its variant.
-        let (path, resolved) = (path.or(key_of_whole), resolved.without_variant());
-        if !resolved.enabled {
-            let message = format!("flag {name:?} is off: {}", resolved.explanation);
-            return Err(error(EvaluationErrorCode::General("FLAG_OFF".into()), message));
-        }
-        let data = scope.client_data(name).map_err(|failure| {
-            let code = match failure.kind() {
-                ErrorKind::FlagNotFound => EvaluationErrorCode::FlagNotFound,
-                _ => EvaluationErrorCode::ParseError,
-            };
-            error(code, failure.to_string())
-        })?;
-        let found = path.map_or(Ok(&data), |path| value::at(&data, path));
-        let found = found.and_then(|value| convert(value).map_err(|what| format!("its client data have {what}")));
-        match found {
-            Ok(value) => Ok(resolved.details(value)),
-            Err(what) => Err(error(EvaluationErrorCode::TypeMismatch, format!("flag {name:?}: {what}"))),
+        self.resolve(name, context, |resolved| {
+            if path.is_none()
+                && let Some(variants) = resolved.variants()
+            {
+                let Some(chosen) = resolved.chosen() else { return Err(resolved.no_variant(variants)) };
+                return match convert(chosen.value()) {
+                    Ok(value) => Ok(resolved.details(value, Some(chosen))),
+                    Err(what) => Err(mismatch(format!("flag {name:?}: its variant {:?} is {what}", chosen.name()))),
+                };
+            }
+            if !resolved.is_enabled() {
+                return Err(resolved.off());
+            }
+            let Some(record) = resolved.record else { return Err(self.no_record(name)) };
+            // The values of the client data are the flag's, whatever its variant.
+            let (data, path) = (record.client_data(), path.or(key_of_whole));
+            let found = path.map_or(Ok(data), |path| value::at(data, path));
+            match found.and_then(|value| convert(value).map_err(|what| format!("its client data have {what}"))) {
+                Ok(value) => Ok(resolved.details(value, None)),
+                Err(what) => Err(mismatch(format!("flag {name:?}: {what}"))),
+            }
+        })
+    }
+
+    /// A test's override is on, and has no flag that can be read.
+    fn no_record(&self, name: &str) -> EvaluationError {
+        match self.features.record(name) {
+            Err(failure) if failure.kind() != ErrorKind::FlagNotFound => {
+                error(EvaluationErrorCode::ParseError, failure.to_string())
+            }
+            _ => error(EvaluationErrorCode::FlagNotFound, format!("there is no flag {name:?}")),
         }
     }
 }
@@ -134,18 +143,16 @@ impl FeatureProvider for FlipperProvider {
         flag_key: &str,
         context: &EvaluationContext,
     ) -> EvaluationResult<ResolutionDetails<bool>> {
-        let (_, resolved) = self.resolve(flag_key, context)?;
-        // Of other variants a boolean is the flag's answer, as without them.
-        match resolved.variants().filter(|variants| has_booleans(variants)) {
-            None => {
-                let enabled = resolved.enabled;
-                Ok(resolved.without_variant().details(enabled))
-            }
-            Some(variants) => match resolved.chosen.as_ref().and_then(|chosen| chosen.value().as_bool()) {
-                Some(value) => Ok(resolved.details(value)),
-                None => Err(resolved.no_variant(flag_key, variants)),
-            },
-        }
+        self.resolve(flag_key, context, |resolved| {
+            // Of other variants a boolean is the flag's answer, as without them.
+            let Some(variants) = resolved.variants().filter(|variants| has_booleans(variants)) else {
+                let enabled = resolved.is_enabled();
+                return Ok(resolved.details(enabled, None));
+            };
+            let chosen = resolved.chosen().and_then(|chosen| Some((chosen, chosen.value().as_bool()?)));
+            let Some((chosen, value)) = chosen else { return Err(resolved.no_variant(variants)) };
+            Ok(resolved.details(value, Some(chosen)))
+        })
     }
 
     async fn resolve_int_value(

@@ -1,11 +1,12 @@
-use std::sync::Arc;
+use std::collections::HashMap;
 
 use flipper::__openfeature::{Failure, Standard, reason};
+use flipper::context::Attributes;
 use flipper::evaluation::{Chosen, Evaluation, Reason};
 use flipper::json::Json;
 use flipper::store::Health;
 use flipper::targeting::Variants;
-use flipper::{FlagRecord, Scope};
+use flipper::{FeatureFlagClient, FlagRecord};
 use open_feature::provider::ResolutionDetails;
 use open_feature::{
     EvaluationError, EvaluationErrorCode, EvaluationReason, EvaluationResult, FlagMetadata, FlagMetadataValue,
@@ -13,105 +14,119 @@ use open_feature::{
 
 use crate::provider::error;
 
-pub(crate) struct Resolved {
-    pub(crate) enabled: bool,
-    /// The variant that the context gets.
-    pub(crate) chosen: Option<Chosen>,
-    record: Option<Arc<FlagRecord>>,
-    pub(crate) explanation: String,
+pub(crate) struct Resolved<'a> {
+    name: &'a str,
+    evaluation: &'a Evaluation,
+    /// An override may have no flag.
+    pub(crate) record: Option<&'a FlagRecord>,
     reason: EvaluationReason,
-    metadata: FlagMetadata,
 }
 
-impl Resolved {
-    /// The flag's variants, unless a test says on or off instead.
-    pub(crate) fn variants(&self) -> Option<&Variants> {
-        self.record.as_deref()?.variants()
+impl<'a> Resolved<'a> {
+    pub(crate) fn of(
+        features: &FeatureFlagClient,
+        name: &'a str,
+        evaluation: &'a Evaluation,
+        record: Option<&'a FlagRecord>,
+        context: &(impl Attributes + ?Sized),
+    ) -> EvaluationResult<Self> {
+        if record.is_some_and(|record| record.segment().is_some()) {
+            return Err(not_found(features, name));
+        }
+        let reason = match reason(evaluation, record, context) {
+            Ok(Standard::Disabled) => Ok(EvaluationReason::Disabled),
+            Ok(Standard::Default) => Ok(EvaluationReason::Default),
+            Ok(Standard::Static) => Ok(EvaluationReason::Static),
+            Ok(Standard::TargetingMatch) => Ok(EvaluationReason::TargetingMatch),
+            Ok(Standard::Split) => Ok(EvaluationReason::Split),
+            Ok(Standard::Other) => Ok(EvaluationReason::Other(evaluation.reason.code().to_ascii_uppercase())),
+            Err(Failure::NotFound) => return Err(not_found(features, name)),
+            Err(Failure::Unreadable) => Err(EvaluationErrorCode::ParseError),
+            Err(Failure::InvalidContext) => Err(EvaluationErrorCode::InvalidContext),
+            Err(Failure::TargetingKeyMissing) => Err(EvaluationErrorCode::TargetingKeyMissing),
+        };
+        let reason = reason.map_err(|code| error(code, format!("flag {name:?}: {}", evaluation.reason)))?;
+        Ok(Self { name, evaluation, record, reason })
     }
 
-    pub(crate) fn without_variant(self) -> Self {
-        Self { chosen: None, ..self }
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.evaluation.is_enabled
+    }
+
+    /// The variant that the context gets.
+    pub(crate) fn chosen(&self) -> Option<&'a Chosen> {
+        self.evaluation.variant.as_ref()
+    }
+
+    /// The flag's variants, unless a test says on or off instead.
+    pub(crate) fn variants(&self) -> Option<&'a Variants> {
+        self.record.filter(|_| self.evaluation.reason != Reason::Overridden)?.variants()
     }
 
     /// Why the context gets no variant, so that the caller's default applies.
-    pub(crate) fn no_variant(&self, name: &str, variants: &Variants) -> EvaluationError {
-        if self.enabled {
-            let message = format!("flag {name:?}: the context has no {:?} to choose a variant by", variants.by);
-            return error(EvaluationErrorCode::TargetingKeyMissing, message);
+    pub(crate) fn no_variant(&self, variants: &Variants) -> EvaluationError {
+        if !self.is_enabled() {
+            return self.off();
         }
-        let message = format!("flag {name:?} is off: {}", self.explanation);
+        let message = format!("flag {:?}: the context has no {:?} to choose a variant by", self.name, variants.by);
+        error(EvaluationErrorCode::TargetingKeyMissing, message)
+    }
+
+    /// Why the flag has no value, so that the caller's default applies.
+    pub(crate) fn off(&self) -> EvaluationError {
+        let message = format!("flag {:?} is off: {}", self.name, self.evaluation.reason);
         error(EvaluationErrorCode::General("FLAG_OFF".into()), message)
     }
 
-    pub(crate) fn details<T>(self, value: T) -> ResolutionDetails<T> {
-        let switch = || if self.enabled { "on" } else { "off" };
+    pub(crate) fn details<T>(self, value: T, variant: Option<&Chosen>) -> ResolutionDetails<T> {
+        let switch = if self.is_enabled() { "on" } else { "off" };
         ResolutionDetails {
             value,
-            variant: Some(self.chosen.as_ref().map_or_else(switch, Chosen::name).to_owned()),
+            variant: Some(variant.map_or(switch, Chosen::name).to_owned()),
+            flag_metadata: self.metadata(),
             reason: Some(self.reason),
-            flag_metadata: Some(self.metadata),
         }
     }
-}
 
-pub(crate) fn resolve(scope: &Scope, name: &str) -> EvaluationResult<Resolved> {
-    let evaluation = scope.evaluate(name);
-    let explanation = evaluation.reason.to_string();
-    let record = scope.record(name).ok();
-    if record.as_ref().is_some_and(|record| record.segment().is_some()) {
-        return Err(not_found(scope, name));
+    /// `None` where the reason says all: the SDK copies each entry several times.
+    fn metadata(&self) -> Option<FlagMetadata> {
+        let Evaluation { reason, not_given, bucket, .. } = self.evaluation;
+        let data = self.record.and_then(|record| record.client_data().as_object()).filter(|data| !data.is_empty());
+        let is_plain = matches!(reason, Reason::Enabled | Reason::Disabled) && not_given.is_empty() && bucket.is_none();
+        if is_plain && data.is_none() {
+            return None;
+        }
+        let data = data.into_iter().flat_map(|data| data.iter());
+        let mut data = data.filter_map(|(key, value)| Some((key.to_owned(), plain(value)?))).peekable();
+        if is_plain && data.peek().is_none() {
+            return None;
+        }
+        let mut metadata = FlagMetadata { values: HashMap::with_capacity(5) };
+        metadata.values.extend(data);
+        if let Some(created) = self.record.and_then(FlagRecord::created_date) {
+            metadata.add_value("flipper.created_date", created);
+        }
+        // After the client data, so that its keys cannot replace these.
+        metadata.add_value("flipper.reason", reason.to_string());
+        metadata.add_value("flipper.reason_code", reason.code());
+        if !not_given.is_empty() {
+            metadata.add_value("flipper.not_given", not_given.join(", "));
+        }
+        if let Some(bucket) = bucket {
+            metadata.add_value("flipper.bucket_score", bucket.score);
+        }
+        Some(metadata)
     }
-    let reason = match reason(&evaluation, record.as_deref(), scope.context()) {
-        Ok(Standard::Disabled) => Ok(EvaluationReason::Disabled),
-        Ok(Standard::Default) => Ok(EvaluationReason::Default),
-        Ok(Standard::Static) => Ok(EvaluationReason::Static),
-        Ok(Standard::TargetingMatch) => Ok(EvaluationReason::TargetingMatch),
-        Ok(Standard::Split) => Ok(EvaluationReason::Split),
-        Ok(Standard::Other) => Ok(EvaluationReason::Other(evaluation.reason.code().to_ascii_uppercase())),
-        Err(Failure::NotFound) => return Err(not_found(scope, name)),
-        Err(Failure::Unreadable) => Err(EvaluationErrorCode::ParseError),
-        Err(Failure::InvalidContext) => Err(EvaluationErrorCode::InvalidContext),
-        Err(Failure::TargetingKeyMissing) => Err(EvaluationErrorCode::TargetingKeyMissing),
-    };
-    let reason = reason.map_err(|code| error(code, format!("flag {name:?}: {explanation}")))?;
-    let metadata = metadata(scope, name, &evaluation, &explanation);
-    let record = record.filter(|_| evaluation.reason != Reason::Overridden);
-    Ok(Resolved { enabled: evaluation.is_enabled, chosen: evaluation.variant, record, explanation, reason, metadata })
 }
 
-fn not_found(scope: &Scope, name: &str) -> EvaluationError {
-    let status = scope.client().status();
+fn not_found(features: &FeatureFlagClient, name: &str) -> EvaluationError {
+    let status = features.status();
     match status.health {
         Health::Stale { reason, .. } if status.last_sync.is_none() => {
             error(EvaluationErrorCode::ProviderNotReady, format!("the store's flags are not in memory yet: {reason}"))
         }
         _ => error(EvaluationErrorCode::FlagNotFound, format!("there is no flag {name:?}")),
     }
-}
-
-fn metadata(scope: &Scope, name: &str, evaluation: &Evaluation, explanation: &str) -> FlagMetadata {
-    let mut metadata = FlagMetadata::default();
-    // An override may have no flag.
-    if let Ok(record) = scope.record(name) {
-        for (key, value) in record.client_data().as_object().into_iter().flat_map(|data| data.iter()) {
-            if let Some(value) = plain(value) {
-                metadata.add_value(key, value);
-            }
-        }
-        if let Some(created) = record.created_date() {
-            metadata.add_value("flipper.created_date", created);
-        }
-    }
-    // After the client data, so that its keys cannot replace these.
-    metadata.add_value("flipper.reason", explanation);
-    metadata.add_value("flipper.reason_code", evaluation.reason.code());
-    if !evaluation.not_given.is_empty() {
-        metadata.add_value("flipper.not_given", evaluation.not_given.join(", "));
-    }
-    if let Some(bucket) = &evaluation.bucket {
-        metadata.add_value("flipper.bucket_score", bucket.score);
-    }
-    metadata
 }
 
 fn plain(value: &Json) -> Option<FlagMetadataValue> {

@@ -424,3 +424,47 @@ fn rules_prerequisites_and_segments_decide() {
         assert_eq!(code(block_on(client.get_string_details(key, Some(&staff), None))), Code::FlagNotFound, "{key}");
     }
 }
+
+#[test]
+fn a_plain_answer_has_no_metadata() {
+    let features = features();
+    let client = client(&features);
+    block_on(features.create("FLAG").into_future()).unwrap();
+    assert!(ask(&client, "FLAG", &anonymous()).unwrap().flag_metadata.values.is_empty());
+    block_on(features.enable("FLAG")).unwrap();
+    assert!(ask(&client, "FLAG", &anonymous()).unwrap().flag_metadata.values.is_empty());
+    block_on(features.add_condition("FLAG", Condition::new().eq("plan", "pro"))).unwrap();
+    let pro = anonymous().with_custom_field("plan", "pro");
+    let details = ask(&client, "FLAG", &pro).unwrap();
+    let code = FlagMetadataValue::String("conditions_met".into());
+    assert_eq!(details.flag_metadata.values.get("flipper.reason_code"), Some(&code));
+}
+
+#[test]
+fn attributes_are_in_order_however_many() {
+    let features = features();
+    block_on(features.create("FLAG").enabled(true).into_future()).unwrap();
+    block_on(features.set_bucketer("FLAG", ConsistentHashPercentageBucketer::new(0.5))).unwrap();
+    for count in [0, 1, 6, 7, 8, 9, 30] {
+        for key in [None, Some("a3"), Some("user_id"), Some("zzz")] {
+            let mut names: Vec<_> = (0..count).map(|number| format!("a{number}")).collect();
+            let fields = names.iter().fold(anonymous(), |context, name| context.with_custom_field(name, &**name));
+            let mut provider = FlipperProvider::new(&features);
+            let mut context = fields;
+            names.sort_unstable();
+            let mut expected = flipper::Context::new();
+            for name in &names {
+                expected.insert(name, name);
+            }
+            if let Some(key) = key {
+                provider = provider.targeting_key_as(key);
+                context = context.with_targeting_key("7");
+                expected.insert(key, "7");
+            }
+            let details = block_on(provider.resolve_bool_value("FLAG", &context)).unwrap();
+            let evaluation = features.evaluate("FLAG", &expected);
+            let score = FlagMetadataValue::Float(evaluation.bucket.unwrap().score);
+            assert_eq!(details.flag_metadata.unwrap().values["flipper.bucket_score"], score, "{count}, {key:?}");
+        }
+    }
+}

@@ -190,6 +190,8 @@ fn contract_behind_a_python_server() {
     let allowed = [
         // Fields of newer versions are refused.
         "get_after_put",
+        "list_agrees_with_get",
+        "watch_put",
         // There is no compare-and-set.
         "delete_is_atomic",
         "put_is_atomic",

@@ -152,6 +152,21 @@ impl<M> FeatureFlagClient<M> {
         self.explain_slot(name, self.table().slot(name), context, read)
     }
 
+    /// As [`explain`](Self::explain), with scores and attributes that are not given.
+    #[doc(hidden)]
+    pub fn evaluate_in_place<T>(
+        &self,
+        name: &str,
+        context: &(impl Attributes + ?Sized),
+        read: impl FnOnce(&Evaluation, Option<&FlagRecord>) -> T,
+    ) -> T
+    where
+        M: Checks,
+    {
+        let evaluate = |plan: &Plan| plan.evaluate(name, context, &self.core.environment);
+        self.read_slot(name, self.table().slot(name), evaluate, read)
+    }
+
     pub(crate) fn explain_slot<T>(
         &self,
         name: &str,
@@ -159,11 +174,21 @@ impl<M> FeatureFlagClient<M> {
         context: &(impl Attributes + ?Sized),
         read: impl FnOnce(&Evaluation, Option<&FlagRecord>) -> T,
     ) -> T {
+        self.read_slot(name, slot, |plan| plan.explain(name, context, &self.core.environment), read)
+    }
+
+    fn read_slot<T>(
+        &self,
+        name: &str,
+        slot: Option<SlotRef<'_>>,
+        evaluate: impl FnOnce(&Plan) -> Evaluation,
+        read: impl FnOnce(&Evaluation, Option<&FlagRecord>) -> T,
+    ) -> T {
         let entry = slot.map(|slot| slot.get().entry());
         let state = entry.as_ref().and_then(|entry| entry.as_deref()).map(|entry| &entry.state);
         let evaluation = match (self.overridden(name), state) {
             (Some(answer), _) => Evaluation::of(answer, Reason::Overridden),
-            (None, Some(State::Present { plan, .. })) => plan.explain(name, context, &self.core.environment),
+            (None, Some(State::Present { plan, .. })) => evaluate(plan),
             (None, Some(State::Corrupt(_))) => Evaluation::of(false, Reason::Corrupt),
             (None, Some(State::Absent) | None) => Evaluation::of(false, Reason::NoSuchFlag),
         };

@@ -258,10 +258,14 @@ impl File {
     }
 
     pub(super) fn close(&self) -> Result<()> {
-        if let Some(link) = self.reader.lock().take() {
+        let reader = self.reader.lock().take();
+        let Some(writer) = self.writer.lock().take() else {
+            return reader.map_or(Ok(()), |link| link.close(&self.place, true));
+        };
+        if let Some(link) = reader {
             self.warn(link.close(&self.place, false));
         }
-        self.writer.lock().take().map_or(Ok(()), |link| link.close(&self.place, true))
+        writer.close(&self.place, true)
     }
 
     fn warn(&self, closed: Result<()>) {

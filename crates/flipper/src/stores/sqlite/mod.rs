@@ -130,8 +130,8 @@ impl SqliteFeatureFlagStore {
         let path = path.as_ref();
         let open = || {
             let file = File::new(Place::new(path)?);
-            // Detects a damaged file.
-            file.with(&file.writer, BUSY_TIMEOUT, false, |connection| schema::marks(connection).map_err(from_sqlite))?;
+            // Detects a damaged file. A program that only reads needs no further connection.
+            file.with(&file.reader, BUSY_TIMEOUT, false, |connection| schema::marks(connection).map_err(from_sqlite))?;
             let shared = Shared {
                 file: Arc::new(file),
                 resting: AtomicBool::new(false),
