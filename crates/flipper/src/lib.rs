@@ -178,6 +178,9 @@ pub mod __words {
     };
 }
 
+#[cfg(feature = "http")]
+#[doc(hidden)]
+pub use stores::http::fuzzed as __changes;
 #[cfg(feature = "thrift")]
 #[doc(hidden)]
 pub use stores::thrift::{convert as __thrift, history as __thrift_history};
