@@ -64,7 +64,7 @@ impl Queries {
         let (n, i) = (quoted(&names.table.name), quoted(&names.table.item));
         let path = literal(&table);
         let clock = names.clock();
-        // A row's place and writer change with any write of it, and no other row has both. To make a text of them takes seven times as long.
+        // A row's place and writer change with any write of it, and no other row has both. To hash a text of them takes twice as long.
         let fingerprint = format!(
             "(SELECT count(*)::text || ':' || \
              coalesce(bit_xor(hashtidextended(f.ctid, f.xmin::text::bigint))::text, '') FROM {table} AS f)"
