@@ -29,6 +29,10 @@ fn the_feed_is_installed_and_removed() {
     assert!(
         script.contains("CREATE CONSTRAINT TRIGGER") && server.psql("SELECT to_regnamespace('flipper') IS NULL") == "t"
     );
+    let limits = ["--history-entries", "500", "--history-days", "7"];
+    let limited = succeed(flipper(home.path(), &url).args(["postgres", "install", "--print"]).args(limits));
+    assert!(limited.contains("500, interval '604800 seconds'") && limited.contains("entries = excluded.entries"));
+    assert!(script.contains("entries = coalesce(c.entries"), "an earlier installation's limits stay");
     succeed(flipper(home.path(), &url).args(["postgres", "install"]));
     let (code, out, _) = command(&["postgres", "status"]);
     assert!(code == 0 && out.contains("notifications arrive"), "{code}: {out}");

@@ -1,7 +1,7 @@
 //! OFREP against bare axum handlers that return the same bodies, and against `fast-feature` of PyPI, loaded by `wrk`, each server in a
 //! process of its own.
 //!
-//! `scripts/bench ofrep`; `cargo test` only checks that the servers answer the same.
+//! `scripts/bench ofrep`; `scripts/bench ofrep memory` sends ten million requests. `cargo test` only checks that the servers answer the same.
 
 #![allow(
     clippy::expect_used,
@@ -23,12 +23,13 @@ use axum::routing::post;
 use bytes::Bytes;
 use flipper::bucketing::SaltedPercentageBucketer;
 use flipper::{Condition, FeatureFlagClient, MemoryFeatureFlagStore};
-use flipper_server::App;
+use flipper_server::{App, HttpOptions, HttpServer};
 use http::header::CONTENT_TYPE;
 
 const FLAGS: usize = 100;
 const ROUNDS: usize = 7;
 const RUN: &str = "1s";
+const REQUESTS: u64 = 10_000_000;
 const CONNECTIONS: &str = "16";
 const SINGLE: &str = "/ofrep/v1/evaluate/flags/flag-060";
 const BULK: &str = "/ofrep/v1/evaluate/flags";
@@ -38,7 +39,7 @@ const BODY: &str =
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
-        Some("serve-ours") => return serve(ours()),
+        Some("serve-ours") => return serve_ours(),
         Some("serve-bare") => return serve(bare()),
         _ => {}
     }
@@ -49,11 +50,14 @@ fn main() {
     if !arguments.iter().any(|argument| argument == "--bench") {
         return;
     }
-    let python = Server::fast_feature();
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("post.lua");
     let headers = r#"wrk.headers["Content-Type"] = "application/json""#;
     fs::write(&script, format!("wrk.method = \"POST\"\nwrk.body = [[{BODY}]]\n{headers}\n")).unwrap();
+    if arguments.iter().any(|argument| argument == "memory") {
+        return memory(&ours, &script);
+    }
+    let python = Server::fast_feature();
     println!("| {FLAGS} flags, {CONNECTIONS} connections | requests/s | bare | part of it | fast-feature | times |");
     println!("|---|--:|--:|--:|--:|--:|");
     for (name, path, wanted) in [("single", SINGLE, 0.85), ("bulk", BULK, 0.6)] {
@@ -72,13 +76,33 @@ fn main() {
     }
 }
 
+/// Whether requests leave memory as it was: single evaluations and bulk ones.
+fn memory(server: &Server, script: &Path) {
+    let mut done = 0;
+    let mut shown = 0;
+    println!("| requests | resident memory of the server |");
+    println!("|--:|--:|");
+    while done < REQUESTS {
+        for path in [SINGLE, BULK] {
+            let text = server.wrk(path, script, "5s");
+            let count = text.lines().find_map(|line| line.trim().split_once(" requests in "));
+            done += count.unwrap().0.parse::<u64>().unwrap();
+        }
+        if done >= shown {
+            println!("| {done} | {:.1} MiB |", server.resident());
+            shown = done + REQUESTS / 10;
+        }
+    }
+    println!("| {done} | {:.1} MiB |", server.resident());
+}
+
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
 
 /// Half are on or off for everybody, some with client data; the others have conditions or a percentage.
-fn ours() -> Router {
+fn ours() -> App {
     let store = Arc::new(MemoryFeatureFlagStore::new());
     let features = FeatureFlagClient::new(store.clone());
     runtime().block_on(async {
@@ -102,7 +126,7 @@ fn ours() -> Router {
             }
         }
     });
-    App::new(store).router()
+    App::new(store)
 }
 
 /// The same bodies from two constants.
@@ -115,6 +139,15 @@ fn bare() -> Router {
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+/// As `flipper serve` does, until its parent ends.
+fn serve_ours() {
+    let (app, runtime) = (ours(), runtime());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = runtime.block_on(HttpServer::start(vec![listener], app, HttpOptions::default())).unwrap();
+    println!("{}", server.local_addrs()[0]);
+    let _ = std::io::stdin().read(&mut [0]);
 }
 
 /// Until its parent ends.
@@ -174,14 +207,26 @@ impl Server {
         answer.split_once("\r\n\r\n").unwrap().1.to_owned()
     }
 
-    /// Requests per second.
-    fn load(&self, path: &str, script: &Path) -> f64 {
+    /// In MiB.
+    fn resident(&self) -> f64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix("kB")).unwrap();
+        kilobytes.trim().parse::<f64>().unwrap() / 1024.0
+    }
+
+    fn wrk(&self, path: &str, script: &Path, run: &str) -> String {
         let url = format!("http://{}{path}", self.address);
         let output =
-            Command::new("wrk").args(["-t1", "-c", CONNECTIONS, "-d", RUN, "-s"]).arg(script).arg(url).output();
+            Command::new("wrk").args(["-t1", "-c", CONNECTIONS, "-d", run, "-s"]).arg(script).arg(url).output();
         let output = output.expect("wrk is needed: Debian has it as wrk");
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(!text.contains("Non-2xx"), "{text}");
+        text
+    }
+
+    /// Requests per second.
+    fn load(&self, path: &str, script: &Path) -> f64 {
+        let text = self.wrk(path, script, RUN);
         let rate = text.lines().find_map(|line| line.strip_prefix("Requests/sec:")).unwrap();
         rate.trim().parse().unwrap()
     }

@@ -120,7 +120,7 @@ impl App {
     /// ```
     pub fn router(self) -> Router {
         let app = Arc::new(self);
-        Self::protected(&app, Self::routes(&app))
+        Self::protected(&app, Self::routes(&app)).0
     }
 
     /// `/healthz`, `/readyz` and `/metrics` alone, for a listener of their own. They need no token there.
@@ -137,10 +137,11 @@ impl App {
         self
     }
 
-    /// The routes of a whole server.
-    pub(crate) fn service(self) -> Router {
+    /// The routes of a whole server, and a way to OFREP without them, unless pages of other origins need a layer around.
+    pub(crate) fn service(self) -> (Router, Option<ofrep::Entry>) {
         let app = Arc::new(self);
-        Self::protected(&app, Self::routes(&app).fallback(async || Problem::no_such_path()))
+        let (routes, ofrep) = Self::protected(&app, Self::routes(&app).fallback(async || Problem::no_such_path()));
+        (routes, app.ofrep.origins().is_empty().then_some(ofrep))
     }
 
     fn routes(app: &Arc<Self>) -> Router {
@@ -148,13 +149,14 @@ impl App {
     }
 
     /// These routes and OFREP's. Access is asked also for what no route has: a fallback may answer like one.
-    fn protected(app: &Arc<Self>, routes: Router) -> Router {
+    fn protected(app: &Arc<Self>, routes: Router) -> (Router, ofrep::Entry) {
         let access = app.access.clone().pages_of(app.ofrep.origins());
         let around = Around::new(app.clone(), Some(access));
-        let routes = ofrep::cors(app, ofrep::routes(app.clone(), &around).merge(around.routes(routes)));
+        let ofrep = ofrep::Entry::new(app.clone(), around.clone());
+        let routes = ofrep::cors(app, ofrep.routes().merge(around.routes(routes)));
         #[cfg(feature = "page")]
         let routes = crate::page::beside(routes, app);
-        routes
+        (routes, ofrep)
     }
 
     fn operations(app: Arc<Self>) -> Router {

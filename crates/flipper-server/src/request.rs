@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,6 +11,7 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use axum::routing::Route;
 use futures_util::FutureExt;
+use futures_util::future::poll_immediate;
 use http::header::{CONNECTION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use tower::layer::layer_fn;
@@ -24,6 +26,7 @@ use crate::problem::{Problem, Reason};
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 const LONGEST_ID: usize = 128;
+const LOG: &str = "flipper_server::access";
 
 /// One layer for all of this: each takes as long as an evaluation.
 #[derive(Clone)]
@@ -45,23 +48,29 @@ impl Around {
         inner: A,
     ) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + use<A>
     {
-        let around = self.0.clone();
-        service_fn(move |request| {
+        let around = self.clone();
+        service_fn(move |mut request| {
             let (around, inner) = (around.clone(), inner.clone());
-            async move { Ok(answer(&around.0, around.1.as_ref(), inner, request).await) }
+            async move { Ok(around.answer(inner, &mut request).await) }
         })
+    }
+
+    pub(crate) async fn answer(&self, inner: impl Answer, request: &mut Request) -> Response {
+        answer(&self.0.0, self.0.1.as_ref(), inner, request).await
     }
 }
 
 /// What answers a request that may be sent.
 pub(crate) trait Answer: Clone + Send + Sync + 'static {
-    /// `access`: what the caller may do; `None` for a request that anyone may send.
-    fn answer(self, request: Request, access: Option<&Access>) -> impl Future<Output = Response> + Send;
+    /// `access`: what the caller may do; `None` for a request that anyone may send. Takes of the request what it needs: the futures around it
+    /// have no copies of it, and are small.
+    fn answer(self, request: &mut Request, access: Option<&Access>) -> impl Future<Output = Response> + Send;
 }
 
 /// Its handlers find the access in the extensions.
 impl Answer for Route {
-    async fn answer(self, mut request: Request, access: Option<&Access>) -> Response {
+    async fn answer(self, request: &mut Request, access: Option<&Access>) -> Response {
+        let mut request = std::mem::take(request);
         if let Some(access) = access {
             request.extensions_mut().insert(access.clone());
         }
@@ -70,10 +79,11 @@ impl Answer for Route {
     }
 }
 
-async fn answer(app: &App, control: Option<&AccessControl>, inner: impl Answer, request: Request) -> Response {
+async fn answer(app: &App, control: Option<&AccessControl>, inner: impl Answer, request: &mut Request) -> Response {
     let began = Instant::now();
     let id = given_id(request.headers()).unwrap_or_else(new_id);
-    let trace = trace_of(request.headers()).map(str::to_owned).unwrap_or_default();
+    let is_logged = app.access_log || tracing::enabled!(target: LOG, tracing::Level::DEBUG);
+    let trace = if is_logged { trace_of(request.headers()).map(str::to_owned) } else { None };
     let version = request.version();
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let path = uri.path();
@@ -82,13 +92,19 @@ async fn answer(app: &App, control: Option<&AccessControl>, inner: impl Answer, 
         false => app.limits.request_time,
     };
     let answered = AssertUnwindSafe(async {
-        let access = match control.map(|control| control.guard(&request)).transpose() {
+        let access = match control.map(|control| control.guard(request)).transpose() {
             Ok(access) => access.flatten(),
             Err(refused) => return (*refused, None),
         };
         (inner.answer(request, access.as_ref()).await, access)
     });
-    let (mut response, access) = match tokio::time::timeout(limit, answered.catch_unwind()).await {
+    let mut answered = pin!(answered.catch_unwind());
+    // Most are ready at once, and need no timer.
+    let answered = match poll_immediate(answered.as_mut()).await {
+        Some(answered) => Ok(answered),
+        None => tokio::time::timeout(limit, answered).await,
+    };
+    let (mut response, access) = match answered {
         Ok(Ok(answered)) => answered,
         Ok(Err(_)) => {
             tracing::error!(%method, path, "the code that answers this request panicked");
@@ -114,7 +130,7 @@ async fn answer(app: &App, control: Option<&AccessControl>, inner: impl Answer, 
     macro_rules! log {
         ($level:ident) => {
             tracing::$level!(
-                target: "flipper_server::access",
+                target: LOG,
                 caller = access.as_ref().map(tracing::field::display),
                 %method,
                 path,
@@ -122,7 +138,7 @@ async fn answer(app: &App, control: Option<&AccessControl>, inner: impl Answer, 
                 reason = response.extensions().get::<Reason>().map_or("", |reason| &*reason.0),
                 took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
                 id = id.to_str().unwrap_or_default(),
-                trace
+                trace = trace.as_deref().unwrap_or_default()
             )
         };
     }

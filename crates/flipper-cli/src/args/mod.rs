@@ -23,7 +23,7 @@ pub(crate) use flags::{
 pub(crate) use history::{History, Undo};
 pub(crate) use lint::{Lint, Rule};
 pub(crate) use moving::{Diff, Export, Import, Limit, Sync, Watch};
-pub(crate) use postgres::Postgres;
+pub(crate) use postgres::{Install, Postgres};
 pub(crate) use prerequisite::{PrerequisiteAdd, PrerequisiteRemove, Prerequisites};
 pub(crate) use rule::{RuleAdd, RuleMove, RuleRemove, Rules};
 pub(crate) use schedule::Schedule;

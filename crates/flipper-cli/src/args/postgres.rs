@@ -25,6 +25,12 @@ pub(crate) struct Install {
     /// Lets followers ask four times a second instead of being notified: for programs that prepare transactions in which they write flags
     #[arg(long)]
     pub(crate) without_notifications: bool,
+    /// How many changes the history keeps, 10,000 with `--history-days` alone. Without either, an earlier installation's limits stay
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) history_entries: Option<u32>,
+    /// For how many days it keeps them, 90 with `--history-entries` alone
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub(crate) history_days: Option<u32>,
 }
 
 #[derive(Args)]

@@ -1,12 +1,17 @@
+use std::time::Duration;
+
+use flipper::history::HistoryLimits;
 use flipper::json::Object;
 use flipper::stores::StoreKind;
 use flipper::{Error, ErrorKind, PostgresFeatureFlagStore};
 
 use super::doctor::{end_with, findings, show};
-use crate::args::Postgres;
+use crate::args::{Install, Postgres};
 use crate::failure::{Done, Failure};
 use crate::output::object;
 use crate::session::Session;
+
+const DAY: Duration = Duration::from_secs(86_400);
 
 pub(crate) async fn run(session: &mut Session, args: &Postgres) -> Done {
     let location = session.choice()?.location;
@@ -33,6 +38,10 @@ pub(crate) async fn run(session: &mut Session, args: &Postgres) -> Done {
     match args {
         Postgres::Install(args) => {
             let notifies = !args.without_notifications;
+            let store = match limits(args) {
+                Some(limits) => store.history_limits(limits),
+                None => store,
+            };
             if args.print {
                 let script = store.feed_script(notifies).await;
                 return print(session, &script.map_err(|error| failure(&error, "install"))?);
@@ -60,6 +69,15 @@ pub(crate) async fn run(session: &mut Session, args: &Postgres) -> Done {
             Ok(())
         }
     }
+}
+
+fn limits(args: &Install) -> Option<HistoryLimits> {
+    if args.history_entries.is_none() && args.history_days.is_none() {
+        return None;
+    }
+    let limits = HistoryLimits::default();
+    let limits = args.history_entries.map_or(limits, |entries| limits.entries(entries));
+    Some(args.history_days.map_or(limits, |days| limits.age(DAY * days)))
 }
 
 /// As it stands, also with `--json`: it is SQL.

@@ -191,7 +191,7 @@ impl Rules {
                     Err(Refusal::Address(address))
                 }
                 (None, _) if !is_loopback(request.uri(), headers) => Err(Refusal::Host),
-                (None, _) => match PROXIED.iter().find(|header| headers.contains_key(*header)) {
+                (None, _) => match PROXIED.iter().find(|proxied| headers.keys().any(|header| header == *proxied)) {
                     Some(header) => Err(Refusal::Proxied(header.as_str())),
                     None => Ok((Access::everything(request.extensions()), Caller::address(address))),
                 },

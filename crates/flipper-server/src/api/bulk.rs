@@ -1,18 +1,16 @@
 //! `/api/v1/bulk`: many writes in one request, each on its own.
 
-use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::State;
 use axum::response::Response;
 use flipper::FeatureFlagClient;
 use flipper::json::{Json, Object};
-use http::{HeaderMap, StatusCode, Uri};
+use http::StatusCode;
 
 use super::caller::Caller;
-use super::cause;
 use super::edit::{self, Edit};
-use super::input::{Fields, Input, Query};
+use super::head::Head;
+use super::input::{Fields, Input};
 use super::output::{self, When};
 use super::{schema, write};
 use crate::access::Role;
@@ -33,25 +31,15 @@ pub(crate) const MOST: usize = 1000;
     request_body(content = Vec<schema::Operation>),
     responses(
         (status = 200, description = "The results", body = schema::Results),
-        (status = 400, response = schema::BadRequest),
-        (status = 403, response = schema::Forbidden),
-        (status = 413, response = schema::TooLarge),
-        (status = 415, response = schema::UnsupportedMediaType),
-        (status = 422, response = schema::Invalid),
-        (status = 503, response = schema::Unavailable),
+        schema::Refused,
+        schema::BadBody,
     )
 )]
-pub(crate) async fn bulk(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    headers: HeaderMap,
-    uri: Uri,
-    input: Input,
-) -> Result<Response, Problem> {
-    caller.must_have(Role::Write)?;
-    let features = cause::writer(&app, &caller, &headers)?;
-    Query::of(&uri, &[])?;
-    let body = input.json(&app).await?;
+pub(crate) async fn bulk(head: Head, input: Input) -> Result<Response, Problem> {
+    let features = head.writer()?;
+    head.query(&[])?;
+    let Head { app, caller, .. } = &head;
+    let body = input.json(app).await?;
     let operations = body.as_array().ok_or_else(|| Problem::invalid("the body must be an array of operations"))?;
     if operations.len() > MOST {
         let detail = format!("the body has {} operations, more than the {MOST} allowed", operations.len());
@@ -69,7 +57,7 @@ pub(crate) async fn bulk(
         }
         let done = match &down {
             Some(problem) => Err(problem.clone()),
-            None => operation.run(&app, &caller, &features).await,
+            None => operation.run(app, caller, &features).await,
         };
         let mut result = Object::new();
         result.insert("name", operation.name.as_str());

@@ -1,20 +1,17 @@
 //! `/api/v1/evaluate`: what a check answers, and why.
 
-use std::sync::Arc;
-
-use axum::extract::State;
 use axum::response::Response;
 use flipper::evaluation::{Chosen, Reason};
 use flipper::json::{Json, Object};
 use flipper::{Context, Error, ErrorKind};
-use http::{StatusCode, Uri};
+use http::StatusCode;
 
 use super::caller::Caller;
-use super::input::{Fields, Input, Query};
+use super::head::Head;
+use super::input::{Fields, Input};
 use super::name::Name;
 use super::{output, schema};
 use crate::access::Role;
-use crate::app::App;
 use crate::problem::Problem;
 
 /// Evaluates a flag for a context, and explains the answer.
@@ -26,32 +23,23 @@ use crate::problem::Problem;
     request_body(content = schema::EvaluationRequest),
     responses(
         (status = 200, description = "The answer", body = schema::Evaluation),
-        (status = 400, response = schema::BadRequest),
-        (status = 403, response = schema::Forbidden),
         (status = 404, response = schema::NotFound),
-        (status = 413, response = schema::TooLarge),
-        (status = 415, response = schema::UnsupportedMediaType),
-        (status = 422, response = schema::Invalid),
-        (status = 503, response = schema::Unavailable),
+        schema::Refused,
+        schema::BadBody,
     )
 )]
-pub(crate) async fn evaluate(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    Name(name): Name,
-    uri: Uri,
-    input: Input,
-) -> Result<Response, Problem> {
+pub(crate) async fn evaluate(head: Head, Name(name): Name, input: Input) -> Result<Response, Problem> {
+    let Head { app, caller, .. } = &head;
     caller.must(Role::Evaluate, &name)?;
-    Query::of(&uri, &[])?;
-    let body = input.small_json(&app).await?;
+    head.query(&[])?;
+    let body = input.small_json(app).await?;
     let fields = Fields::of(&body, "the body", &["context"])?;
     let context: Context = match fields.object("context")? {
         Some(attributes) => attributes.iter().map(|(name, value)| (name, value.clone())).collect(),
         None => Context::new(),
     };
     app.must_have_flags()?;
-    super::write::must_be_flag(&app, &name)?;
+    super::write::must_be_flag(app, &name)?;
     let evaluation = app.features.evaluate(&name, &context);
     if evaluation.reason == Reason::NoSuchFlag {
         return Err(Error::new(ErrorKind::FlagNotFound).with_flag(&name).into());
@@ -66,7 +54,7 @@ pub(crate) async fn evaluate(
         ("name", Json::from(name)),
         ("enabled", evaluation.is_enabled.into()),
         ("rule", evaluation.reason.code().into()),
-        ("reason", shown(&evaluation.reason, &caller).into()),
+        ("reason", shown(&evaluation.reason, caller).into()),
         ("variant", evaluation.variant.as_ref().map_or(Json::Null, variant)),
         ("bucket", bucket.unwrap_or_default()),
         ("not_given", evaluation.not_given.into()),
@@ -74,7 +62,7 @@ pub(crate) async fn evaluate(
     ]
     .into_iter()
     .collect();
-    Ok(output::from_memory(&app, output::json(StatusCode::OK, object)))
+    Ok(output::from_memory(app, output::json(StatusCode::OK, object)))
 }
 
 /// Names no flag that the caller may not evaluate.

@@ -3,10 +3,8 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::ops::Range;
-use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use flipper::__exchange::{named, read};
@@ -15,14 +13,12 @@ use flipper::store::{Precondition, Stored, Version};
 use flipper::{Error, ErrorKind, FlagRecord};
 use futures_util::stream;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use http::{HeaderName, HeaderValue, StatusCode};
 
-use super::caller::Caller;
-use super::cause;
-use super::input::{Input, Query};
+use super::head::Head;
+use super::input::Input;
 use super::{output, schema};
 use crate::access::Role;
-use crate::app::App;
 use crate::problem::Problem;
 
 const LEFT_OUT: HeaderName = HeaderName::from_static("flipper-left-out");
@@ -39,14 +35,13 @@ const SHOWN: usize = 20;
     tag = "exchange",
     responses(
         (status = 200, description = "The flags", body = Vec<Object>, content_type = "application/json"),
-        (status = 400, response = schema::BadRequest),
-        (status = 403, response = schema::Forbidden),
-        (status = 503, response = schema::Unavailable),
+        schema::Refused,
     )
 )]
-pub(crate) async fn export(State(app): State<Arc<App>>, caller: Caller, uri: Uri) -> Result<Response, Problem> {
+pub(crate) async fn export(head: Head) -> Result<Response, Problem> {
+    let Head { app, caller, .. } = &head;
     caller.must_have(Role::Read)?;
-    Query::of(&uri, &[])?;
+    head.query(&[])?;
     app.must_have_flags()?;
     let mut flags = app.store.table().list();
     flags.retain(|flag| caller.allows(Role::Read, &flag.name));
@@ -56,7 +51,7 @@ pub(crate) async fn export(State(app): State<Arc<App>>, caller: Caller, uri: Uri
     let mut response = Response::new(Body::from_stream(stream::iter(Chunks { flags: flags.into_iter(), state: 0 })));
     response.headers_mut().insert(CONTENT_TYPE, output::JSON);
     response.headers_mut().insert(LEFT_OUT, HeaderValue::from(left_out));
-    Ok(output::from_memory(&app, response))
+    Ok(output::from_memory(app, response))
 }
 
 struct Chunks {
@@ -108,25 +103,15 @@ impl Iterator for Chunks {
     request_body(content = Vec<schema::Record>, content_type = "application/json"),
     responses(
         (status = 200, description = "What was done", body = schema::Imported),
-        (status = 400, response = schema::BadRequest),
-        (status = 403, response = schema::Forbidden),
         (status = 409, response = schema::Conflict),
-        (status = 413, response = schema::TooLarge),
-        (status = 415, response = schema::UnsupportedMediaType),
-        (status = 422, response = schema::Invalid),
-        (status = 503, response = schema::Unavailable),
+        schema::Refused,
+        schema::BadBody,
     )
 )]
-pub(crate) async fn import(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    headers: HeaderMap,
-    uri: Uri,
-    input: Input,
-) -> Result<Response, Problem> {
-    caller.must_have(Role::Write)?;
-    let features = cause::writer(&app, &caller, &headers)?;
-    let query = Query::of(&uri, &["mode", "dry_run"])?;
+pub(crate) async fn import(head: Head, input: Input) -> Result<Response, Problem> {
+    let features = head.writer()?;
+    let query = head.query(&["mode", "dry_run"])?;
+    let Head { app, caller, .. } = &head;
     let (merge, replace) = match query.get("mode") {
         None => (false, false),
         Some("merge") => (true, false),
@@ -139,7 +124,7 @@ pub(crate) async fn import(
         caller.must_have(Role::Admin)?;
     }
     let dry_run = query.bool("dry_run")?.unwrap_or_default();
-    let bytes = input.read(app.limits.import, &app).await?;
+    let bytes = input.read(app.limits.import, app).await?;
     let text = checked(&bytes)?;
     for (name, _) in &text.flags {
         caller.must(Role::Write, name)?;

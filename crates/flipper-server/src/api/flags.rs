@@ -1,24 +1,19 @@
 //! `/api/v1/flags`: one flag, and lists.
 
-use std::sync::Arc;
-
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use flipper::json::Json;
 use flipper::{Error, ErrorKind};
 use http::header::LOCATION;
-use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use http::{HeaderValue, StatusCode};
 
-use super::caller::Caller;
-use super::cause;
 use super::edit::{self, Edit};
-use super::input::{Fields, Input, Query};
+use super::head::Head;
+use super::input::{Fields, Input};
 use super::name::{Name, path_of};
-use super::output::{self, When};
+use super::output;
 use super::schema;
 use super::write::{self, Written};
 use crate::access::Role;
-use crate::app::App;
 use crate::problem::Problem;
 
 pub(super) const LIMIT: usize = 100;
@@ -42,19 +37,13 @@ pub(super) const PAGE_BYTES: usize = 4 << 20;
     responses(
         (status = 200, description = "A page", body = schema::FlagPage),
         (status = 304, description = "As in the `If-None-Match` of the request"),
-        (status = 400, response = schema::BadRequest),
-        (status = 403, response = schema::Forbidden),
-        (status = 503, response = schema::Unavailable),
+        schema::Refused,
     )
 )]
-pub(crate) async fn list(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Result<Response, Problem> {
+pub(crate) async fn list(head: Head) -> Result<Response, Problem> {
+    let Head { app, caller, headers, .. } = &head;
     caller.must_have(Role::Read)?;
-    let query = Query::of(&uri, &["after", "limit", "enabled", "prefix"])?;
+    let query = head.query(&["after", "limit", "enabled", "prefix"])?;
     let limit = query.number("limit", LARGEST_LIMIT)?.unwrap_or(LIMIT);
     let enabled = query.bool("enabled")?;
     let prefix = query.get("prefix").unwrap_or_default();
@@ -84,7 +73,7 @@ pub(crate) async fn list(
     let (next, status) = (next.map_or(Json::Null, Json::from), Json::from(output::status(&app.store.status())));
     text.push_str(&format!("], \"next\": {next}, \"status\": {status}}}"));
     let tag = output::tag_of(&text);
-    Ok(output::from_memory(&app, output::tagged(&headers, &tag, || text)))
+    Ok(output::from_memory(app, output::tagged(headers, &tag, || text)))
 }
 
 /// A flag.
@@ -96,34 +85,19 @@ pub(crate) async fn list(
     responses(
         (status = 200, description = "The flag; its version is the `ETag`. While it is stale it is never 304", body = schema::Flag),
         (status = 304, description = "As in the `If-None-Match` of the request"),
-        (status = 400, response = schema::BadRequest),
-        (status = 403, response = schema::Forbidden),
         (status = 404, response = schema::NotFound),
         (status = 422, response = schema::Invalid),
-        (status = 503, response = schema::Unavailable),
+        schema::Refused,
     )
 )]
-pub(crate) async fn get(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    Name(name): Name,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Result<Response, Problem> {
+pub(crate) async fn get(head: Head, Name(name): Name) -> Result<Response, Problem> {
+    let Head { app, caller, .. } = &head;
     caller.must(Role::Read, &name)?;
-    Query::of(&uri, &[])?;
+    head.query(&[])?;
     app.must_have_flags()?;
-    write::must_be_flag(&app, &name)?;
+    write::must_be_flag(app, &name)?;
     let stored = app.store.table().get(&name).ok_or_else(|| Error::new(ErrorKind::FlagNotFound).with_flag(&name))?;
-    let mut flag = output::flag(&stored);
-    let response = match output::stale(&app.store.status()) {
-        None => output::tagged(&headers, &output::tag(&stored.version), || Json::from(flag).to_string()),
-        Some(stale) => {
-            flag.insert("stale", stale);
-            output::passing(&stored.version, flag)
-        }
-    };
-    Ok(output::from_memory(&app, response))
+    Ok(head.answer(&stored, output::flag(&stored)))
 }
 
 /// Creates a flag.
@@ -135,30 +109,19 @@ pub(crate) async fn get(
     request_body(content = schema::NewFlag),
     responses(
         (status = 201, description = "The new flag; its path is the `Location`", body = schema::Flag),
-        (status = 400, response = schema::BadRequest),
-        (status = 403, response = schema::Forbidden),
         (status = 409, response = schema::Conflict),
-        (status = 413, response = schema::TooLarge),
-        (status = 415, response = schema::UnsupportedMediaType),
-        (status = 422, response = schema::Invalid),
-        (status = 503, response = schema::Unavailable),
+        schema::Refused,
+        schema::BadBody,
     )
 )]
-pub(crate) async fn create(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    headers: HeaderMap,
-    uri: Uri,
-    input: Input,
-) -> Result<Response, Problem> {
-    caller.must_have(Role::Write)?;
-    let features = cause::writer(&app, &caller, &headers)?;
-    Query::of(&uri, &[])?;
-    let body = input.json(&app).await?;
+pub(crate) async fn create(head: Head, input: Input) -> Result<Response, Problem> {
+    let features = head.writer()?;
+    head.query(&[])?;
+    let body = input.json(&head.app).await?;
     let known: Vec<_> = ["name"].into_iter().chain(edit::FIELDS).collect();
     let fields = Fields::of(&body, "the body", &known)?;
     let name = fields.required_text("name")?;
-    caller.must(Role::Write, name)?;
+    head.caller.must(Role::Write, name)?;
     let written = write::create(&features, name, Edit::read(&fields)?).await?;
     let mut response = answer(&written);
     // Relative to the request's path, of which a proxy may have cut a part.
@@ -180,32 +143,16 @@ pub(crate) async fn create(
     responses(
         (status = 200, description = "The replaced flag", body = schema::Flag),
         (status = 201, description = "The new flag", body = schema::Flag),
-        (status = 400, response = schema::BadRequest),
-        (status = 403, response = schema::Forbidden),
-        (status = 404, response = schema::NotFound),
-        (status = 409, response = schema::Conflict),
-        (status = 412, response = schema::PreconditionFailed),
-        (status = 413, response = schema::TooLarge),
-        (status = 415, response = schema::UnsupportedMediaType),
-        (status = 422, response = schema::Invalid),
-        (status = 428, response = schema::PreconditionRequired),
-        (status = 503, response = schema::Unavailable),
+        schema::Refused,
+        schema::BadCondition,
+        schema::BadBody,
     )
 )]
-pub(crate) async fn replace(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    Name(name): Name,
-    headers: HeaderMap,
-    uri: Uri,
-    input: Input,
-) -> Result<Response, Problem> {
-    caller.must(Role::Write, &name)?;
-    let features = cause::writer(&app, &caller, &headers)?;
-    let when = condition(&app, &headers, &uri)?;
-    let body = input.json(&app).await?;
+pub(crate) async fn replace(head: Head, Name(name): Name, input: Input) -> Result<Response, Problem> {
+    let (features, when) = head.writer_of(&name)?;
+    let body = input.json(&head.app).await?;
     let fields = Fields::of(&body, "the body", &edit::FIELDS)?;
-    write::replace(&app, &features, &name, Edit::read(&fields)?, &when).await.map(|written| answer(&written))
+    write::replace(&head.app, &features, &name, Edit::read(&fields)?, &when).await.map(|written| answer(&written))
 }
 
 /// Changes the given fields of a flag.
@@ -220,32 +167,16 @@ pub(crate) async fn replace(
     request_body(content = schema::Edit),
     responses(
         (status = 200, description = "The changed flag", body = schema::Flag),
-        (status = 400, response = schema::BadRequest),
-        (status = 403, response = schema::Forbidden),
-        (status = 404, response = schema::NotFound),
-        (status = 409, response = schema::Conflict),
-        (status = 412, response = schema::PreconditionFailed),
-        (status = 413, response = schema::TooLarge),
-        (status = 415, response = schema::UnsupportedMediaType),
-        (status = 422, response = schema::Invalid),
-        (status = 428, response = schema::PreconditionRequired),
-        (status = 503, response = schema::Unavailable),
+        schema::Refused,
+        schema::BadCondition,
+        schema::BadBody,
     )
 )]
-pub(crate) async fn change(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    Name(name): Name,
-    headers: HeaderMap,
-    uri: Uri,
-    input: Input,
-) -> Result<Response, Problem> {
-    caller.must(Role::Write, &name)?;
-    let features = cause::writer(&app, &caller, &headers)?;
-    let when = condition(&app, &headers, &uri)?;
-    let body = input.json(&app).await?;
+pub(crate) async fn change(head: Head, Name(name): Name, input: Input) -> Result<Response, Problem> {
+    let (features, when) = head.writer_of(&name)?;
+    let body = input.json(&head.app).await?;
     let fields = Fields::of(&body, "the body", &edit::FIELDS)?;
-    write::change(&app, &features, &name, &Edit::read(&fields)?, &when).await.map(|written| answer(&written))
+    write::change(&head.app, &features, &name, &Edit::read(&fields)?, &when).await.map(|written| answer(&written))
 }
 
 /// Destroys a flag, even an unreadable one.
@@ -256,42 +187,14 @@ pub(crate) async fn change(
     params(schema::NamePath, schema::Conditions, schema::Reason),
     responses(
         (status = 204, description = "The flag is gone"),
-        (status = 400, response = schema::BadRequest),
-        (status = 403, response = schema::Forbidden),
-        (status = 404, response = schema::NotFound),
-        (status = 409, response = schema::Conflict),
-        (status = 412, response = schema::PreconditionFailed),
-        (status = 422, response = schema::Invalid),
-        (status = 428, response = schema::PreconditionRequired),
-        (status = 503, response = schema::Unavailable),
+        schema::Refused,
+        schema::BadCondition,
     )
 )]
-pub(crate) async fn destroy(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    Name(name): Name,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Result<Response, Problem> {
-    caller.must(Role::Write, &name)?;
-    let features = cause::writer(&app, &caller, &headers)?;
-    let when = condition(&app, &headers, &uri)?;
-    write::destroy(&app, &features, &name, &when).await?;
+pub(crate) async fn destroy(head: Head, Name(name): Name) -> Result<Response, Problem> {
+    let (features, when) = head.writer_of(&name)?;
+    write::destroy(&head.app, &features, &name, &when).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-pub(super) fn condition(app: &App, headers: &HeaderMap, uri: &Uri) -> Result<When, Problem> {
-    Query::of(uri, &[])?;
-    match When::of(headers)? {
-        When::Always if app.require_if_match => Err(Problem::new(
-            StatusCode::PRECONDITION_REQUIRED,
-            "precondition_required",
-            "The request needs a precondition",
-            "this server takes changes of a flag only with If-Match, or If-None-Match: *",
-        )
-        .hint("GET the flag, and send its ETag as If-Match")),
-        when => Ok(when),
-    }
 }
 
 fn answer(written: &Written) -> Response {

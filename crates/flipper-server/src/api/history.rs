@@ -1,9 +1,7 @@
 //! `/api/v1/history` and `/api/v1/restore`: who changed which flag, when and why, and back again.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use flipper::__feed::history as wire;
 use flipper::Error;
@@ -11,11 +9,12 @@ use flipper::history::{Entry, EntryId, HistoryQuery};
 use flipper::json::{Json, Object};
 use futures_util::TryStreamExt;
 use http::header::CACHE_CONTROL;
-use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use http::{HeaderValue, StatusCode};
 
 use super::caller::Caller;
-use super::input::{Fields, Input, Query};
-use super::{cause, output, schema, segments};
+use super::head::Head;
+use super::input::{Fields, Input};
+use super::{output, schema, segments};
 use crate::access::Role;
 use crate::app::{App, is_segment};
 use crate::problem::Problem;
@@ -44,16 +43,15 @@ const PAGE_BYTES: usize = 4 << 20;
     ),
     responses(
         (status = 200, description = "A page", body = schema::HistoryPage),
-        (status = 400, response = schema::BadRequest),
-        (status = 403, response = schema::Forbidden),
         (status = 422, response = schema::Invalid),
         (status = 501, response = schema::Unsupported),
-        (status = 503, response = schema::Unavailable),
+        schema::Refused,
     )
 )]
-pub(crate) async fn list(State(app): State<Arc<App>>, caller: Caller, uri: Uri) -> Result<Response, Problem> {
+pub(crate) async fn list(head: Head) -> Result<Response, Problem> {
+    let Head { app, caller, .. } = &head;
     caller.must_have(Role::Read)?;
-    let given = Query::of(&uri, &["name", "actor", "since", "before", "limit"])?;
+    let given = head.query(&["name", "actor", "since", "before", "limit"])?;
     let limit = given.number("limit", LARGEST_LIMIT)?.unwrap_or(LIMIT);
     let mut query = HistoryQuery::all().before(given.get("before").map(EntryId::new));
     if let Some(name) = given.get("name") {
@@ -97,31 +95,20 @@ pub(crate) async fn list(State(app): State<Arc<App>>, caller: Caller, uri: Uri) 
     responses(
         (status = 200, description = "The flag, or the segment in its own form", body = schema::Restored),
         (status = 204, description = "There was no flag before the entry, and the flag is gone"),
-        (status = 400, response = schema::BadRequest),
-        (status = 403, response = schema::Forbidden),
         (status = 404, response = schema::NotFound),
         (status = 409, response = schema::Conflict),
-        (status = 413, response = schema::TooLarge),
-        (status = 415, response = schema::UnsupportedMediaType),
-        (status = 422, response = schema::Invalid),
         (status = 501, response = schema::Unsupported),
-        (status = 503, response = schema::Unavailable),
+        schema::Refused,
+        schema::BadBody,
     )
 )]
-pub(crate) async fn restore(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    headers: HeaderMap,
-    uri: Uri,
-    input: Input,
-) -> Result<Response, Problem> {
-    caller.must_have(Role::Write)?;
-    let features = cause::writer(&app, &caller, &headers)?;
-    Query::of(&uri, &[])?;
-    let body = input.json(&app).await?;
+pub(crate) async fn restore(head: Head, input: Input) -> Result<Response, Problem> {
+    let features = head.writer()?;
+    head.query(&[])?;
+    let body = input.json(&head.app).await?;
     let fields = Fields::of(&body, "the body", &["name", "id"])?;
     let (name, id) = (fields.required_text("name")?, fields.required_text("id")?);
-    caller.must(Role::Write, name)?;
+    head.caller.must(Role::Write, name)?;
     flipper::store::validate_name(name)?;
     let mut entries = features.__entries_by_size(HistoryQuery::of(name));
     let mut read = 0;
@@ -137,7 +124,7 @@ pub(crate) async fn restore(
     };
     features.restore(name, &entry).await?;
     // Own writes are in memory.
-    Ok(match app.store.table().get(name) {
+    Ok(match head.app.store.table().get(name) {
         Some(stored) => {
             let shown = if is_segment(&stored) { segments::show(&stored) } else { output::flag(&stored) };
             output::with_tag(&stored.version, output::json(StatusCode::OK, shown))

@@ -8,6 +8,7 @@ mod edit;
 mod evaluate;
 mod exchange;
 mod flags;
+mod head;
 mod history;
 mod input;
 mod name;

@@ -2,11 +2,9 @@
 //! on the way changes them.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use flipper::__feed::{history, wire};
@@ -16,11 +14,12 @@ use flipper::store::{Precondition, Stored, Version, WriteOptions};
 use flipper::{Error, ErrorKind, FlagRecord};
 use futures_util::{StreamExt, stream};
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use http::{HeaderValue, StatusCode};
 use tokio::sync::mpsc;
 
 use super::caller::Caller;
-use super::input::{Fields, Input, Query};
+use super::head::Head;
+use super::input::{Fields, Input};
 use super::{cause, output, schema};
 use crate::access::Role;
 use crate::app::App;
@@ -43,14 +42,13 @@ const AT_ONCE: usize = 100;
     tag = "exact",
     responses(
         (status = 200, description = "The flags", body = String, content_type = "application/x-ndjson"),
-        (status = 400, response = schema::BadRequest),
-        (status = 403, response = schema::Forbidden),
-        (status = 503, response = schema::Unavailable),
+        schema::Refused,
     )
 )]
-pub(crate) async fn list(State(app): State<Arc<App>>, caller: Caller, uri: Uri) -> Result<Response, Problem> {
-    caller.must_have(Role::Read)?;
-    Query::of(&uri, &[])?;
+pub(crate) async fn list(head: Head) -> Result<Response, Problem> {
+    head.caller.must_have(Role::Read)?;
+    head.query(&[])?;
+    let Head { app, caller, .. } = head;
     let (sender, mut flags) = mpsc::channel::<flipper::Result<Stored>>(AHEAD);
     let store = app.store.clone();
     tokio::spawn(async move {
@@ -127,27 +125,18 @@ impl Lines {
     request_body(content = Vec<schema::RecordOperation>),
     responses(
         (status = 200, description = "A result for each operation", body = Vec<schema::RecordResult>),
-        (status = 400, response = schema::BadRequest),
-        (status = 403, response = schema::Forbidden),
-        (status = 413, response = schema::TooLarge),
-        (status = 415, response = schema::UnsupportedMediaType),
-        (status = 422, response = schema::Invalid),
-        (status = 503, response = schema::Unavailable),
+        schema::Refused,
+        schema::BadBody,
     )
 )]
-pub(crate) async fn apply(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    headers: HeaderMap,
-    uri: Uri,
-    input: Input,
-) -> Result<Response, Problem> {
+pub(crate) async fn apply(head: Head, input: Input) -> Result<Response, Problem> {
+    let Head { app, caller, headers, .. } = &head;
     caller.must_have(Role::Read)?;
-    Query::of(&uri, &[])?;
+    head.query(&[])?;
     // Parsed, a body takes many times its size. What a reader sends is names.
     let body = match caller.must_have(Role::Write) {
-        Ok(()) => input.record_json(&app).await?,
-        Err(_) => input.json(&app).await?,
+        Ok(()) => input.record_json(app).await?,
+        Err(_) => input.json(app).await?,
     };
     let operations = body.as_array().ok_or_else(|| Problem::invalid("the body must be an array of operations"))?;
     if operations.len() > MOST {
@@ -156,14 +145,14 @@ pub(crate) async fn apply(
     let operations = operations.iter().enumerate().map(|(index, json)| Operation::read(json, index));
     let operations = operations.collect::<Result<Vec<_>, _>>()?;
     for operation in &operations {
-        operation.must_be_allowed(&caller)?;
+        operation.must_be_allowed(caller)?;
     }
     // Each may have megabytes.
     if operations.iter().filter(|operation| matches!(operation, Operation::History(_))).count() > 1 {
         return Err(Problem::invalid("the body has more than one `history`"));
     }
     let options = match operations.iter().any(Operation::is_write) {
-        true => cause::options(&caller, &headers)?,
+        true => cause::options(caller, headers)?,
         false => Precondition::Any.into(),
     };
     let mut results: Vec<Json> = Vec::with_capacity(operations.len());
@@ -189,7 +178,7 @@ pub(crate) async fn apply(
                 let written = app.features.put_all_as(&records, under(&options, when)).await.into_iter();
                 written.map(|written| sent(written.map(|version| version_of(&version)), &mut down)).collect()
             }
-            (None, operation) => vec![sent(operation.run(&app, &caller, &options).await, &mut down)],
+            (None, operation) => vec![sent(operation.run(app, caller, &options).await, &mut down)],
         };
         let answers = answers.into_iter();
         results.extend(
@@ -199,7 +188,7 @@ pub(crate) async fn apply(
     let mut response = Response::new(Body::from(Json::Array(results).to_string()));
     response.headers_mut().insert(CONTENT_TYPE, output::JSON);
     *response.status_mut() = StatusCode::OK;
-    Ok(output::with_history(&app, response))
+    Ok(output::with_history(app, response))
 }
 
 fn sent(result: Result<Object, Error>, down: &mut Option<Object>) -> Result<Object, Object> {

@@ -2,11 +2,23 @@
 
 #![allow(dead_code, reason = "only the document is made from them")]
 
+mod evaluation;
+mod exact;
+mod flag;
+mod history;
+mod many;
 mod targeting;
 
-use utoipa::openapi::{ContentBuilder, Ref, Response, ResponseBuilder};
-use utoipa::{IntoParams, ToSchema};
+use std::collections::BTreeMap;
 
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::{IntoParams, IntoResponses, ToSchema};
+
+pub(crate) use self::evaluation::{Evaluation, EvaluationRequest};
+pub(crate) use self::exact::{RecordOperation, RecordResult};
+pub(crate) use self::flag::{Bucketer, ConditionInput, Edit, Flag, FlagPage, NewFlag};
+pub(crate) use self::history::{HistoryPage, Restore, Restored};
+pub(crate) use self::many::{ImportMode, Imported, Operation, Record, Results};
 pub(crate) use self::targeting::{
     Prerequisite, RuleInput, Schedule, Segment, SegmentInput, SegmentPage, SegmentPath, StoredRule, Variants,
 };
@@ -53,91 +65,12 @@ pub(crate) struct Verb {
     verb: Option<String>,
 }
 
-/// A flag. An unreadable one has only `name`, `version` and `unreadable`.
-#[derive(ToSchema)]
-pub(crate) struct Flag {
-    pub(crate) name: String,
-    /// Which of the flag's states this is; its `ETag`.
-    version: String,
-    /// Why the stored flag cannot be read.
-    #[schema(required = false)]
-    unreadable: Option<String>,
-    #[schema(required = false)]
-    enabled: Option<bool>,
-    #[schema(required = false, value_type = Option<Object>)]
-    client_data: Option<()>,
-    /// All must hold. Each has checks by the name of a variable.
-    #[schema(required = false)]
-    conditions: Option<Vec<StoredCondition>>,
-    /// None may hold.
-    #[schema(required = false)]
-    deny_conditions: Option<Vec<StoredCondition>>,
-    /// A condition on an attribute that a check lacks does not hold.
-    #[schema(required = false)]
-    strict: Option<bool>,
-    #[schema(required = false)]
-    bucketer: Option<Bucketer>,
-    /// In order: the first whose `when` holds decides.
-    #[schema(required = false)]
-    rules: Option<Vec<StoredRule>>,
-    /// The values that callers get; null for a flag that is only on or off.
-    #[schema(required = false)]
-    variants: Option<Variants>,
-    /// Flags that must be on.
-    #[schema(required = false)]
-    prerequisites: Option<Vec<Prerequisite>>,
-    /// When the enabled flag is on.
-    #[schema(required = false)]
-    schedule: Option<Schedule>,
-    /// Unix time in seconds.
-    #[schema(required = false)]
-    created_date: Option<i64>,
-    /// While the store cannot be followed: then this is the last known state.
-    #[schema(required = false, nullable = false)]
-    stale: Option<Stale>,
-}
-
 /// Since when, and why.
 #[derive(ToSchema)]
 pub(crate) struct Stale {
     /// Unix time in seconds.
     since: u64,
     reason: String,
-}
-
-/// The checks of a condition, by variable.
-#[derive(ToSchema)]
-#[schema(value_type = Object)]
-pub(crate) struct StoredCondition(std::collections::BTreeMap<String, Vec<Check>>);
-
-/// One check of a condition.
-#[derive(ToSchema)]
-pub(crate) struct Check {
-    variable: String,
-    /// `=`, `!=`, `>`, `>=`, `<`, `<=`, `in`, `not in`.
-    operator: Option<String>,
-    #[schema(value_type = Value)]
-    value: (),
-}
-
-/// Any JSON.
-#[derive(ToSchema)]
-#[schema(value_type = Value)]
-pub(crate) struct Any(());
-
-/// Which share of the callers gets the feature; its other fields depend on the type.
-#[derive(ToSchema)]
-pub(crate) struct Bucketer {
-    /// `NoOpBucketer`, `PercentageBucketer`, `ConsistentHashPercentageBucketer`, `SaltedPercentageBucketer`, or one of your own.
-    r#type: String,
-}
-
-#[derive(ToSchema)]
-pub(crate) struct FlagPage {
-    flags: Vec<Flag>,
-    /// The `after` of the next page.
-    next: Option<String>,
-    status: Status,
 }
 
 /// How current the flags are.
@@ -166,292 +99,6 @@ pub(crate) struct ServerStatus {
     clock_ms: u64,
 }
 
-#[derive(ToSchema)]
-pub(crate) struct HistoryPage {
-    /// The newest first.
-    entries: Vec<HistoryEntry>,
-    /// The `before` of the next page.
-    next: Option<String>,
-}
-
-/// One change of one flag.
-#[derive(ToSchema)]
-pub(crate) struct HistoryEntry {
-    id: String,
-    name: String,
-    /// RFC 3339, by the clock of the store or its writer. Clocks go back: the order of the entries is their place.
-    at: String,
-    actor: Option<String>,
-    /// What was done: `create`, `enable`, `set_conditions` and so on.
-    verb: String,
-    reason: Option<String>,
-    /// From where: `api`, `page`, `command`, `program`, or `outside` if not by Flipper.
-    source: String,
-    /// The fields of the stored flag that differ, as they were; null if there was no flag.
-    #[schema(value_type = Option<Object>)]
-    before: Option<()>,
-    /// As they are since; null if the flag is gone.
-    #[schema(value_type = Option<Object>)]
-    after: Option<()>,
-}
-
-/// Which change to undo.
-#[derive(ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Restore {
-    name: String,
-    /// Of the entry.
-    id: String,
-}
-
-#[derive(ToSchema)]
-#[serde(untagged)]
-pub(crate) enum Restored {
-    Flag(Box<Flag>),
-    Segment(Segment),
-}
-
-/// A condition, stored or as text: `plan in pro, team`.
-#[derive(ToSchema)]
-#[serde(untagged)]
-pub(crate) enum ConditionInput {
-    Text(String),
-    Stored(StoredCondition),
-}
-
-/// Fields of a flag.
-#[derive(ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Edit {
-    #[schema(required = false, nullable = false)]
-    enabled: Option<bool>,
-    #[schema(required = false, nullable = false, value_type = Object)]
-    client_data: Option<()>,
-    #[schema(required = false, nullable = false)]
-    conditions: Option<Vec<ConditionInput>>,
-    #[schema(required = false, nullable = false)]
-    deny_conditions: Option<Vec<ConditionInput>>,
-    #[schema(required = false, nullable = false)]
-    strict: Option<bool>,
-    #[schema(required = false)]
-    bucketer: Option<Bucketer>,
-    #[schema(required = false, nullable = false)]
-    rules: Option<Vec<RuleInput>>,
-    /// Null for none. A variant that grows takes callers only from those that shrink.
-    #[schema(required = false)]
-    variants: Option<Variants>,
-    #[schema(required = false, nullable = false)]
-    prerequisites: Option<Vec<Prerequisite>>,
-    /// Null for none. New times must not have passed.
-    #[schema(required = false)]
-    schedule: Option<Schedule>,
-}
-
-/// A new flag, disabled unless it is enabled.
-#[derive(ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewFlag {
-    /// 1 to 255 bytes, without `/` and control characters.
-    #[schema(min_length = 1, max_length = 255)]
-    name: String,
-    #[schema(required = false, nullable = false)]
-    enabled: Option<bool>,
-    #[schema(required = false, nullable = false, value_type = Object)]
-    client_data: Option<()>,
-    #[schema(required = false, nullable = false)]
-    conditions: Option<Vec<ConditionInput>>,
-    #[schema(required = false, nullable = false)]
-    deny_conditions: Option<Vec<ConditionInput>>,
-    #[schema(required = false, nullable = false)]
-    strict: Option<bool>,
-    #[schema(required = false)]
-    bucketer: Option<Bucketer>,
-    #[schema(required = false, nullable = false)]
-    rules: Option<Vec<RuleInput>>,
-    /// Null for none. A variant that grows takes callers only from those that shrink.
-    #[schema(required = false)]
-    variants: Option<Variants>,
-    #[schema(required = false, nullable = false)]
-    prerequisites: Option<Vec<Prerequisite>>,
-    /// Null for none. New times must not have passed.
-    #[schema(required = false)]
-    schedule: Option<Schedule>,
-}
-
-#[derive(ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct EvaluationRequest {
-    /// The attributes of the caller.
-    #[schema(required = false, nullable = false, value_type = Object)]
-    context: Option<()>,
-}
-
-#[derive(ToSchema)]
-pub(crate) struct Evaluation {
-    name: String,
-    enabled: bool,
-    /// Which rule decided.
-    rule: String,
-    /// The same in words.
-    reason: String,
-    variant: Option<Chosen>,
-    bucket: Option<Bucket>,
-    /// Attributes that conditions, or the bucketer that decided, use and the context lacks.
-    not_given: Vec<String>,
-    /// Not null while the store cannot be followed: then the flag's last known state has answered.
-    stale: Option<Stale>,
-}
-
-/// The variant that the caller gets.
-#[derive(ToSchema)]
-pub(crate) struct Chosen {
-    name: String,
-    #[schema(value_type = Value)]
-    value: (),
-}
-
-/// The caller's place in a bucketer that hashes.
-#[derive(ToSchema)]
-pub(crate) struct Bucket {
-    score: Option<f64>,
-    #[schema(value_type = Value)]
-    percentage: (),
-    is_shared: bool,
-}
-
-/// A write of a flag.
-#[derive(ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Operation {
-    op: OperationKind,
-    name: String,
-    /// The version that the flag must have.
-    #[schema(required = false, nullable = false)]
-    if_version: Option<String>,
-    #[schema(required = false, nullable = false)]
-    enabled: Option<bool>,
-    #[schema(required = false, nullable = false, value_type = Object)]
-    client_data: Option<()>,
-    #[schema(required = false, nullable = false)]
-    conditions: Option<Vec<ConditionInput>>,
-    #[schema(required = false, nullable = false)]
-    deny_conditions: Option<Vec<ConditionInput>>,
-    #[schema(required = false, nullable = false)]
-    strict: Option<bool>,
-    #[schema(required = false)]
-    bucketer: Option<Bucketer>,
-    #[schema(required = false, nullable = false)]
-    rules: Option<Vec<RuleInput>>,
-    /// Null for none. A variant that grows takes callers only from those that shrink.
-    #[schema(required = false)]
-    variants: Option<Variants>,
-    #[schema(required = false, nullable = false)]
-    prerequisites: Option<Vec<Prerequisite>>,
-    /// Null for none. New times must not have passed.
-    #[schema(required = false)]
-    schedule: Option<Schedule>,
-}
-
-#[derive(ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum OperationKind {
-    Create,
-    Change,
-    Replace,
-    Destroy,
-}
-
-#[derive(ToSchema)]
-pub(crate) struct Results {
-    results: Vec<OperationResult>,
-}
-
-#[derive(ToSchema)]
-pub(crate) struct OperationResult {
-    name: String,
-    /// As the status of a request with this operation alone.
-    status: u16,
-    #[schema(required = false)]
-    version: Option<String>,
-    #[schema(required = false, nullable = false)]
-    error: Option<Problem>,
-}
-
-#[derive(ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum ImportMode {
-    Merge,
-    Replace,
-}
-
-/// A flag as it is stored.
-#[derive(ToSchema)]
-pub(crate) struct Record {
-    feature_name: String,
-    is_enabled: bool,
-    #[schema(value_type = Object)]
-    meta: (),
-}
-
-#[derive(ToSchema)]
-pub(crate) struct Imported {
-    dry_run: bool,
-    created: u64,
-    changed: u64,
-    destroyed: u64,
-    unchanged: u64,
-    failed: Vec<Failed>,
-}
-
-#[derive(ToSchema)]
-pub(crate) struct Failed {
-    name: String,
-    error: Problem,
-}
-
-/// One of `get`, `known`, `history`, `put` and `delete`.
-#[derive(ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RecordOperation {
-    #[schema(required = false, nullable = false)]
-    get: Option<String>,
-    #[schema(required = false, nullable = false)]
-    known: Option<String>,
-    /// `name`, `since_ns` (since 1970), `before` (an entry's id) and `limit`, all optional.
-    #[schema(required = false, nullable = false, value_type = Object)]
-    history: Option<()>,
-    /// The text of a record.
-    #[schema(required = false, nullable = false)]
-    put: Option<String>,
-    #[schema(required = false, nullable = false)]
-    delete: Option<String>,
-    #[schema(required = false, value_type = Value)]
-    when: Option<()>,
-}
-
-#[derive(ToSchema)]
-pub(crate) struct RecordResult {
-    #[schema(required = false)]
-    name: Option<String>,
-    /// `o` and a number, `t` and text, `x` and hexadecimal digits, or `=`: the record's text.
-    #[schema(required = false)]
-    version: Option<String>,
-    #[schema(required = false)]
-    record: Option<String>,
-    #[schema(required = false)]
-    unreadable: Option<String>,
-    #[schema(required = false)]
-    absent: Option<bool>,
-    /// Of a history, to the byte.
-    #[schema(required = false, value_type = Option<Vec<Object>>)]
-    entries: Option<()>,
-    /// The `before` of the next page.
-    #[schema(required = false)]
-    next: Option<String>,
-    #[schema(required = false, value_type = Object)]
-    error: Option<()>,
-}
-
 /// What went wrong (RFC 9457).
 #[derive(ToSchema)]
 pub(crate) struct Problem {
@@ -472,7 +119,7 @@ macro_rules! problems {
         pub(crate) struct $name;
 
         impl<'r> utoipa::ToResponse<'r> for $name {
-            fn response() -> (&'r str, utoipa::openapi::RefOr<Response>) {
+            fn response() -> (&'r str, RefOr<Response>) {
                 let schema = Ref::from_schema_name("Problem");
                 let content = ContentBuilder::new().schema(Some(schema)).build();
                 let response =
@@ -495,4 +142,26 @@ problems! {
     PreconditionRequired: "This server wants `If-Match`";
     Unsupported: "The store keeps no history";
     Unavailable: "The store is unavailable, or there are no flags yet; `Retry-After` says when to try again";
+}
+
+macro_rules! groups {
+    ($($(#[$doc:meta])* $name:ident: $($status:literal $problem:ident),+;)+) => {$(
+        $(#[$doc])*
+        pub(crate) struct $name;
+
+        impl IntoResponses for $name {
+            fn responses() -> BTreeMap<String, RefOr<Response>> {
+                [$(($status.to_owned(), Ref::from_response_name(stringify!($problem)).into())),+].into()
+            }
+        }
+    )+};
+}
+
+groups! {
+    /// Of every request for flags.
+    Refused: "400" BadRequest, "403" Forbidden, "503" Unavailable;
+    /// Of a request with a body.
+    BadBody: "413" TooLarge, "415" UnsupportedMediaType, "422" Invalid;
+    /// Of a change of one flag, under a condition.
+    BadCondition: "404" NotFound, "409" Conflict, "412" PreconditionFailed, "422" Invalid, "428" PreconditionRequired;
 }

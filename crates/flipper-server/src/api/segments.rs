@@ -1,24 +1,21 @@
 //! `/api/v1/segments`: callers that rules name together. Stored beside the flags, they have a name, an `ETag` and a history as flags have.
 
-use std::sync::Arc;
-
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use flipper::json::{Json, Object};
 use flipper::store::{Precondition, Stored, validate_name};
 use flipper::targeting::{SEGMENTS, segment_of, stored_name};
 use flipper::{Error, ErrorKind, FlagRecord};
-use http::{HeaderMap, StatusCode, Uri};
+use http::StatusCode;
 
-use super::caller::Caller;
-use super::flags::{LARGEST_LIMIT, LIMIT, PAGE_BYTES, condition};
-use super::input::{Fields, Input, Query};
+use super::flags::{LARGEST_LIMIT, LIMIT, PAGE_BYTES};
+use super::head::Head;
+use super::input::{Fields, Input};
 use super::name::{Name, path_of};
 use super::output::{self, When};
 use super::write::{ATTEMPTS, destroy_any, existing, written};
-use super::{cause, now, schema, targeting};
+use super::{now, schema, targeting};
 use crate::access::Role;
-use crate::app::{App, is_segment};
+use crate::app::is_segment;
 use crate::problem::Problem;
 
 /// Segments by name, in pages.
@@ -35,19 +32,13 @@ use crate::problem::Problem;
     responses(
         (status = 200, description = "A page", body = schema::SegmentPage),
         (status = 304, description = "As in the `If-None-Match` of the request"),
-        (status = 400, response = schema::BadRequest),
-        (status = 403, response = schema::Forbidden),
-        (status = 503, response = schema::Unavailable),
+        schema::Refused,
     )
 )]
-pub(crate) async fn list(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Result<Response, Problem> {
+pub(crate) async fn list(head: Head) -> Result<Response, Problem> {
+    let Head { app, caller, headers, .. } = &head;
     caller.must_have(Role::Read)?;
-    let query = Query::of(&uri, &["after", "limit"])?;
+    let query = head.query(&["after", "limit"])?;
     let limit = query.number("limit", LARGEST_LIMIT)?.unwrap_or(LIMIT);
     app.must_have_flags()?;
     let all = app.store.table().list();
@@ -74,7 +65,7 @@ pub(crate) async fn list(
             .collect();
     let text = Json::from(page).to_string();
     let tag = output::tag_of(&text);
-    Ok(output::from_memory(&app, output::tagged(&headers, &tag, || text)))
+    Ok(output::from_memory(app, output::tagged(headers, &tag, || text)))
 }
 
 /// A segment.
@@ -86,33 +77,18 @@ pub(crate) async fn list(
     responses(
         (status = 200, description = "The segment; its version is the `ETag`. While it is stale it is never 304", body = schema::Segment),
         (status = 304, description = "As in the `If-None-Match` of the request"),
-        (status = 400, response = schema::BadRequest),
-        (status = 403, response = schema::Forbidden),
         (status = 404, response = schema::NotFound),
         (status = 422, response = schema::Invalid),
-        (status = 503, response = schema::Unavailable),
+        schema::Refused,
     )
 )]
-pub(crate) async fn get(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    Name(name): Name,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Result<Response, Problem> {
-    caller.must(Role::Read, &stored_name(&name))?;
-    Query::of(&uri, &[])?;
-    app.must_have_flags()?;
-    let stored = app.store.table().get(&stored_name(&name)).filter(is_segment).ok_or_else(|| missing(&name))?;
-    let mut segment = show(&stored);
-    let response = match output::stale(&app.store.status()) {
-        None => output::tagged(&headers, &output::tag(&stored.version), || Json::from(segment).to_string()),
-        Some(stale) => {
-            segment.insert("stale", stale);
-            output::passing(&stored.version, segment)
-        }
-    };
-    Ok(output::from_memory(&app, response))
+pub(crate) async fn get(head: Head, Name(name): Name) -> Result<Response, Problem> {
+    let stored_as = stored_name(&name);
+    head.caller.must(Role::Read, &stored_as)?;
+    head.query(&[])?;
+    head.app.must_have_flags()?;
+    let stored = head.app.store.table().get(&stored_as).filter(is_segment).ok_or_else(|| missing(&name))?;
+    Ok(head.answer(&stored, show(&stored)))
 }
 
 /// Creates or replaces a segment.
@@ -128,38 +104,23 @@ pub(crate) async fn get(
     responses(
         (status = 200, description = "The replaced segment", body = schema::Segment),
         (status = 201, description = "The new segment", body = schema::Segment),
-        (status = 400, response = schema::BadRequest),
-        (status = 403, response = schema::Forbidden),
-        (status = 404, response = schema::NotFound),
-        (status = 409, response = schema::Conflict),
-        (status = 412, response = schema::PreconditionFailed),
-        (status = 413, response = schema::TooLarge),
-        (status = 415, response = schema::UnsupportedMediaType),
-        (status = 422, response = schema::Invalid),
-        (status = 428, response = schema::PreconditionRequired),
-        (status = 503, response = schema::Unavailable),
+        schema::Refused,
+        schema::BadCondition,
+        schema::BadBody,
     )
 )]
-pub(crate) async fn replace(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    Name(name): Name,
-    headers: HeaderMap,
-    uri: Uri,
-    input: Input,
-) -> Result<Response, Problem> {
+pub(crate) async fn replace(head: Head, Name(name): Name, input: Input) -> Result<Response, Problem> {
     let stored_as = stored_name(&name);
-    caller.must(Role::Write, &stored_as)?;
-    let features = cause::writer(&app, &caller, &headers)?;
-    let when = condition(&app, &headers, &uri)?;
-    let body = input.record_json(&app).await?;
+    let (features, when) = head.writer_of(&stored_as)?;
+    let app = &head.app;
+    let body = input.record_json(app).await?;
     let fields = Fields::of(&body, "the body", &["when"])?;
     let segment = targeting::when(&fields)?;
     for _ in 0..ATTEMPTS {
         let stored = match when {
             When::Absent => None,
             When::Always => app.store.get(&stored_as).await?,
-            When::Exists | When::OneOf(_) => Some(existing(&app, &stored_as, &when).await?),
+            When::Exists | When::OneOf(_) => Some(existing(app, &stored_as, &when).await?),
         };
         if stored.as_ref().is_some_and(|stored| !is_segment(stored)) {
             let taken = Problem::from(Error::new(ErrorKind::FlagExists).with_flag(&*stored_as));
@@ -205,32 +166,19 @@ pub(crate) async fn replace(
     params(schema::SegmentPath, schema::Conditions, schema::Reason),
     responses(
         (status = 204, description = "The segment is gone"),
-        (status = 400, response = schema::BadRequest),
-        (status = 403, response = schema::Forbidden),
-        (status = 404, response = schema::NotFound),
-        (status = 409, response = schema::Conflict),
-        (status = 412, response = schema::PreconditionFailed),
-        (status = 422, response = schema::Invalid),
-        (status = 428, response = schema::PreconditionRequired),
-        (status = 503, response = schema::Unavailable),
+        schema::Refused,
+        schema::BadCondition,
     )
 )]
-pub(crate) async fn destroy(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    Name(name): Name,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Result<Response, Problem> {
+pub(crate) async fn destroy(head: Head, Name(name): Name) -> Result<Response, Problem> {
     let stored_as = stored_name(&name);
-    caller.must(Role::Write, &stored_as)?;
+    let (features, when) = head.writer_of(&stored_as)?;
     validate_name(&stored_as)?;
-    let features = cause::writer(&app, &caller, &headers)?;
-    let when = condition(&app, &headers, &uri)?;
+    let app = &head.app;
     if app.store.get(&stored_as).await?.is_some_and(|stored| !is_segment(&stored)) {
         return Err(missing(&name).hint(flag_instead(&stored_as)));
     }
-    match destroy_any(&app, &features, &stored_as, &when).await {
+    match destroy_any(app, &features, &stored_as, &when).await {
         Err(problem) if problem.status == StatusCode::NOT_FOUND => Err(missing(&name)),
         done => done.map(|()| StatusCode::NO_CONTENT.into_response()),
     }

@@ -1,16 +1,12 @@
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::extract::State;
 use axum::response::Response;
 use flipper::json::{Json, Object};
-use http::{StatusCode, Uri};
+use http::StatusCode;
 
-use super::caller::Caller;
-use super::input::Query;
+use super::head::Head;
 use super::{output, schema};
 use crate::access::Role;
-use crate::app::App;
 use crate::problem::Problem;
 
 /// The server, and whether its flags are those of its store.
@@ -24,9 +20,10 @@ use crate::problem::Problem;
         (status = 403, response = schema::Forbidden),
     )
 )]
-pub(crate) async fn get(State(app): State<Arc<App>>, caller: Caller, uri: Uri) -> Result<Response, Problem> {
+pub(crate) async fn get(head: Head) -> Result<Response, Problem> {
+    let Head { app, caller, .. } = &head;
     caller.must_have(Role::Read)?;
-    Query::of(&uri, &[])?;
+    head.query(&[])?;
     let hub = app.changes.follow(&app.store);
     let (store, lost, confirmed_ms_ago) = hub.describe();
     let clock_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis());
@@ -41,5 +38,5 @@ pub(crate) async fn get(State(app): State<Arc<App>>, caller: Caller, uri: Uri) -
     ]
     .into_iter()
     .collect();
-    Ok(output::with_history(&app, output::json(StatusCode::OK, object)))
+    Ok(output::with_history(app, output::json(StatusCode::OK, object)))
 }

@@ -50,9 +50,7 @@ const START: Duration = Duration::from_secs(5);
     ),
     responses(
         (status = 200, description = "Events", body = String, content_type = "text/event-stream"),
-        (status = 400, response = schema::BadRequest),
-        (status = 403, response = schema::Forbidden),
-        (status = 503, response = schema::Unavailable),
+        schema::Refused,
     )
 )]
 pub(crate) async fn changes(

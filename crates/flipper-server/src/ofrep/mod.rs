@@ -42,6 +42,13 @@ pub(crate) use self::path::{is_ofrep, is_stream};
 /// Since the first flags mostly arrive within milliseconds, while a web page that got an error would not ask again.
 const FIRST_FLAGS: Duration = Duration::from_secs(1);
 
+/// Answers all paths of OFREP.
+#[derive(Clone)]
+pub(crate) struct Entry {
+    around: Around,
+    ofrep: Arc<Ofrep>,
+}
+
 struct Ofrep {
     app: Arc<App>,
     flags: FlagList,
@@ -49,33 +56,42 @@ struct Ofrep {
     streams: Streams,
 }
 
-/// All paths under `/ofrep`, also after the slash of a base URL that ends with one.
-///
-/// They are services, not handlers: a handler's route takes as long as an evaluation.
-pub(crate) fn routes(app: Arc<App>, around: &Around) -> Router {
-    let (flags, size, streams) = (FlagList::default(), bulk::Size::default(), Streams::default());
-    let ofrep = Arc::new(Ofrep { app, flags, size, streams });
-    // Without a parameter, which would be decoded for nothing.
-    let bulk = "/ofrep/v1/evaluate/flags";
-    let paths = ["/ofrep", "/ofrep/", bulk, "/ofrep/{*rest}", "//ofrep/{*rest}"];
-    paths.iter().fold(Router::new(), |router, path| router.route_service(path, around.service(ofrep.clone())))
+impl Entry {
+    pub(crate) fn new(app: Arc<App>, around: Around) -> Self {
+        let (flags, size, streams) = (FlagList::default(), bulk::Size::default(), Streams::default());
+        Self { around, ofrep: Arc::new(Ofrep { app, flags, size, streams }) }
+    }
+
+    /// All paths under `/ofrep`, also after the slash of a base URL that ends with one.
+    ///
+    /// They are services, not handlers: a handler's route takes as long as an evaluation.
+    pub(crate) fn routes(&self) -> Router {
+        // Without a parameter, which would be decoded for nothing.
+        let bulk = "/ofrep/v1/evaluate/flags";
+        let paths = ["/ofrep", "/ofrep/", bulk, "/ofrep/{*rest}", "//ofrep/{*rest}"];
+        let service = self.around.service(self.ofrep.clone());
+        paths.iter().fold(Router::new(), |router, path| router.route_service(path, service.clone()))
+    }
+
+    /// As the routes, without the search for one.
+    pub(crate) async fn answer(self, request: &mut Request) -> Response {
+        self.around.answer(self.ofrep, request).await
+    }
 }
 
 impl Answer for Arc<Ofrep> {
-    async fn answer(self, request: Request, access: Option<&Access>) -> Response {
-        let (parts, body) = request.into_parts();
-        match (path::target(parts.uri.path()), access) {
-            (Target::Single(key), Some(access)) if parts.method == Method::POST => {
-                single::answer(&self, access, &key, &parts.headers, body).await
-            }
-            (Target::Bulk, Some(access)) if parts.method == Method::POST => {
-                bulk::answer(&self, access, &parts.headers, body).await
-            }
+    async fn answer(self, request: &mut Request, access: Option<&Access>) -> Response {
+        let body = std::mem::take(request.body_mut());
+        let (headers, is_post) = (request.headers(), request.method() == Method::POST);
+        let is_get = request.method() == Method::GET;
+        match (path::target(request.uri().path()), access) {
+            (Target::Single(key), Some(access)) if is_post => single::answer(&self, access, &key, headers, body).await,
+            (Target::Bulk, Some(access)) if is_post => bulk::answer(&self, access, headers, body).await,
             // No layer has said what the caller may do.
-            (Target::Single(_) | Target::Bulk, None) if parts.method == Method::POST => {
+            (Target::Single(_) | Target::Bulk, None) if is_post => {
                 error(StatusCode::FORBIDDEN, None, Code::General, "this server does not know what its callers may do")
             }
-            (Target::Stream, _) if parts.method == Method::GET => stream::answer(&self),
+            (Target::Stream, _) if is_get => stream::answer(&self),
             (Target::Single(key), _) => not_allowed(Some(&key), "POST"),
             (Target::Bulk, _) => not_allowed(None, "POST"),
             (Target::Stream, _) => not_allowed(None, "GET"),

@@ -1,10 +1,11 @@
 //! Which flags a list shows, from its query.
 
 use std::collections::BTreeSet;
+use std::time::SystemTime;
 
 use flipper::__words::{is_settled, now, targeting};
 use flipper::FlagRecord;
-use flipper::client_data::description;
+use flipper::client_data::{description, expires};
 pub(super) use flipper::client_data::{owner, tags};
 use flipper::store::Stored;
 use http::Uri;
@@ -55,7 +56,9 @@ impl Show {
     pub(super) fn hint(self) -> Option<&'static str> {
         match self {
             Self::Targeted => Some("On or off by conditions or a rollout"),
-            Self::Stale => Some("On or off for everybody for 30 days at least, and so perhaps ready to leave the code"),
+            Self::Stale => Some(
+                "On or off for everybody for 30 days at least, or past its last day, and so perhaps ready to leave the code",
+            ),
             _ => None,
         }
     }
@@ -137,10 +140,16 @@ impl Filter {
             (Show::Off, Some(record)) => !record.is_on_at(now()),
             (Show::Targeted, Some(record)) => targeting(record).is_some(),
             (Show::Stale, Some(record)) => {
-                record.created_date().is_some_and(|date| date <= now() - SETTLED) && is_settled(record)
+                is_over(record)
+                    || record.created_date().is_some_and(|date| date <= now() - SETTLED) && is_settled(record)
             }
         }
     }
+}
+
+/// Whether the last day of its `expires` has passed.
+fn is_over(record: &FlagRecord) -> bool {
+    expires(record).is_ok_and(|end| end.is_some_and(|end| end <= SystemTime::now()))
 }
 
 /// Without regard to case, as people search.
@@ -204,6 +213,16 @@ mod tests {
         for query in ["q=x", "owner=sho", "tag=p", "show=on", "show=targeted", "show=unreadable", "q=NEW&tag=x"] {
             assert!(!Filter::read(query).matches(&stored), "{query}");
         }
+        let targeted = |day: &str| {
+            let mut stored = flag(&format!("{{\"expires\": \"{day}\"}}"));
+            let mut record = stored.record.as_deref().unwrap().clone();
+            record.set_enabled(true);
+            record.add_condition(flipper::Condition::new().eq("plan", "pro"));
+            stored.record = Ok(Arc::new(record));
+            stored
+        };
+        let is_stale = |day| Filter::read("show=stale").matches(&targeted(day));
+        assert!(is_stale("2024-02-29") && !is_stale("9999-12-31") && !is_stale("soon"));
         let odd = flag(r#"{"owner": 1, "tags": "pay"}"#);
         assert!(!Filter::read("owner=1").matches(&odd) && !Filter::read("tag=pay").matches(&odd));
     }

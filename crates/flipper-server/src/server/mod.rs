@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::ConnectInfo;
+use futures_util::future::Either;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, server};
@@ -27,6 +29,7 @@ use self::timed::Timed;
 pub use self::tls::{Accepted, Acceptor, ByteStream};
 use self::unread::Unread;
 use crate::app::App;
+use crate::ofrep::{Entry, is_ofrep};
 
 /// After a failed `accept`, as when the process has no file left.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -70,8 +73,8 @@ impl HttpServer {
     ///
     /// If a listener cannot be used.
     pub async fn start(listeners: Vec<std::net::TcpListener>, app: App, options: HttpOptions) -> io::Result<Self> {
-        let router = app.clone().sharing(options.max_connections).service();
-        Self::serve(listeners, app, router, options)
+        let routes = app.clone().sharing(options.max_connections).service();
+        Self::serve(listeners, app, routes, options)
     }
 
     /// As [`start`](Self::start), with `/healthz`, `/readyz` and `/metrics` alone. Both servers of one app, or of its clones, are ready or
@@ -85,19 +88,19 @@ impl HttpServer {
         app: App,
         options: HttpOptions,
     ) -> io::Result<Self> {
-        let router = app.clone().operations_router();
-        Self::serve(listeners, app, router, options)
+        let routes = (app.clone().operations_router(), None);
+        Self::serve(listeners, app, routes, options)
     }
 
     fn serve(
         listeners: Vec<std::net::TcpListener>,
         app: App,
-        router: Router,
+        (router, ofrep): (Router, Option<Entry>),
         options: HttpOptions,
     ) -> io::Result<Self> {
         let (stopping, stopped) = watch::channel(false);
         let places = Arc::new(Semaphore::new(options.max_connections));
-        let shared = Arc::new(Shared { router, app: app.clone(), options, places, stopped });
+        let shared = Arc::new(Shared { router, ofrep, app: app.clone(), options, places, stopped });
         let mut addresses = Vec::with_capacity(listeners.len());
         let mut accepting = Vec::with_capacity(listeners.len());
         for listener in listeners {
@@ -145,6 +148,7 @@ impl Drop for HttpServer {
 
 struct Shared {
     router: Router,
+    ofrep: Option<Entry>,
     app: App,
     options: HttpOptions,
     places: Arc<Semaphore>,
@@ -222,7 +226,14 @@ async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
     let answer = move |mut request: Request<Incoming>| {
         request.extensions_mut().extend(extensions.clone());
         request.extensions_mut().insert(ConnectInfo(peer));
-        shared.router.clone().oneshot(request)
+        match &shared.ofrep {
+            Some(ofrep) if is_ofrep(request.uri().path()) => {
+                let ofrep = ofrep.clone();
+                let mut request = request.map(Body::new);
+                Either::Left(async move { Ok(ofrep.answer(&mut request).await) })
+            }
+            _ => Either::Right(shared.router.clone().oneshot(request)),
+        }
     };
     let stopped = async {
         // The sender is there as long as the server.

@@ -17,23 +17,26 @@ pub(super) struct Timed<S> {
     waiting: Option<Pin<Box<Sleep>>>,
     /// The time for a head, and whether one is complete and not yet answered: then bytes are of a body.
     head: Option<(Duration, Arc<AtomicBool>)>,
-    /// Only while a head is incomplete.
+    /// The first byte of a head that is incomplete.
+    began: Option<Instant>,
+    /// Only while the rest of it is waited for: most heads arrive at once.
     reading: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Timed<S> {
     pub(super) fn new(stream: S, limit: Duration, head: Option<(Duration, Arc<AtomicBool>)>) -> Self {
-        Self { stream, limit, waiting: None, head, reading: None }
+        Self { stream, limit, waiting: None, head, began: None, reading: None }
     }
 
     fn head_within(&mut self, context: &mut Context<'_>, has_more: bool) -> io::Result<()> {
-        match &self.head {
-            Some((limit, is_answering)) if !is_answering.load(Ordering::Acquire) => {
-                if has_more && self.reading.is_none() {
-                    self.reading = Some(Box::pin(tokio::time::sleep(*limit)));
-                }
+        match (&self.head, self.began) {
+            (Some((_, is_answering)), None) if !is_answering.load(Ordering::Acquire) => {
+                self.began = has_more.then(Instant::now);
             }
-            _ => self.reading = None,
+            (Some((limit, is_answering)), Some(began)) if !is_answering.load(Ordering::Acquire) => {
+                self.reading.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(began + *limit)));
+            }
+            _ => self.head_is_complete(),
         }
         match self.reading.as_mut().map(|reading| reading.as_mut().poll(context)) {
             Some(Poll::Ready(())) => {
@@ -41,6 +44,10 @@ impl<S> Timed<S> {
             }
             _ => Ok(()),
         }
+    }
+
+    fn head_is_complete(&mut self) {
+        (self.began, self.reading) = (None, None);
     }
 
     fn within<T>(&mut self, context: &mut Context<'_>, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -71,7 +78,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         // The answer to the head.
-        self.reading = None;
+        self.head_is_complete();
         let done = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.within(context, done)
     }
@@ -81,7 +88,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.reading = None;
+        self.head_is_complete();
         let done = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
         self.within(context, done)
     }

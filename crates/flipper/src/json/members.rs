@@ -15,7 +15,7 @@ pub enum Member<'a> {
     Json(Json),
 }
 
-/// Sorted by name, the last of equal names alone. Lone surrogates in names are U+FFFD.
+/// In no order, the last of equal names alone. Lone surrogates in names are U+FFFD.
 pub type Members<'a> = Vec<(Cow<'a, str>, Member<'a>)>;
 
 /// What the text of an object has under a key.
@@ -55,15 +55,7 @@ fn read<'a>(parser: &mut Parser<'a>, key: &str) -> Parsed<Found<'a>> {
                 members.push((name, parser.member(depth)?));
                 Ok(())
             })?;
-            // Stable.
-            members.sort_by(|(one, _): &(Cow<'_, str>, _), (other, _)| one.cmp(other));
-            members.dedup_by(|later, earlier| {
-                let is_same = later.0 == earlier.0;
-                if is_same {
-                    std::mem::swap(later, earlier);
-                }
-                is_same
-            });
+            keep_last(&mut members);
             Found::Members(members)
         } else {
             match parser.member(depth)? {
@@ -74,6 +66,31 @@ fn read<'a>(parser: &mut Parser<'a>, key: &str) -> Parsed<Found<'a>> {
         Ok(())
     })?;
     Ok(found)
+}
+
+/// Up to so many are compared with each other, which is faster than sorting.
+const FEW: usize = 16;
+
+fn keep_last(members: &mut Members<'_>) {
+    if members.len() <= FEW {
+        let mut place = 0;
+        while let Some((name, _)) = members.get(place) {
+            match members[place + 1..].iter().any(|(later, _)| later == name) {
+                true => drop(members.remove(place)),
+                false => place += 1,
+            }
+        }
+        return;
+    }
+    // Stable.
+    members.sort_by(|(one, _), (other, _)| one.cmp(other));
+    members.dedup_by(|later, earlier| {
+        let is_same = later.0 == earlier.0;
+        if is_same {
+            std::mem::swap(later, earlier);
+        }
+        is_same
+    });
 }
 
 #[cfg(test)]
@@ -97,11 +114,21 @@ mod tests {
     fn the_last_of_equal_names_counts_and_strings_are_borrowed() {
         assert_eq!(
             shown(r#"{"a":[{}],"c":{"z":1,"b":"x","a":null,"b":"y","b":"z"},"d":"e"}"#),
-            "a=null, b=borrowed z, z=1"
+            "z=1, a=null, b=borrowed z"
         );
-        assert_eq!(shown(r#"{"c":{"b":"x\n","\u0061":{"c":[1.0]}}}"#), r#"a={"c": [1.0]}, b="x\n""#);
-        assert_eq!(shown(r#"{"\ud83d":"x","c":{"\ud83d":"x","b":"\ud83d"}}"#), "b=\"\\ud83d\", \u{fffd}=borrowed x");
+        assert_eq!(shown(r#"{"c":{"b":"x\n","\u0061":{"c":[1.0]}}}"#), r#"b="x\n", a={"c": [1.0]}"#);
+        assert_eq!(shown(r#"{"\ud83d":"x","c":{"\ud83d":"x","b":"\ud83d"}}"#), "\u{fffd}=borrowed x, b=\"\\ud83d\"");
         assert_eq!(shown(r#"{"c":{"a":1},"c":{"b":2}}"#), "b=2");
+        let many: Vec<_> = (0..100).map(|number| format!("\"{}\":{number}", number % 40)).collect();
+        let Found::Members(members) = members(format!("{{\"c\":{{{}}}}}", many.join(",")).as_bytes(), "c").unwrap()
+        else {
+            panic!()
+        };
+        assert_eq!(members.len(), 40);
+        for (name, member) in members {
+            let Member::Json(number) = member else { panic!("{name}") };
+            assert!(number.as_i64().unwrap() >= 60 && number.as_i64().unwrap() % 40 == name.parse::<i64>().unwrap());
+        }
     }
 
     #[test]

@@ -4,6 +4,19 @@ use std::borrow::Cow;
 
 use super::{Json, Key, LoneSurrogates, MAX_DEPTH, Member, Number, Object};
 
+/// Bytes that stand for themselves in a string. The table takes half of the instructions of three comparisons.
+const PLAIN: [bool; 256] = {
+    let mut plain = [true; 256];
+    let mut control = 0;
+    while control < 0x20 {
+        plain[control] = false;
+        control += 1;
+    }
+    plain[b'"' as usize] = false;
+    plain[b'\\' as usize] = false;
+    plain
+};
+
 /// The error has line and column.
 pub(crate) type Parsed<T> = Result<T, String>;
 
@@ -309,7 +322,7 @@ impl<'a> Parser<'a> {
 
     fn plain(&mut self) -> &'a str {
         let start = self.at;
-        self.skip_while(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
+        self.skip_while(|byte| PLAIN[usize::from(byte)]);
         &self.text[start..self.at]
     }
 

@@ -31,7 +31,18 @@ pub const STORE_KINDS: &[StoreKind] = &[CONSUL, HTTP, MEMORY, POSTGRES, REDIS, R
 pub(super) const CONSUL: StoreKind = StoreKind {
     schemes: &["consul"],
     form: "consul://HOST[:PORT][/BASE/KEY]",
-    parameters: &["base_key", "consistency", "dc", "history", "ns", "partition", "tls", "wait"],
+    parameters: &[
+        "base_key",
+        "consistency",
+        "dc",
+        "history",
+        "history_days",
+        "history_entries",
+        "ns",
+        "partition",
+        "tls",
+        "wait",
+    ],
     secret_parameters: &[],
     feature: "consul",
 };
@@ -107,6 +118,8 @@ pub(super) const REDIS: StoreKind = StoreKind {
         "cert",
         "db",
         "history",
+        "history_days",
+        "history_entries",
         "key",
         "protocol",
         "sentinel_password",

@@ -19,7 +19,7 @@ mod event_sender;
 ))]
 mod feed;
 #[cfg(feature = "http")]
-mod http;
+pub(crate) mod http;
 #[cfg(any(feature = "consul", feature = "http"))]
 #[cfg_attr(
     not(all(feature = "consul", feature = "http")),

@@ -9,6 +9,10 @@ use std::time::Duration;
 use percent_encoding::percent_decode_str;
 
 use crate::error::{Error, Result};
+use crate::state::HistoryLimits;
+
+const DAY: Duration = Duration::from_secs(86_400);
+const MOST_DAYS: u32 = 36_500;
 
 pub(crate) struct Parts {
     pub(crate) scheme: String,
@@ -177,6 +181,15 @@ impl Parameters {
                 Err(Error::invalid_input(format!("`{name}` in a store's URL is one of {}", values.join(", "))))
             }
         }
+    }
+
+    /// How much history is kept; `None` with `history=off`.
+    pub(crate) fn take_history(&mut self, limits: HistoryLimits) -> Result<Option<HistoryLimits>> {
+        let is_kept = self.take_one_of("history", &[("on", true), ("off", false)])?.unwrap_or(true);
+        let limits = set(limits, self.take_number("history_entries", u32::MAX)?, HistoryLimits::entries);
+        let days = self.take_number("history_days", MOST_DAYS)?;
+        let limits = set(limits, days, |limits, days| limits.age(DAY * days));
+        Ok(is_kept.then_some(limits))
     }
 
     /// From 1 to `most`.

@@ -1,5 +1,6 @@
 //! Whatever may have taken flags back begins a doubt: `Lost`, then `Restored` and all flags.
 
+use std::process::Command;
 use std::time::Duration;
 
 use flipper::FeatureFlagStore;
@@ -36,6 +37,37 @@ impl Follow<'_> {
         eventually(async || store.put(&flag("F", false), Precondition::Any.into()).await).await;
         self.until("F", Some(false)).await;
     }
+}
+
+/// All else goes on. What such a session has not read fills the server's queue of notifications, which all databases share.
+#[tokio::test]
+async fn a_session_that_listens_and_hangs_is_replaced() {
+    let Some(server) = PostgresServer::start() else { return };
+    let store = store(&server.url(), "feature_flags").timeout(Duration::from_secs(5));
+    store.install_feed(true).await.unwrap();
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
+    let mut follow = Follow::of(&store);
+    follow.pushed().await;
+    let queue_is_empty = || server.psql("SELECT pg_notification_queue_usage() = 0") == "t";
+    let notify =
+        || server.psql("SELECT count(pg_notify('other', repeat('x', 7000) || i)) FROM generate_series(1, 2000) AS i");
+    notify();
+    wait_until("the follower's session reads, and holds nothing back", queue_is_empty);
+
+    let listening = "application_name = 'flipper' AND query LIKE '%pg_postmaster_start_time%'";
+    let session = server.psql(&format!("SELECT pid FROM pg_stat_activity WHERE {listening}"));
+    let signal = |signal: &str| {
+        assert!(Command::new("kill").args([signal, &session]).status().unwrap().success());
+    };
+    signal("-STOP");
+    server.psql(&format!("UPDATE feature_flags SET item = {}", json("F", false)));
+    notify();
+    assert!(!queue_is_empty());
+    follow.lost().await;
+    assert!(!follow.restored().await[0].record.as_ref().unwrap().is_enabled());
+    follow.pushed_again(&store).await;
+    signal("-CONT");
+    wait_until("the old session has ended", queue_is_empty);
 }
 
 #[tokio::test]

@@ -133,7 +133,8 @@ impl ConsulFeatureFlagStore {
     }
 
     /// The store at `consul://HOST[:PORT][/BASE/KEY]`, by default port 8500 and base key `features`, with the parameters `dc`, `ns`,
-    /// `partition`, `tls=true` or `false`, `consistency=stale` or `consistent`, `wait=30s` ([`wait`](Self::wait)), and `history=off`. Sends
+    /// `partition`, `tls=true` or `false`, `consistency=stale` or `consistent`, `wait=30s` ([`wait`](Self::wait)), `history=off`,
+    /// `history_entries=NUMBER` and `history_days=NUMBER`. Sends
     /// nothing yet.
     ///
     /// Other settings come from the environment, as for [`ConsulClient::from_env`]; a URL must not contain the token. Without TLS no token

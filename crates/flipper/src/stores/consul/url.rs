@@ -1,5 +1,6 @@
 use super::ConsulFeatureFlagStore;
 use super::client::{ConsulClientBuilder, ConsulConsistency};
+use super::history::default_limits;
 use crate::error::{Error, Result};
 use crate::stores::kinds::CONSUL;
 use crate::stores::url_parts::{Parts, duration, set};
@@ -36,13 +37,13 @@ fn parse_in(text: &str, mut client: ConsulClientBuilder) -> Result<ConsulFeature
     ];
     let consistency = parameters.take_one_of("consistency", &consistencies)?;
     client = set(client, consistency, ConsulClientBuilder::consistency);
-    let has_history = parameters.take_one_of("history", &[("on", true), ("off", false)])?.unwrap_or(true);
+    let history_limits = parameters.take_history(default_limits())?;
     let wait = parameters.take("wait");
     let wait = wait.map(|time| duration(&time).ok_or_else(|| Error::invalid_input(WAIT))).transpose()?;
     let base_key = parts.base_key()?;
     parts.parameters.refuse_rest(CONSUL.parameters)?;
-    let store = set(ConsulFeatureFlagStore::new(client.build()?), wait, ConsulFeatureFlagStore::wait);
-    let store = if has_history { store } else { store.without_history() };
+    let mut store = set(ConsulFeatureFlagStore::new(client.build()?), wait, ConsulFeatureFlagStore::wait);
+    store.history_limits = history_limits;
     match base_key {
         Some(base_key) => store.base_key(base_key),
         None => Ok(store),
@@ -70,6 +71,10 @@ mod tests {
             let shown = shown(url);
             assert!(parts.iter().all(|part| shown.contains(part)), "{url}: {shown}");
         }
+        let kept = |url: &str| parse(url).unwrap().history_limits.map(|limits| limits.kept_entries());
+        assert_eq!(kept("consul://h?history_days=7"), Some(1000));
+        assert_eq!(kept("consul://h?history_entries=5"), Some(5));
+        assert_eq!(kept("consul://h?history=off"), None);
     }
 
     #[test]

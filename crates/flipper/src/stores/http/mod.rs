@@ -22,8 +22,11 @@
 mod answer;
 mod builder;
 mod cause;
+#[doc(hidden)]
+pub mod fuzzed;
 mod inspect;
 mod lines;
+mod reading;
 mod sse;
 mod watch;
 

@@ -14,6 +14,8 @@ pub(super) struct Event {
 
 #[derive(Debug, Default)]
 pub(super) struct Parser {
+    /// A line was complete.
+    has_begun: bool,
     /// The start of a line.
     rest: Vec<u8>,
     /// A line ended with a carriage return, and a line feed belongs to it.
@@ -40,6 +42,10 @@ impl Parser {
             bytes = &bytes[end + 1..];
             let line = std::mem::take(&mut self.rest);
             let line = std::str::from_utf8(&line).map_err(|_| Error::unavailable("an event is not UTF-8"))?;
+            let line = match std::mem::replace(&mut self.has_begun, true) {
+                true => line,
+                false => line.strip_prefix('\u{feff}').unwrap_or(line),
+            };
             events.extend(self.line(line));
         }
         if self.rest.len() + self.event.data.len() > MOST_BYTES {
@@ -86,8 +92,8 @@ mod tests {
 
     #[test]
     fn events_in_any_pieces() {
-        let text = "\u{feff}: hello\nretry: 5\n\nevent: a\nid: 1:2?\ndata: {\"é\":\r\ndata:1}\r\n\r\nevent: no data\n\nid\ndata\n\n";
-        let expected = [event("a", Some("1:2?"), "{\"é\":\n1}"), event("", Some(""), "")];
+        let text = "\u{feff}data: 0\n\n\u{feff}: hello\nretry: 5\n\nevent: a\nid: 1:2?\ndata: {\"é\":\r\ndata:1}\r\n\r\nevent: no data\n\nid\ndata\n\n";
+        let expected = [event("", None, "0"), event("a", Some("1:2?"), "{\"é\":\n1}"), event("", Some(""), "")];
         for size in 1..=text.len() {
             let mut parser = Parser::default();
             let pieces = text.as_bytes().chunks(size);

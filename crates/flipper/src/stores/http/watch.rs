@@ -2,19 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::http::response::Parts;
 use tokio::sync::mpsc::Sender;
 
 use super::super::feed::feed_by_task;
 use super::super::http_client::Download;
-use super::sse::{Event, Parser};
+use super::reading::{Reading, Source, broken_off, parse};
 use super::{HttpFeatureFlagStore, answer};
 use crate::error::{Error, Result};
-use crate::feed::{AnswerTime, BEAT, Delta, Follower, STREAM_SLACK, wire};
+use crate::feed::{AnswerTime, Delta, Follower, wire};
 use crate::json::Json;
 use crate::pause::Pause;
-use crate::state::{Stored, Watch, WatchEvent};
+use crate::state::{Watch, WatchEvent};
 use crate::store::FeatureFlagStore;
 
 const CHANGES: &str = "/api/v1/changes?flags=true";
@@ -32,12 +32,11 @@ pub(super) fn watch(store: &HttpFeatureFlagStore) -> Watch<'static> {
     let followed = store.clone();
     feed_by_task(store.to_string(), move |events, _| {
         let store = followed.clone();
-        let follower = Follower::new(store.to_string(), store.identity());
-        async move { Streams { store, events, follower, cursor: None }.run().await }
+        async move { Streams::new(store, events).run().await }
     })
 }
 
-struct Streams {
+pub(super) struct Streams {
     store: HttpFeatureFlagStore,
     events: Sender<WatchEvent>,
     follower: Follower,
@@ -45,7 +44,8 @@ struct Streams {
     cursor: Option<String>,
 }
 
-enum Stop {
+#[derive(Debug)]
+pub(super) enum Stop {
     /// The reader of the events has dropped them.
     Dropped,
     Failed(Error),
@@ -58,6 +58,11 @@ impl From<Error> for Stop {
 }
 
 impl Streams {
+    pub(super) fn new(store: HttpFeatureFlagStore, events: Sender<WatchEvent>) -> Self {
+        let follower = Follower::new(store.to_string(), store.identity());
+        Self { store, events, follower, cursor: None }
+    }
+
     async fn run(mut self) {
         let mut pause = PAUSE;
         loop {
@@ -86,8 +91,13 @@ impl Streams {
     /// Until the server ends it, or the clocks no longer agree: then another one goes on from the cursor.
     async fn stream(&mut self) -> Result<(), Stop> {
         let (head, download, sent) = self.open().await?;
-        let mut reading = Reading { download, parser: Parser::default(), queue: Vec::new().into_iter() };
+        let mut reading = Reading::new(download);
         reading.must_be_events(&head).await?;
+        self.follow(reading, sent).await
+    }
+
+    /// `sent`: when the stream was asked for.
+    pub(super) async fn follow(&mut self, mut reading: Reading<impl Source>, sent: Instant) -> Result<(), Stop> {
         let Some(hello) = reading.next().await? else { return Err(broken_off().into()) };
         let hello = parse(&hello, "hello")?;
         let server = hello.get("server").and_then(Json::as_str).map(str::to_owned);
@@ -123,7 +133,7 @@ impl Streams {
         self.store.shared.open(CHANGES, headers).await
     }
 
-    async fn take(&mut self, delta: Delta, time: &AnswerTime, reading: &mut Reading) -> Result<(), Stop> {
+    async fn take(&mut self, delta: Delta, time: &AnswerTime, reading: &mut Reading<impl Source>) -> Result<(), Stop> {
         let serving = self.follower.serving(&delta);
         self.emit(serving).await?;
         let flags = if self.follower.needs_flags(&delta) { Some(reading.flags().await?) } else { None };
@@ -140,76 +150,4 @@ impl Streams {
         }
         Ok(())
     }
-}
-
-struct Reading {
-    download: Download,
-    parser: Parser,
-    queue: std::vec::IntoIter<Event>,
-}
-
-impl Reading {
-    async fn must_be_events(&mut self, head: &Parts) -> Result<()> {
-        let media_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if head.status.is_success() && media_type.starts_with("text/event-stream") {
-            return Ok(());
-        }
-        let body = self.chunk().await.ok().flatten().unwrap_or_default();
-        match head.status.is_success() {
-            true => Err(answer::foreign("answer is no stream of events")),
-            false => Err(answer::refused(head.status, &body)),
-        }
-    }
-
-    async fn chunk(&mut self) -> Result<Option<hyper::body::Bytes>> {
-        // A server sends something with each beat.
-        match tokio::time::timeout(BEAT + STREAM_SLACK, self.download.chunk()).await {
-            Ok(chunk) => chunk,
-            Err(error) => Err(Error::unavailable("server has been silent for too long").with_source(error)),
-        }
-    }
-
-    /// `None` at the end of the stream.
-    async fn next(&mut self) -> Result<Option<Event>> {
-        loop {
-            if let Some(event) = self.queue.next() {
-                return Ok(Some(event));
-            }
-            match self.chunk().await? {
-                Some(chunk) => self.queue = self.parser.push(&chunk)?.into_iter(),
-                None if self.parser.is_between() => return Ok(None),
-                None => return Err(broken_off()),
-            }
-        }
-    }
-
-    /// All flags, which follow a reset.
-    async fn flags(&mut self) -> Result<Vec<Stored>> {
-        let mut flags = Vec::new();
-        loop {
-            let event = self.next().await?.ok_or_else(broken_off)?;
-            let page = parse(&event, "flags")?;
-            let states = page.get("flags").and_then(Json::as_array).unwrap_or_default();
-            for state in states {
-                flags.push(
-                    wire::read_state(state)
-                        .map_err(|error| answer::foreign("a flag is malformed").with_source(error))?,
-                );
-            }
-            if page.get("more").and_then(Json::as_bool) != Some(true) {
-                return Ok(flags);
-            }
-        }
-    }
-}
-
-fn parse(event: &Event, name: &str) -> Result<Json> {
-    if event.name != name {
-        return Err(answer::foreign("the events are not in their order"));
-    }
-    Json::parse(&event.data).map_err(|error| answer::foreign("an event is no JSON").with_source(error))
-}
-
-fn broken_off() -> Error {
-    Error::unavailable("the stream of changes broke off")
 }

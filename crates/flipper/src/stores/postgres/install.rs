@@ -30,11 +30,12 @@ pub(super) fn install(names: &Names, notifies: bool, limits: Option<HistoryLimit
     let (changed, truncated) = (names.function("changed"), names.function("truncated"));
     let (path, shown) = (literal(&table), &table);
     let notify = match notifies {
-        true => format!("\n    PERFORM pg_catalog.pg_notify('{}', '');", names.channel()),
+        true => format!("\n    IF pg_catalog.pg_notify('{}', '') IS NULL THEN END IF;", names.channel()),
         false => String::new(),
     };
+    // Functions are called in expressions: a `PERFORM` would be a query of its own.
     let raise = format!(
-        "UPDATE {clock} AS c SET v = c.v + 1 RETURNING c.v, c.entries, c.age INTO at, kept, longest;\n    PERFORM pg_catalog.set_config('flipper.at_{mark}', at::text, true);{notify}"
+        "UPDATE {clock} AS c SET v = c.v + 1 RETURNING c.v, c.entries, c.age INTO at, kept, longest;\n    raised := pg_catalog.set_config('flipper.at_{mark}', at::text, true);{notify}"
     );
     let note = |row: &str| {
         format!(
@@ -104,12 +105,17 @@ CREATE INDEX IF NOT EXISTS history_{mark}_name ON {history} (name, number);
 CREATE OR REPLACE FUNCTION {changed}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = {SEARCH_PATH} AS $flipper$
 DECLARE
   at bigint;
+  raised text;
   kept integer;
   longest interval;
   written bigint;
   oldest bigint;
 BEGIN
-  SELECT c.v, c.entries, c.age INTO at, kept, longest FROM {clock} AS c WHERE c.v::text = pg_catalog.current_setting('flipper.at_{mark}', true);
+  raised := pg_catalog.current_setting('flipper.at_{mark}', true);
+  -- Anyone may set it.
+  IF raised <> '' THEN
+    SELECT c.v, c.entries, c.age INTO at, kept, longest FROM {clock} AS c WHERE c.v::text = raised;
+  END IF;
   IF at IS NULL THEN
     {raise}
   END IF;
@@ -143,6 +149,7 @@ END $flipper$;
 CREATE OR REPLACE FUNCTION {truncated}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = {SEARCH_PATH} AS $flipper$
 DECLARE
   at bigint;
+  raised text;
   kept integer;
   longest interval;
 BEGIN

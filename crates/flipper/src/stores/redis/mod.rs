@@ -154,16 +154,16 @@ impl RedisFeatureFlagStore {
     ///
     /// `rediss`, `rediss-cluster` and `rediss-sentinel` use TLS; `?ca=FILE` replaces the system's authorities, `?cert=FILE&key=FILE` is a
     /// client certificate, all in PEM and read at each connection. `valkey` and `valkeys` are `redis` and `rediss`. All take
-    /// `?base_key=KEY`, `?history=off` and `?protocol=resp2`, Sentinels `?sentinel_username=USER&sentinel_password=PASSWORD`. Percent-encode `@ : / ? # %`
-    /// in each part.
+    /// `?base_key=KEY`, `?history=off`, `?history_entries=NUMBER`, `?history_days=NUMBER` and `?protocol=resp2`, Sentinels
+    /// `?sentinel_username=USER&sentinel_password=PASSWORD`. Percent-encode `@ : / ? # %` in each part.
     ///
     /// # Errors
     ///
     /// `InvalidInput` for another URL, or an unreadable file. The message contains no user and no password.
     pub fn from_url(url: &str) -> Result<Self> {
         let url::Parsed { place, base_key, history } = url::parse(url)?;
-        let store = Self::new(RedisClient::at(place).map_err(errors::from_driver)?);
-        let store = if history { store } else { store.without_history() };
+        let mut store = Self::new(RedisClient::at(place).map_err(errors::from_driver)?);
+        store.history_limits = history;
         Ok(match base_key {
             Some(base_key) => store.base_key(base_key),
             None => store,

@@ -1,5 +1,6 @@
 use super::place::{Credentials, Form, Place, Tls};
 use crate::error::{Error, Result};
+use crate::state::HistoryLimits;
 use crate::stores::kinds::REDIS;
 use crate::stores::url_parts::{Parameters, Parts, decoded};
 
@@ -10,7 +11,7 @@ const FORM: &str = "a Redis store's URL is `redis://[USER[:PASSWORD]@]HOST[:PORT
 pub(super) struct Parsed {
     pub(super) place: Place,
     pub(super) base_key: Option<String>,
-    pub(super) history: bool,
+    pub(super) history: Option<HistoryLimits>,
 }
 
 pub(super) fn parse(url: &str) -> Result<Parsed> {
@@ -18,7 +19,7 @@ pub(super) fn parse(url: &str) -> Result<Parsed> {
     let base_key = parts.parameters.take("base_key");
     let protocols = [("3", false), ("resp3", false), ("2", true), ("resp2", true)];
     let resp2 = parts.parameters.take_one_of("protocol", &protocols)?.unwrap_or(false);
-    let history = parts.parameters.take_one_of("history", &[("on", true), ("off", false)])?.unwrap_or(true);
+    let history = parts.parameters.take_history(HistoryLimits::default())?;
     let form = form(&mut parts)?;
     let secured = matches!(parts.scheme.as_str(), "rediss" | "valkeys" | "rediss-cluster" | "rediss-sentinel");
     let tls = tls(secured, &mut parts.parameters)?;
@@ -114,6 +115,20 @@ mod tests {
             ("unix://u:p@/run/s", "redis+unix:///run/s?db=0&base_key=features"),
         ] {
             assert_eq!(identity(url), place);
+        }
+    }
+
+    #[test]
+    fn how_much_history_is_kept() {
+        let kept = |url: &str| {
+            parse(url).unwrap().history.map(|limits| (limits.kept_entries(), limits.kept_age().as_secs() / 86_400))
+        };
+        assert_eq!(kept("redis://h"), Some((10_000, 90)));
+        assert_eq!(kept("redis://h?history=on&history_entries=5"), Some((5, 90)));
+        assert_eq!(kept("redis://h?history_days=400&history_entries=1000000"), Some((1_000_000, 400)));
+        assert_eq!(kept("redis://h?history=off"), None);
+        for wrong in ["history=no", "history_entries=0", "history_days=1h", "history_days=36501"] {
+            assert!(parse(&format!("redis://h?{wrong}")).is_err(), "{wrong}");
         }
     }
 
