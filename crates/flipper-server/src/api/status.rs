@@ -38,6 +38,7 @@ pub(crate) async fn get(State(app): State<Arc<App>>, caller: Caller, uri: Uri) -
         ("confirmed_ms_ago", confirmed_ms_ago.into()),
         ("version", env!("CARGO_PKG_VERSION").into()),
         ("clock_ms", clock_ms.into()),
+        ("circles", app.circles(|name| caller.allows(Role::Read, name)).into()),
     ]
     .into_iter()
     .collect();
