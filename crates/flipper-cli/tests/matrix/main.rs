@@ -7,6 +7,7 @@
 mod backends;
 mod busy;
 mod cells;
+mod dependents;
 mod faults;
 mod histories;
 mod layers;
