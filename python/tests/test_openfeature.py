@@ -55,6 +55,12 @@ def stored(client, meta, is_enabled=True):
     client._flags.put_text("FLAG", text)
 
 
+def test_a_segment_is_no_flag(ask, client):
+    client.set_segment("beta", "plan = pro")
+    for details in (bool_of(ask, "segments/beta"), ask.get_string_details("segments/beta", "")):
+        assert (details.error_code, details.reason) == (ErrorCode.FLAG_NOT_FOUND, Reason.ERROR)
+
+
 def test_a_bool_is_the_flags_answer_with_its_reason(ask, client):
     details = bool_of(ask, default=True)
     assert (details.value, details.error_code, details.reason) == (True, ErrorCode.FLAG_NOT_FOUND, Reason.ERROR)

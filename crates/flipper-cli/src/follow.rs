@@ -1,7 +1,8 @@
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use flipper::__words::needs_of;
 use flipper::store::{Corrupt, Stored, Updates, Watch, WatchEvent};
 use flipper::{Error, FlagRecord};
 use futures_util::StreamExt;
@@ -38,8 +39,10 @@ pub(crate) struct Follow<'a> {
     /// The flags as last reported; `None` before the first list.
     held: Option<BTreeMap<String, State>>,
     queue: VecDeque<Event>,
-    /// A flag to read again. It survives if the future of `next` is dropped.
-    hinted: Option<String>,
+    /// Flags to read again, the last one first. They survive if the future of `next` is dropped.
+    hinted: Vec<String>,
+    /// What flags of the queue need, and was read for them; only with [`in_order`](Self::in_order).
+    asked: Option<HashSet<String>>,
     lost: Option<Instant>,
     /// The reason of the outage, as last reported.
     reason: Option<String>,
@@ -56,12 +59,19 @@ impl<'a> Follow<'a> {
             events,
             held: None,
             queue: VecDeque::new(),
-            hinted: None,
+            hinted: Vec::new(),
+            asked: None,
             lost: None,
             reason: None,
             in_doubt: false,
             updates: None,
         }
+    }
+
+    /// A flag's change comes after those of the segments and flags that it needs.
+    pub(crate) fn in_order(mut self) -> Self {
+        self.asked = Some(HashSet::new());
+        self
     }
 
     pub(crate) fn state(&self, name: &str) -> Option<&State> {
@@ -79,18 +89,25 @@ impl<'a> Follow<'a> {
     /// The next event. Cancel safe.
     pub(crate) async fn next(&mut self) -> Event {
         loop {
-            if let Some(event) = self.queue.pop_front() {
-                return event;
-            }
-            if let Some(name) = self.hinted.clone() {
+            if let Some(name) = self.hinted.last().cloned() {
                 let reported_at = Instant::now();
                 // A flag that cannot be read now is reported by the watch after the outage.
                 if let Ok(stored) = self.store.inner.get(&name).await {
                     self.set(&name, stored.map(|stored| stored.record), Some(reported_at), false);
                 }
-                self.hinted = None;
+                self.hinted.pop();
+                self.bring_forward(&name);
                 continue;
             }
+            if let Some(event) = self.queue.pop_front() {
+                self.hinted = self.still_to_ask(&event);
+                if self.hinted.is_empty() {
+                    return event;
+                }
+                self.queue.push_front(event);
+                continue;
+            }
+            self.asked.iter_mut().for_each(HashSet::clear);
             match self.events.next().await {
                 None => return Event::Ended,
                 Some(event) => self.take(event),
@@ -103,7 +120,7 @@ impl<'a> Follow<'a> {
             WatchEvent::Reset { flags, read_at, .. } => self.reset(flags, read_at),
             WatchEvent::Changed { flag, read_at } => self.set(&flag.name, Some(flag.record), read_at, false),
             WatchEvent::Removed { name, read_at, .. } => self.set(&name, None, read_at, false),
-            WatchEvent::Hint { name } => self.hinted = Some(name),
+            WatchEvent::Hint { name } => self.hinted.push(name),
             WatchEvent::Lost(error) => {
                 self.in_doubt = true;
                 self.lost.get_or_insert_with(Instant::now);
@@ -120,6 +137,26 @@ impl<'a> Follow<'a> {
             }
             _ => {}
         }
+    }
+
+    /// What this flag needs. A watch may report, or read, the flag before that.
+    fn still_to_ask(&mut self, event: &Event) -> Vec<String> {
+        match (&mut self.asked, event) {
+            (Some(asked), Event::Change { after: Some(Ok(record)), .. }) => {
+                needs_of(record).into_iter().filter(|needed| asked.insert(needed.clone())).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The last change of this flag in the queue becomes the next one.
+    fn bring_forward(&mut self, name: &str) {
+        let is_it = |event: &Event| matches!(event, Event::Change { name: changed, .. } if changed == name);
+        let (mut its, mut others): (VecDeque<_>, VecDeque<_>) = self.queue.drain(..).partition(is_it);
+        if let Some(last) = its.pop_back() {
+            others.push_front(last);
+        }
+        self.queue = others;
     }
 
     fn restored(&mut self) {

@@ -1,10 +1,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use flipper::__words::links;
+use flipper::__words::needs_of;
 use flipper::evaluation::Evaluation;
 use flipper::store::Precondition;
-use flipper::targeting::stored_name;
 use flipper::{Context, Error, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore};
 
 use crate::failure::{Done, Failure};
@@ -21,7 +20,7 @@ pub(crate) struct Links(HashMap<String, Arc<FlagRecord>>);
 impl Links {
     pub(crate) async fn read(store: &Store, record: &FlagRecord) -> Done<Self> {
         let mut found = Self::default();
-        let mut wanted: VecDeque<String> = of(record).into();
+        let mut wanted: VecDeque<String> = needs_of(record).into();
         while let Some(name) = wanted.pop_front() {
             if found.0.contains_key(&name) || found.0.len() >= MOST {
                 continue;
@@ -29,7 +28,7 @@ impl Links {
             let stored = store.inner.get(&name).await.map_err(|error| store.failure(&error))?;
             // An unreadable one is as if it were missing.
             if let Some(record) = stored.and_then(|stored| stored.record.ok()) {
-                wanted.extend(of(&record));
+                wanted.extend(needs_of(&record));
                 found.0.insert(name, record);
             }
         }
@@ -50,10 +49,4 @@ impl Links {
         store.put(&named(record, name), Precondition::Any.into()).await.map_err(failed)?;
         Ok(FeatureFlagClient::new(store).evaluate(name, context))
     }
-}
-
-fn of(record: &FlagRecord) -> Vec<String> {
-    let (flags, segments) = links(record);
-    let flags = flags.into_iter().map(|prerequisite| prerequisite.flag.clone());
-    flags.chain(segments.iter().map(|segment| stored_name(segment))).collect()
 }

@@ -4,6 +4,7 @@ mod actor;
 mod args;
 mod caller;
 mod change;
+mod circles;
 mod commands;
 mod confirm;
 mod describe;

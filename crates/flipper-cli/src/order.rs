@@ -1,8 +1,9 @@
-//! The order of a transfer. A flag with `not in segment …` is on for all while the segment is missing: segments are written before what
-//! names them, and deleted after it.
+//! The order of a transfer. A flag must not be on for others because what it needs is missing or older: segments and prerequisites are
+//! written before what names them, and segments are deleted after it.
 
 use std::collections::HashMap;
 
+use flipper::__words::needs_of;
 use flipper::FlagRecord;
 use flipper::store::Version;
 use flipper::targeting::{When, segment_of, stored_name};
@@ -29,13 +30,18 @@ pub(crate) fn segments_of(record: &FlagRecord) -> Vec<String> {
     names
 }
 
-/// Segments first, inner ones before those that name them.
+/// Segments first, then the flags, each after those that it needs.
 pub(crate) fn writes(source: &Records, plan: &Plan) -> Done<Vec<Phase>> {
     let mut phases = Vec::new();
-    let mut inner = HashMap::new();
+    let (mut segments, mut flags, mut others) = (HashMap::new(), HashMap::new(), Vec::new());
     for index in plan.create.iter().chain(&plan.change) {
-        if segment_of(source.name(*index)).is_some() {
-            inner.insert(source.name(*index).to_owned(), segments_of(&source.record(*index)?));
+        let name = source.name(*index).to_owned();
+        if segment_of(&name).is_some() {
+            segments.insert(name, segments_of(&source.record(*index)?));
+        } else if source.may_need_flags(*index) {
+            flags.insert(name, needs_of(&source.record(*index)?));
+        } else {
+            others.push(*index);
         }
     }
     let mut add = |indexes: Vec<usize>| {
@@ -45,11 +51,10 @@ pub(crate) fn writes(source: &Records, plan: &Plan) -> Done<Vec<Phase>> {
             phases.extend(Some(Phase { indexes, is_new }).filter(|phase| !phase.indexes.is_empty()));
         }
     };
-    for names in inside_out(inner) {
-        add(names.iter().filter_map(|name| source.find(name)).collect());
-    }
-    let all = plan.create.iter().chain(&plan.change).copied();
-    add(all.filter(|index| segment_of(source.name(*index)).is_none()).collect());
+    let indexes = |names: Vec<String>| names.iter().filter_map(|name| source.find(name)).collect();
+    inside_out(segments).into_iter().for_each(|names| add(indexes(names)));
+    add(others);
+    inside_out(flags).into_iter().for_each(|names| add(indexes(names)));
     Ok(phases)
 }
 

@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use flipper::__words::needs_of;
 use flipper::json::{Json, Object};
 use flipper::store::{Precondition, Version};
 use flipper::targeting::segment_of;
@@ -144,7 +145,7 @@ pub(crate) async fn apply(
             let both = work.interrupt.soon(both).await;
             let (results, next) = both.map_err(|code| work.stopped(code, records.len()))?;
             let next = next?;
-            blocked.iter().for_each(|(name, segment)| work.blocked(name, segment));
+            blocked.iter().for_each(|(name, needed)| work.fail(name, &blocked_by(name, needed)));
             work.note(records.iter().map(FlagRecord::name), results, counter)?;
             batch = next;
             size = match started.elapsed() {
@@ -172,7 +173,7 @@ pub(crate) async fn apply(
 #[derive(Default)]
 struct Batch {
     records: Vec<FlagRecord>,
-    /// Flags that are not written, and the segment which they wait for.
+    /// Flags that are not written, and what they need.
     blocked: Vec<(String, String)>,
 }
 
@@ -188,12 +189,12 @@ fn take(source: &Records, indexes: &mut &[usize], most: usize, unwritten: &HashS
     let mut batch = Batch::default();
     for index in now {
         let record = source.record(*index)?;
-        let segment = match unwritten.is_empty() {
+        let needed = match unwritten.is_empty() {
             true => None,
-            false => order::segments_of(&record).into_iter().find(|segment| unwritten.contains(segment)),
+            false => needs_of(&record).into_iter().find(|needed| unwritten.contains(needed)),
         };
-        match segment {
-            Some(segment) => batch.blocked.push((record.name().to_owned(), segment)),
+        match needed {
+            Some(needed) => batch.blocked.push((record.name().to_owned(), needed)),
             None => batch.records.push(record),
         }
     }
@@ -211,17 +212,11 @@ struct Work<'a> {
     tally: Tally,
     total: usize,
     progress: Progress,
-    /// Segments that the store refused, and those that name them.
+    /// What the store refused, and what needs that.
     unwritten: HashSet<String>,
 }
 
 impl Work<'_> {
-    /// Without the segment, a flag for callers who are not in it would be on for all.
-    fn blocked(&mut self, name: &str, segment: &str) {
-        let segment = quoted(segment_of(segment).unwrap_or(segment));
-        self.fail(name, &refused_since(name, format!("it names segment {segment}, which was not written")));
-    }
-
     fn kept(&mut self, name: &str) {
         self.fail(name, &refused_since(name, "it is kept, since flags that may name it were refused".to_owned()));
     }
@@ -229,9 +224,7 @@ impl Work<'_> {
     fn fail(&mut self, name: &str, error: &Error) {
         self.tally.failed += 1;
         self.refused.add(self.session, self.store, name, error);
-        if segment_of(name).is_some() {
-            self.unwritten.insert(name.to_owned());
-        }
+        self.unwritten.insert(name.to_owned());
     }
 
     /// Counts the results of a batch. An error stops the transfer.
@@ -279,6 +272,15 @@ impl Work<'_> {
         };
         format!("{done} of {total} were written, each as a whole{unknown}; the same command goes on from there")
     }
+}
+
+/// Without what it needs, or beside an older one, the flag could be on for more callers than it is in the source.
+pub(crate) fn blocked_by(name: &str, needed: &str) -> Error {
+    let why = match segment_of(needed) {
+        Some(segment) => format!("it names segment {}, which was not written", quoted(segment)),
+        None => format!("it needs {}, which was not written", quoted(needed)),
+    };
+    refused_since(name, why)
 }
 
 fn refused_since(name: &str, why: String) -> Error {

@@ -246,3 +246,45 @@ fn unreadable_flags_are_listed_at_the_end() {
     wait_until("A is deleted", || place.count("sqlite:to.db") == 1);
     assert_eq!(interrupt(sync), (Some(0), "interrupted, with all changes written".to_owned()));
 }
+
+#[test]
+fn what_a_flag_needs_is_written_before_it() {
+    let (Some(from), Some(to)) = (RedisServer::start(), RedisServer::start()) else { return };
+    let home = tempfile::tempdir().unwrap();
+    let at = |url: String, arguments: &[&str]| {
+        let mut command = flipper(home.path(), &url);
+        command.args(arguments);
+        command
+    };
+    let write = |arguments: &[&str]| succeed(&mut at(from.url(), arguments));
+    write(&["create", "A", "B", "C", "--enable"]);
+    let mut sync = Running::start(&mut at("memory:".into(), &["sync", &from.url(), &to.url(), "--follow"]));
+    sync.line("following");
+
+    // It hears of A first, and reads it when it names all the others.
+    sync.signal(Signal::STOP);
+    write(&["data", "set", "A", "owner=horses"]);
+    write(&["segment", "set", "blocked", "id = 1"]);
+    write(&["segment", "set", "wide", "in segment blocked or id = 2"]);
+    write(&["disable", "C"]);
+    write(&["prerequisite", "add", "B", "C"]);
+    write(&["rule", "add", "A", "in segment wide", "off"]);
+    write(&["prerequisite", "add", "A", "B"]);
+    sync.signal(Signal::CONT);
+    sync.line("wrote C");
+    sync.line("wrote B");
+    sync.line("wrote segments/blocked");
+    sync.line("wrote segments/wide");
+    sync.line("wrote A");
+    interrupt(sync);
+
+    // A transfer too, in which names come in their order.
+    write(&["enable", "C"]);
+    write(&["prerequisite", "remove", "B", "C"]);
+    write(&["prerequisite", "add", "C", "B"]);
+    let mut watch = Running::start(&mut at(to.url(), &["watch"]));
+    watch.line("following");
+    succeed(&mut at("memory:".into(), &["sync", &from.url(), &to.url()]));
+    let order = [watch.line(" ~ "), watch.line(" ~ ")];
+    assert!(order[0].contains(" ~ B") && order[1].contains(" ~ C"), "{order:?}");
+}

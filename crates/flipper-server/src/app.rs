@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::Router;
+use flipper::__words::plain;
 use flipper::FeatureFlagClient;
 use flipper::store::{LocalFeatureFlagStore, Stored};
 use flipper::targeting::segment_of;
@@ -62,6 +63,15 @@ impl App {
     #[must_use]
     pub fn features(&self) -> &FeatureFlagClient {
         &self.features
+    }
+
+    /// Flags that need each other in a circle: `A → B → A`, where the caller may read all of them.
+    pub(crate) fn circles(&self, may_read: impl Fn(&str) -> bool) -> Vec<String> {
+        let all = self.store.table().list();
+        let records = all.iter().filter_map(|stored| Some((stored.name.as_str(), stored.record.as_deref().ok()?)));
+        let found = flipper::__words::circles(&records.collect()).into_iter();
+        let readable = found.filter(|circle| circle.iter().all(|name| may_read(name)));
+        readable.map(|circle| circle.iter().map(|name| plain(name)).collect::<Vec<_>>().join(" → ")).collect()
     }
 
     /// Sets who may use the server; without it everyone on this machine.

@@ -434,3 +434,30 @@ fn a_schedule_turns_at_the_server_and_at_its_followers() {
     });
     assert_eq!(server.expect(200, "POST /api/v1/evaluate/A", "{}").json()["enabled"].as_bool(), Some(true));
 }
+
+#[test]
+fn a_circle_of_whole_records_has_a_name() {
+    let server = Running::memory();
+    let circles = |text: &str| {
+        let status = server.expect(200, "GET /api/v1/status", "").json();
+        assert_eq!(status["circles"], flipper::json::Json::parse(text).unwrap());
+    };
+    circles("[]");
+    let put = |name: &str, other: &str| {
+        let mut record = FlagRecord::new(name, 1);
+        record.set_enabled(true);
+        record.set_prerequisites(vec![Prerequisite::new(other)]);
+        let text = flipper::json::Json::from(record.to_json());
+        let body = format!(r#"[{{"put": {text}, "when": "any"}}]"#);
+        assert!(server.expect(200, "POST /api/v1/records", &body).json().to_string().contains("version"));
+    };
+    put("A", "B");
+    put("B", "A");
+    put("USES", "A");
+    circles(r#"["A → B → A"]"#);
+    // A flag of it can be taken out, and no other write makes one.
+    let refused = server.expect(422, "PATCH /api/v1/flags/A", r#"{"prerequisites": [{"flag": "USES"}]}"#);
+    assert!(refused.json()["detail"].as_str().unwrap().contains("A → USES → A"), "{}", refused.body);
+    server.expect(200, "PATCH /api/v1/flags/A", r#"{"prerequisites": []}"#);
+    circles("[]");
+}

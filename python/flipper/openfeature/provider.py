@@ -24,6 +24,7 @@ from openfeature.provider import AbstractProvider, Metadata
 from flipper.aio import AsyncFeatureFlagClient
 from flipper.client import FeatureFlagClient
 from flipper.contrib.storage import FeatureFlagStoreItem
+from flipper.contrib.storage.limits import is_segment
 from flipper.evaluation import Evaluation, evaluate
 from flipper.exceptions import UnreadableFlagError
 from flipper.testing import overridden
@@ -176,6 +177,8 @@ class FlipperProvider(AbstractProvider):
             item = self._client._store.get(name) if native is None else native.shared_item(name)
         except UnreadableFlagError as error:
             raise ParseError(f"flag {name!r}: {error}") from error
+        if item is not None and is_segment(item._meta._others):
+            raise FlagNotFoundError(f"{name!r} is a segment, not a flag")
         override = overridden(self._client, name)
         if override is not None:
             return Evaluation(override, "overridden", "a test overrides the flag"), item

@@ -20,7 +20,7 @@ pub(super) fn read(json: &Json, now: i64) -> Result<Found, String> {
     }
     let mut found = Found::default();
     for (name, segment) in fields(json, "segments") {
-        let said = segment_of(segment).map(|cond| match cond {
+        let said = segment_of(segment, json).map(|cond| match cond {
             Cond::When(when) => when,
             Cond::Always => When::All(Vec::new()),
             Cond::Never => When::Any(Vec::new()),
@@ -117,7 +117,7 @@ fn flag_of(all: &Json, json: &Json) -> Said<Flag> {
         flag.arms.push(Arm { name: None, cond: Cond::one_of(&attribute(Some(kind), "key")?, keys), outcome });
     }
     for rule in items(json, "rules") {
-        let clauses: Said<Vec<_>> = items(rule, "clauses").iter().map(clause).collect();
+        let clauses: Said<Vec<_>> = items(rule, "clauses").iter().map(|json| clause(json, all)).collect();
         let outcome = outcome(&flag.values, rule, "a rule")?;
         flag.arms.push(Arm { name: None, cond: Cond::all(clauses?), outcome });
     }

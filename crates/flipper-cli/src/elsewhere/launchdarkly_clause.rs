@@ -30,15 +30,35 @@ pub(super) fn attribute(kind: Option<&str>, name: &str) -> Said<String> {
     })
 }
 
-/// A caller without the attribute fails a clause, also a negated one.
-pub(super) fn clause(json: &Json) -> Said<Cond> {
+/// How deep segments name each other.
+const DEEPEST: usize = 64;
+
+/// Whether the segment holds for the same callers here, whatever their attributes are. Conditions hold for no list, and negated ones for no other
+/// type, so a flag for those outside of it would be on for more callers than there.
+fn is_exact(all: &Json, name: &str, depth: usize) -> bool {
+    let Some(segment) = all.get("segments").and_then(|segments| segments.get(name)) else { return false };
+    let mut clauses = items(segment, "rules").iter().flat_map(|rule| items(rule, "clauses"));
+    let names = |clause: &Json| {
+        let mut names = items(clause, "values").iter().filter_map(Json::as_str);
+        names.all(|name| is_exact(all, name, depth + 1))
+    };
+    depth < DEEPEST && clauses.all(|clause| text(clause, "op") == Some("segmentMatch") && names(clause))
+}
+
+/// A caller without the attribute fails a clause, also a negated one. `all`: the file.
+pub(super) fn clause(json: &Json, all: &Json) -> Said<Cond> {
     let operator = text(json, "op").unwrap_or_default();
     let what = format!("clause {operator}");
     let negate = is_true(json, "negate");
     let values = items(json, "values");
     if operator == "segmentMatch" {
-        let segments = values.iter().filter_map(Json::as_str);
-        let any = Cond::any(segments.map(|name| Cond::When(When::Segment(name.to_owned()))));
+        let segments = || values.iter().filter_map(Json::as_str);
+        if let Some(name) = segments().find(|name| negate && !is_exact(all, name, 0)) {
+            let why =
+                "it is negated, and the segment's conditions hold for fewer callers here, such as none with a list";
+            return unsaid(format!("clause segmentMatch {name:?}"), why);
+        }
+        let any = Cond::any(segments().map(|name| Cond::When(When::Segment(name.to_owned()))));
         return Ok(if negate { any.not() } else { any });
     }
     let attribute = attribute(text(json, "contextKind"), text(json, "attribute").unwrap_or_default())?;
@@ -146,7 +166,7 @@ const FIELDS: [&str; 14] = [
 ];
 
 /// Included, or neither excluded nor without a rule that holds.
-pub(super) fn segment_of(json: &Json) -> Said<Cond> {
+pub(super) fn segment_of(json: &Json, all: &Json) -> Said<Cond> {
     only(json, &FIELDS)?;
     if is_true(json, "deleted") {
         return unsaid("the segment", "it is deleted");
@@ -167,7 +187,7 @@ pub(super) fn segment_of(json: &Json) -> Said<Cond> {
         if rule.get("weight").is_some_and(|weight| !weight.is_null()) {
             return unsaid("a rule of the segment", "it is for a share of callers, and a segment here has none");
         }
-        let clauses: Said<Vec<_>> = items(rule, "clauses").iter().map(clause).collect();
+        let clauses: Said<Vec<_>> = items(rule, "clauses").iter().map(|json| clause(json, all)).collect();
         rules.push(Cond::all(clauses?));
     }
     let excluded = keys("excluded", "excludedContexts")?;

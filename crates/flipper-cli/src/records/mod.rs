@@ -87,6 +87,11 @@ impl Records {
         &self.items[index].0
     }
 
+    /// Whether it may have prerequisites, without parsing it.
+    pub(crate) fn may_need_flags(&self, index: usize) -> bool {
+        self.text[self.items[index].1.clone()].contains("\"prerequisites\"")
+    }
+
     pub(crate) fn find(&self, name: &str) -> Option<usize> {
         self.items.binary_search_by(|(known, _)| known.as_str().cmp(name)).ok()
     }

@@ -19,11 +19,9 @@ use tempfile::TempDir;
 
 use crate::cells::{Scene, Situation, Store};
 use crate::failover::Agents;
-use crate::ledger::name;
 use crate::soak;
 use crate::support::flipper;
 use crate::support::running::Running;
-use crate::watcher::number;
 
 /// A Consul token with a policy of its own.
 pub(crate) const TOKEN: &str = "22222222-2222-3333-4444-555555555555";
@@ -254,11 +252,10 @@ impl Backend {
         }
     }
 
-    /// Reads a flag with the store's own shell: its number, or `None` if it is missing.
-    pub(crate) fn read(&self, flag: usize) -> Result<Option<u64>, String> {
-        let name = name(flag);
+    /// Reads a flag with the store's own shell.
+    pub(crate) fn record(&self, name: &str) -> Result<Option<Stored>, String> {
         let text = match &self.kind {
-            Kind::Memory(store) => return store.table().get(&name).as_ref().map(number).transpose(),
+            Kind::Memory(store) => return Ok(store.table().get(name)),
             Kind::Sqlite(path) => {
                 let found = sqlite3(path, &format!("SELECT record FROM flags WHERE name = '{name}'"))?;
                 Some(found.trim().to_owned()).filter(|text| !text.is_empty())
@@ -291,8 +288,7 @@ impl Backend {
                 }
             }
         };
-        let Some(text) = text else { return Ok(None) };
-        number(&Stored::from_json(name, Version::ordered(0), text.as_bytes())).map(Some)
+        Ok(text.map(|text| Stored::from_json(name, Version::ordered(0), text.as_bytes())))
     }
 }
 

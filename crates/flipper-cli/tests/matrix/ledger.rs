@@ -3,6 +3,8 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use crate::dependents::is_segment;
+
 /// One write of a flag. Its number, greater than the one before, is in the flag's client data.
 #[derive(Clone, Debug)]
 pub(crate) struct Write {
@@ -41,11 +43,11 @@ pub(crate) struct Ledger {
 }
 
 pub(crate) fn name(flag: usize) -> String {
-    format!("FLAG_{flag}")
+    if is_segment(flag) { format!("segments/FLAG_{flag}") } else { format!("FLAG_{flag}") }
 }
 
 pub(crate) fn flag_of(name: &str) -> Option<usize> {
-    name.strip_prefix("FLAG_")?.parse().ok()
+    name.strip_prefix("segments/").unwrap_or(name).strip_prefix("FLAG_")?.parse().ok()
 }
 
 impl Ledger {

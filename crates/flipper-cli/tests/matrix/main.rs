@@ -9,6 +9,7 @@ mod busy;
 mod cells;
 mod conductor;
 mod damaged;
+mod dependents;
 mod failover;
 mod faults;
 mod histories;

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use crate::backends::Backend;
 use crate::busy::Busy;
 use crate::cells::{Layer, Scene, Situation};
+use crate::dependents::{self, Finally};
 use crate::faults;
 use crate::histories;
 use crate::layers::{Attached, attach, until};
 use crate::ledger::{Ledger, Write, name};
 use crate::random::Random;
-use crate::watcher::Watcher;
+use crate::watcher::{Watcher, number};
 use crate::writers::{Change, Outcome, Writers};
 
 /// A flip not seen within this time without a fault counts as lost.
@@ -100,6 +101,7 @@ impl Stage {
         if self.lost.contains(&true) {
             self.wrong.push("not all flags could be created".to_owned());
         }
+        self.wrong.extend(dependents::create(backend, self.ledger.len()));
         self.all_see(PATIENCE + RECOVERY);
     }
 
@@ -255,7 +257,8 @@ impl Stage {
     pub(crate) fn compare(&mut self, backend: &Backend) {
         let deadline = Instant::now() + PATIENCE;
         for flag in 0..self.ledger.len() {
-            let (kept, last) = match (backend.read(flag), self.ledger.last(flag)) {
+            let kept = backend.record(&name(flag)).and_then(|stored| stored.as_ref().map(number).transpose());
+            let (kept, last) = match (kept, self.ledger.last(flag)) {
                 (Ok(kept), Some(last)) => (kept, last),
                 (Ok(_), None) => continue,
                 (Err(what), _) => {
@@ -282,6 +285,14 @@ impl Stage {
                     watcher.seen.give_up(flag, number, PATIENCE);
                 }
             }
+        }
+        match Finally::read(backend, self.ledger.len()) {
+            Ok(last) => self.watchers.iter().for_each(|watcher| {
+                // A cache may have read a dependent before it was written.
+                until(PATIENCE, || last.differs(&watcher.seen.view).is_none());
+                last.differs(&watcher.seen.view).into_iter().for_each(|what| watcher.seen.wrong(what));
+            }),
+            Err(what) => self.wrong.push(what),
         }
     }
 

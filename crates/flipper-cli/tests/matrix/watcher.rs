@@ -11,6 +11,7 @@ use flipper::store::{LocalFeatureFlagStore, Stored, WatchEvent};
 use futures_util::StreamExt;
 
 use crate::cells::Layer;
+use crate::dependents;
 use crate::layers::EXPIRATION;
 use crate::ledger::{Ledger, flag_of, name};
 
@@ -148,7 +149,7 @@ pub(crate) fn number(stored: &Stored) -> Result<u64, String> {
     let number =
         record.client_data().get("n").and_then(flipper::json::Json::as_i64).and_then(|n| u64::try_from(n).ok());
     let number = number.ok_or_else(|| format!("{} has no number: {}", stored.name, record.to_json()))?;
-    if record.is_enabled() == (number % 2 == 0) {
+    if dependents::is_whole(record, number) {
         return Ok(number);
     }
     Err(format!("{} is half of one state and half of another: {}", stored.name, record.to_json()))
@@ -190,11 +191,14 @@ async fn follow(seen: &Observed, ledger: &Ledger) {
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (mut hints, mut changes) = (BTreeSet::new(), 0);
+    let features = dependents::client(&seen.view);
     while !seen.ended.load(Ordering::Acquire) {
         let event = tokio::select! {
             event = watch.next() => event,
             _ = look.tick() => {
                 check_status(seen, ledger);
+                let differs = features.as_ref().and_then(|it| dependents::check(it, &seen.view, ledger.len()));
+                differs.into_iter().for_each(|what| seen.wrong(what));
                 for flag in std::mem::take(&mut hints) {
                     match store.get(&name(flag)).await {
                         Ok(found) => seen.note(ledger, flag, found.and_then(|flag| number(&flag).ok())),

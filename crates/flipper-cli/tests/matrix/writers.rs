@@ -8,13 +8,14 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use flipper::client::Remote;
-use flipper::json::Object;
+use flipper::store::Precondition;
 use flipper::{ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord};
 use flipper_testkit::consul::MASTER_TOKEN;
 use flipper_thrift::Server;
 
 use crate::backends::{Backend, Kind, futures_executor, sqlite3};
 use crate::cells::Writer;
+use crate::dependents;
 use crate::ledger::name;
 use crate::random::Random;
 
@@ -76,8 +77,11 @@ impl Writers {
         change: Change,
         (calm, away): (bool, bool),
     ) -> (&'static str, Outcome) {
+        // Over Thrift a segment cannot be written, and no shell reaches into a program's memory.
+        let by_thrift = matches!(backend.kind, Kind::Memory(_) | Kind::Served { door: "thrift", .. });
+        let python = !(by_thrift && dependents::is_segment(flag));
         let ours = match self.kind {
-            _ if away => true,
+            _ if away || !python && matches!(backend.kind, Kind::Memory(_)) => true,
             Writer::Ours => true,
             Writer::Foreign => false,
             Writer::Both => random.below(2) == 0,
@@ -87,28 +91,23 @@ impl Writers {
             return ("our writer", ours_writes(&self.ours[way], &name(flag), number, change));
         }
         match &mut self.python {
-            Some(python) if matches!(backend.kind, Kind::Memory(_)) || random.below(2) == 0 => {
-                ("Python", python.write(&name(flag), (change != Change::Destroy).then_some(number)))
+            Some(writer) if python && (matches!(backend.kind, Kind::Memory(_)) || random.below(2) == 0) => {
+                ("Python", writer.write(&name(flag), (change != Change::Destroy).then_some(number)))
             }
             _ => ("the shell", shell(backend, &name(flag), (change != Change::Destroy).then_some(number))),
         }
     }
 }
 
-fn data(number: u64) -> Object {
-    [("n", number)].into_iter().collect()
-}
-
 fn ours_writes(client: &FeatureFlagClient<Remote>, name: &str, number: u64, change: Change) -> Outcome {
-    let on = number.is_multiple_of(2);
     let done = futures_executor(async {
         match change {
-            Change::Create => client.create(name).enabled(on).client_data(data(number)).replace().await.map(|_| ()),
+            Change::Create => client.put(&record(name, number), Precondition::Any).await.map(drop),
             Change::Destroy => client.destroy(name).await,
             Change::Set => {
                 let set = |record: &mut FlagRecord| {
-                    record.set_enabled(on);
-                    record.merge_client_data(&data(number))
+                    dependents::set(record, number);
+                    Ok(())
                 };
                 client.update(name, set).await
             }
@@ -121,14 +120,15 @@ fn ours_writes(client: &FeatureFlagClient<Remote>, name: &str, number: u64, chan
     }
 }
 
+fn record(name: &str, number: u64) -> FlagRecord {
+    let mut record = FlagRecord::new(name, 1_700_000_000);
+    dependents::set(&mut record, number);
+    record
+}
+
 /// Writes as an operator would.
 fn shell(backend: &Backend, name: &str, number: Option<u64>) -> Outcome {
-    let text = number.map(|number| {
-        let mut record = FlagRecord::new(name, 1_700_000_000);
-        record.set_enabled(number % 2 == 0);
-        record.set_client_data(data(number));
-        record.to_json()
-    });
+    let text = number.map(|number| record(name, number).to_json());
     match write_text(backend, name, text.as_deref()) {
         Ok(_) => Outcome::Done,
         Err(what) if matches!(backend.kind, Kind::Memory(_)) => Outcome::Refused(what),

@@ -97,6 +97,8 @@ pub(crate) struct ServerStatus {
     version: String,
     /// Unix time in milliseconds.
     clock_ms: u64,
+    /// Flags that need each other in a circle, and are off: `A → B → A`.
+    circles: Vec<String>,
 }
 
 /// What went wrong (RFC 9457).

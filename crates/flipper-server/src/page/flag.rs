@@ -54,7 +54,10 @@ async fn one(state: &State, viewer: &Viewer, name: &str, uri: &Uri) -> Result<Re
     viewer.must(crate::access::Role::Read, name)?;
     let view = View { notice: done(uri), ..View::default() };
     match held(state, name) {
-        Ok(stored) if is_segment(&stored) => Ok(see(&link::segment(segment_of(name).unwrap_or(name)))),
+        Ok(stored) if is_segment(&stored) => {
+            let done = if view.notice.is_some() { "&done=undone" } else { "" };
+            Ok(see(&format!("{}{done}", link::segment(segment_of(name).unwrap_or(name)))))
+        }
         Ok(stored) => Ok(view.response(state, viewer, &stored).await),
         Err(_) => Ok(missing(state, viewer, name).await),
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::State as Shared;
 use axum::response::Response;
-use flipper::__words::plain;
+use flipper::__words::{next_turn, plain};
 use flipper::FlagRecord;
 use flipper::client_data::description;
 use flipper::store::Stored;
@@ -184,12 +184,19 @@ fn row(state: &State, viewer: &Viewer, flag: &Stored) -> Markup {
                     div.state { (switch(viewer, flag, record, FLIP)) }
                     div.who {
                         p { (plain(&audience(record))) }
+                        @if let Some((at, next)) = next(record) { p data-turn=(at) { (next) } }
                         (labels(state, name, record))
                     }
                 }
             }
         }
     }
+}
+
+/// When the flag's schedule turns next, and what it does then.
+fn next(record: &FlagRecord) -> Option<(i64, String)> {
+    let schedule = record.schedule()?;
+    Some((schedule.next_turn(now())?, next_turn(record)?))
 }
 
 /// An empty name has nothing to click on.

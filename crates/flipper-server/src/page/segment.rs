@@ -56,8 +56,14 @@ pub(super) async fn show(Shared(state): Shared<Arc<State>>, viewer: Viewer, uri:
     if !name.is_empty() {
         viewer.must(Role::Read, &stored_name(&name))?;
     }
-    let done = get("done").is_some().then(|| notice("good", &html! { "The segment is saved." }));
-    Ok(View { name, notice: done, ..View::default() }.response(&state, &viewer).await)
+    let done = match get("done").as_deref() {
+        Some("saved") => Some("The segment is saved."),
+        Some("undone") => Some("The change is undone."),
+        _ => None,
+    };
+    Ok(View { name, notice: done.map(|text| notice("good", &html! { (text) })), ..View::default() }
+        .response(&state, &viewer)
+        .await)
 }
 
 pub(super) async fn change(

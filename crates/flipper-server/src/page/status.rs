@@ -30,6 +30,7 @@ pub(super) async fn show(Shared(state): Shared<Arc<State>>, viewer: Viewer) -> R
     let flags = app.flags();
     let flags = flags.iter().filter(|flag| viewer.reads(&flag.name)).count();
     let unreadable = status.corrupt.keys().filter(|name| viewer.reads(name)).collect::<Vec<_>>();
+    let circles = app.circles(|name| viewer.reads(name));
     let main = html! {
         h1 { "Status" }
         section aria-labelledby="store" {
@@ -55,6 +56,12 @@ pub(super) async fn show(Shared(state): Shared<Arc<State>>, viewer: Viewer) -> R
                 @if !unreadable.is_empty() {
                     (fact("Unreadable", &html! {
                         @for name in unreadable { a href=(link::flag(name)) { (plain(name)) } " " }
+                    }))
+                }
+                @if !circles.is_empty() {
+                    (fact("In a circle", &html! {
+                        p { "These need each other: such flags are off, and such segments hold for no caller." }
+                        ul { @for circle in &circles { li { (circle) } } }
                     }))
                 }
             }

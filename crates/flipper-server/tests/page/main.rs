@@ -13,3 +13,4 @@ mod people;
 #[path = "../support/mod.rs"]
 mod support;
 mod targeting;
+mod targeting_people;

@@ -75,7 +75,7 @@ fn edit(site: &Site, page: &str, what: &str, changed: &[(&str, &str)]) -> Answer
 }
 
 /// A flag with all of it, and what it needs.
-fn site() -> Site {
+pub(crate) fn site() -> Site {
     let site = Site::open();
     site.flag("BASE", |flag| flag.set_enabled(true));
     site.flag(&stored_name("beta"), |record| record.set_segment(Some(when("country in de, fr"))));
@@ -115,8 +115,8 @@ fn a_flag_is_shown_in_sentences() {
         "Variants by user_id",
         "<strong>red</strong> 25% <code>&quot;#f00&quot;</code> also when off",
         "<a href=\"/flags/BASE\">BASE</a>",
-        "12.5% by user_id from 2099-12-31T00:00:00Z, off from 2100-01-01T00:00:00Z",
-        "Next turn: <time datetime=\"2099-12-31T00:00:00Z\">2099-12-31 00:00:00 UTC</time>",
+        "<li>12.5% by user_id from <time datetime=\"2099-12-31T00:00:00Z\">2099-12-31 00:00:00 UTC</time></li><li>off from <time",
+        "<span data-turn=\"4102358400\">The next turn is in ",
     ] {
         assert!(page.body.contains(text), "{text}: {}", page.body);
     }
@@ -195,6 +195,17 @@ fn all_of_it_is_set_without_a_script() {
     assert_eq!(edit(&site, &page, "save", &none).status, 303);
     let after = site.stored("NEW").unwrap();
     assert!(after.rules().is_empty() && after.variants().is_none() && after.schedule().is_none());
+}
+
+#[test]
+fn the_status_names_a_circle() {
+    let site = Site::open();
+    assert!(!site.get("/flags/-/status").body.contains("In a circle"));
+    for (name, other) in [("A", "B"), ("B", "A")] {
+        site.flag(name, |flag| flag.set_prerequisites(vec![Prerequisite::new(other)]));
+    }
+    let page = site.get("/flags/-/status").body;
+    assert!(page.contains("In a circle") && page.contains("<li>A → B → A</li>"), "{page}");
 }
 
 #[test]

@@ -68,6 +68,17 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         }
     }
 
+    /// Logs that a record which was written as it is turns in a circle, or needs too many.
+    pub(super) async fn warn_of_links(&self, record: &FlagRecord) {
+        let has_links = record.targeting().is_some_and(|targeting| targeting.has_links());
+        if has_links
+            && self.core.table.is_some()
+            && let Err(error) = self.must_end(record).await
+        {
+            tracing::warn!(flag = record.name(), %error, "the flag was written as it is, and is off");
+        }
+    }
+
     /// Follows all links, each flag once.
     pub(super) async fn must_end(&self, record: &FlagRecord) -> Result<()> {
         let mut costs: HashMap<String, Cost> = HashMap::new();

@@ -193,7 +193,9 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         let core = &*self.core;
         self.announce(record.name(), verb, async {
             warn_of_python(&*core.store, record);
-            core.store.put(record, options).await
+            let version = core.store.put(record, options).await?;
+            self.warn_of_links(record).await;
+            Ok(version)
         })
         .await
     }
@@ -226,6 +228,9 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
             records.iter().zip(&refused).filter(|(_, refused)| refused.is_none()).map(|it| it.0.clone()).collect();
         kept.iter().for_each(|record| warn_of_python(&*core.store, record));
         let mut written = core.store.put_all(&kept, options).await.into_iter();
+        for record in &kept {
+            self.warn_of_links(record).await;
+        }
         let results = events.iter().zip(refused).map(|(event, refused)| {
             let name = event.name();
             if let Some(refused) = refused {

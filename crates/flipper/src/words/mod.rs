@@ -1,5 +1,6 @@
 //! Flags in words, as the command prints them and as the web page shows and takes them.
 
+mod circles;
 mod describe;
 mod difference;
 mod parts;
@@ -7,6 +8,7 @@ mod settled;
 mod share;
 mod text;
 
+pub use circles::{circles, needs_of};
 pub use describe::{Ramp, callers, choice, fields, hashed, ramp, rollout, share_of, targeting, unknown};
 pub use difference::{Changed, difference};
 pub use parts::{

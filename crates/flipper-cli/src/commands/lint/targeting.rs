@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use flipper::__words::{last_rule, links};
+use flipper::__words::{last_rule, links, needs_of};
 use flipper::FlagRecord;
 use flipper::store::Stored;
 use flipper::targeting::stored_name;
@@ -53,12 +53,7 @@ impl<'a> Known<'a> {
 
     /// A way from the flag back to it.
     fn circle(&self, name: &str) -> Option<String> {
-        let next = |name: &str| {
-            let Some(record) = self.0.get(name) else { return Vec::new() };
-            let (flags, segments) = links(record);
-            let flags = flags.into_iter().map(|each| each.flag.clone());
-            flags.chain(segments.iter().map(|segment| stored_name(segment))).collect()
-        };
+        let next = |name: &str| self.0.get(name).map(|record| needs_of(record)).unwrap_or_default();
         let mut came_from: HashMap<String, String> = HashMap::new();
         let mut wanted = vec![name.to_owned()];
         while let Some(from) = wanted.pop() {

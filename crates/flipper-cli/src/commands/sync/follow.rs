@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use flipper::store::{Watch, WatchEvent};
+use flipper::targeting::segment_of;
 use futures_util::StreamExt;
 use tokio::time::{Instant, sleep_until};
 
@@ -29,7 +30,7 @@ pub(super) async fn run(
     watched: &Store,
     interrupt: &mut Interrupt,
 ) -> Done {
-    let mut follow = Follow::new(from);
+    let mut follow = Follow::new(from).in_order();
     let mut target = Target::new(to, from, interrupt.clone());
     let start = async {
         loop {
@@ -137,7 +138,9 @@ async fn decide(
 ) -> Done {
     match deletions.decide(follow.held().count()) {
         Verdict::Destroy(names) => {
-            for name in names {
+            // Segments after the flags that may name them.
+            let (segments, flags): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| segment_of(name).is_some());
+            for name in flags.into_iter().chain(segments) {
                 target.destroy(session, &name).await?;
             }
         }

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use flipper::__words::needs_of;
 use flipper::FlagRecord;
 use flipper::json::{Json, Object};
 use flipper::store::Precondition;
@@ -75,6 +76,10 @@ impl<'a> Target<'a> {
         if self.behind {
             return Ok(());
         }
+        if let Some(needed) = needs_of(record).iter().find(|needed| self.refused.now.contains(*needed)) {
+            self.refused.add(session, self.store, name, &transfer::blocked_by(name, needed));
+            return Ok(());
+        }
         let put = self.store.inner.put(record, self.store.options(Precondition::Any));
         let result = self.interrupt.soon(put).await.map(|result| result.map(drop));
         self.note(session, name, "wrote", result)?;
@@ -112,6 +117,10 @@ impl<'a> Target<'a> {
     ) -> Done {
         match result {
             Ok(Ok(())) => {
+                if self.refused.now.contains(name) {
+                    // Others may have waited for it.
+                    self.try_at = Instant::now();
+                }
                 self.refused.remove(name);
                 report(session, verb, name)?;
             }

@@ -137,6 +137,22 @@ fn each_operator() {
     assert_eq!(shown(&deep), "error: brackets nest deeper than 30");
 }
 
+/// There a comparison with another type is false, and `not` of it true: github.com/nikunjy/rules, `parser/jsonquery_visitor_impl.go`.
+#[test]
+fn what_cannot_be_compared_holds_under_not() {
+    let read =
+        flag(r#""targeting": [{"query": "not (a lt 18)", "variation": "yes"}], "defaultRule": {"variation": "no"}"#);
+    let store = flipper::MemoryFeatureFlagStore::new();
+    let features = flipper::FeatureFlagClient::new(store);
+    let put = features.put(read.record("F"), flipper::store::Precondition::Any);
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(put).unwrap();
+    for (a, expected) in [(Json::from(17), false), (Json::from(18), true), (Json::from("17"), true), (Json::Null, true)]
+    {
+        let caller = flipper::Context::from([("a", a.clone())].into_iter().collect::<Object>());
+        assert_eq!(features.is_enabled_with("F", &caller), expected, "{a}");
+    }
+}
+
 fn flag(more: &str) -> Read {
     let text = format!(r#"{{"F": {{"variations": {{"yes": true, "no": false}}, {more}}}}}"#);
     json(Tool::Goff, &text)

@@ -143,3 +143,24 @@ fn an_unknown_field_of_a_flag_or_segment_leaves_it_out() {
     );
     assert_eq!(read.elsewhere.lines().last().unwrap(), "1 flag and 1 segment of the file were not imported as there");
 }
+
+#[test]
+fn outside_of_a_segment_is_said_only_of_keys() {
+    let text = r#"{"flags": {
+        "OUTSIDE": {"on": true, "variations": [true, false], "offVariation": 1, "fallthrough": {"variation": 1}, "rules": [
+          {"variation": 0, "clauses": [{"attribute": "", "op": "segmentMatch", "values": ["keys", "both"], "negate": true}]}]},
+        "LIST": {"on": true, "variations": [true, false], "offVariation": 1, "fallthrough": {"variation": 1}, "rules": [
+          {"variation": 0, "clauses": [{"attribute": "", "op": "segmentMatch", "values": ["groups"], "negate": true}]}]}},
+      "segments": {
+        "keys": {"included": ["anna"], "excluded": ["bert"]},
+        "both": {"rules": [{"clauses": [{"attribute": "", "op": "segmentMatch", "values": ["keys"]}]}]},
+        "groups": {"rules": [{"clauses": [{"attribute": "groups", "op": "in", "values": ["staff"]}]}]},
+        "within": {"rules": [{"clauses": [{"attribute": "", "op": "segmentMatch", "values": ["groups"], "negate": true}]}]}}}"#;
+    let read = json(Tool::Launchdarkly, text);
+    assert_eq!(read.shown("OUTSIDE"), ["if not (in segment keys or in segment both): on", "off"]);
+    let why = "it is negated, and the segment's conditions hold for fewer callers here, such as none with a list";
+    assert_eq!(
+        read.left_out(),
+        ["segments/within", "LIST"].map(|name| format!("{name}: clause segmentMatch \"groups\": {why}"))
+    );
+}

@@ -10,6 +10,7 @@
   // Between two loads, while much changes: it grows from the first to the second.
   const PAUSE = 200;
   const LONGEST_PAUSE = 1000;
+  const LONGEST_TIMER = 2 ** 31 - 1;
   // A stream that ends begins again within this time.
   const GRACE = 3500;
   const SILENCE = 6000;
@@ -40,8 +41,19 @@
         await load();
         if (again) await new Promise((done) => setTimeout(done, pause));
       }
-    })().finally(() => { loading = null; });
+    })().finally(() => {
+      loading = null;
+      turn();
+    });
     return loading;
+  };
+
+  // No change reports that a schedule turns. The server's clock decides: a look that comes too early is repeated.
+  let turning = 0;
+  const turn = () => {
+    clearTimeout(turning);
+    const next = Math.min(...all('[data-turn]').map((element) => element.dataset.turn * 1000 - Date.now()));
+    if (next < LONGEST_TIMER) turning = setTimeout(refresh, Math.max(next, LONGEST_PAUSE));
   };
 
   const load = async () => {
@@ -237,6 +249,7 @@
     if (isSilent || isClosed || find('#facts')) refresh();
   }, 3000);
   if (!document.hidden) begin();
+  turn();
 
   // Forms that need no new page.
 

@@ -125,7 +125,7 @@ impl View {
 
 fn list(users: &[Stored]) -> Markup {
     html! {
-        ul {
+        ul.used {
             @for stored in users {
                 li {
                     @match segment_of(&stored.name).filter(|_| is_segment(stored)) {

@@ -1,6 +1,6 @@
 //! What a flag has, in sentences.
 
-use flipper::__words::{date, percent, plain, value};
+use flipper::__words::{date, percent, plain, turns, value};
 use flipper::FlagRecord;
 use maud::{Markup, html};
 
@@ -58,11 +58,10 @@ pub(in super::super) fn facts(record: &FlagRecord) -> Markup {
             div.wide {
                 dt { "Schedule" }
                 dd {
-                    (brief(&schedule.to_string()))
-                    @if !record.is_enabled() { ". The flag is off, so it waits for its switch" }
-                    @else if let Some(next) = schedule.next_turn(now()) { ". Next turn: " time datetime=(date(next)) { (utc(next)) } ", " (until(next)) }
-                    @else { ". No turn is left" }
-                    "."
+                    ul.turns { @for (at, what) in turns(schedule) { li { (what) " from " time datetime=(date(at)) { (utc(at)) } } } }
+                    @if !record.is_enabled() { "The flag is off, so it waits for its switch." }
+                    @else if let Some(next) = schedule.next_turn(now()) { span data-turn=(next) { "The next turn is " (until(next)) "." } }
+                    @else { "No turn is left." }
                 }
             }
         }

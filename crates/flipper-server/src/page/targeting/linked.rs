@@ -1,6 +1,6 @@
 //! The flags and segments that a flag's answer depends on.
 
-use flipper::targeting::stored_name;
+use flipper::__words::needs_of;
 use flipper::{FeatureFlagClient, FlagRecord};
 
 use super::super::draft::Fault;
@@ -11,23 +11,16 @@ use crate::problem::Problem;
 /// As many as a check asks.
 const MOST: usize = 1000;
 
-fn names(record: &FlagRecord) -> Vec<String> {
-    let mut names: Vec<_> = record.prerequisites().iter().map(|needed| needed.flag.clone()).collect();
-    let whens = record.rules().iter().filter_map(|rule| rule.when.as_ref()).chain(record.segment());
-    whens.for_each(|when| when.each_segment(&mut |segment| names.push(stored_name(segment))));
-    names
-}
-
 /// Those in memory, each once, without the flag itself.
 pub(in super::super) fn linked(app: &App, record: &FlagRecord) -> Vec<FlagRecord> {
-    let (mut wanted, mut found) = (names(record), Vec::<FlagRecord>::new());
+    let (mut wanted, mut found) = (needs_of(record), Vec::<FlagRecord>::new());
     while let Some(name) = wanted.pop() {
         let is_known = name == record.name() || found.iter().any(|other| other.name() == name);
         if is_known || found.len() >= MOST {
             continue;
         }
         if let Some(Ok(other)) = app.store.table().get(&name).map(|stored| stored.record) {
-            wanted.extend(names(&other));
+            wanted.extend(needs_of(&other));
             found.push(flipper::__exchange::named(&other, &name).into_owned());
         }
     }
