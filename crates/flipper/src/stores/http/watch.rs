@@ -11,7 +11,7 @@ use super::super::http_client::Download;
 use super::reading::{Reading, Source, broken_off, parse};
 use super::{HttpFeatureFlagStore, answer};
 use crate::error::{Error, Result};
-use crate::feed::{AnswerTime, Delta, Follower, wire};
+use crate::feed::{AnswerTime, Delta, Follower, STREAM_SLACK, wire};
 use crate::json::Json;
 use crate::pause::Pause;
 use crate::state::{Watch, WatchEvent};
