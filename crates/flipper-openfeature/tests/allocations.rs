@@ -1,7 +1,5 @@
 //! How much a check allocates: the SDK's trait returns a boxed future and an owned variant, and the provider adds nothing to a plain answer.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use allocation_counter::measure;
 use flipper::bucketing::SaltedPercentageBucketer;
 use flipper::{Condition, FeatureFlagClient, MemoryFeatureFlagStore};

@@ -19,9 +19,11 @@ use tempfile::TempDir;
 
 use crate::cells::{Scene, Situation, Store};
 use crate::failover::Agents;
+use crate::ledger::name;
 use crate::soak;
 use crate::support::flipper;
 use crate::support::running::Running;
+use crate::watcher::number;
 
 /// A Consul token with a policy of its own.
 pub(crate) const TOKEN: &str = "22222222-2222-3333-4444-555555555555";
@@ -250,6 +252,11 @@ impl Backend {
             Ok(text) if text.trim() == "ok" => None,
             Ok(text) | Err(text) => Some(format!("{}: {text}", path.display())),
         }
+    }
+
+    /// The number of the state that the store has, by its own shell.
+    pub(crate) fn kept(&self, flag: usize) -> Result<Option<u64>, String> {
+        self.record(&name(flag))?.as_ref().map(number).transpose()
     }
 
     /// Reads a flag with the store's own shell.

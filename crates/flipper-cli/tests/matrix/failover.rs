@@ -169,7 +169,7 @@ impl Stage {
         let mut lost = 0;
         for flag in 0..self.ledger.len() {
             let Some(last) = self.ledger.last(flag).filter(|_| !self.ledger.is_set_aside(flag)) else { continue };
-            match backend.read(flag) {
+            match backend.kept(flag) {
                 Ok(kept) if kept == last.present.then_some(last.number) => {}
                 Ok(kept) => {
                     self.ledger.went_back([(flag, kept.unwrap_or(0))]);

@@ -12,7 +12,7 @@ use crate::histories;
 use crate::layers::{Attached, attach, until};
 use crate::ledger::{Ledger, Write, name};
 use crate::random::Random;
-use crate::watcher::{Watcher, number};
+use crate::watcher::Watcher;
 use crate::writers::{Change, Outcome, Writers};
 
 /// A flip not seen within this time without a fault counts as lost.
@@ -257,8 +257,7 @@ impl Stage {
     pub(crate) fn compare(&mut self, backend: &Backend) {
         let deadline = Instant::now() + PATIENCE;
         for flag in 0..self.ledger.len() {
-            let kept = backend.record(&name(flag)).and_then(|stored| stored.as_ref().map(number).transpose());
-            let (kept, last) = match (kept, self.ledger.last(flag)) {
+            let (kept, last) = match (backend.kept(flag), self.ledger.last(flag)) {
                 (Ok(kept), Some(last)) => (kept, last),
                 (Ok(_), None) => continue,
                 (Err(what), _) => {

@@ -120,10 +120,8 @@ mod tests {
         assert_eq!(shown(r#"{"\ud83d":"x","c":{"\ud83d":"x","b":"\ud83d"}}"#), "\u{fffd}=borrowed x, b=\"\\ud83d\"");
         assert_eq!(shown(r#"{"c":{"a":1},"c":{"b":2}}"#), "b=2");
         let many: Vec<_> = (0..100).map(|number| format!("\"{}\":{number}", number % 40)).collect();
-        let Found::Members(members) = members(format!("{{\"c\":{{{}}}}}", many.join(",")).as_bytes(), "c").unwrap()
-        else {
-            panic!()
-        };
+        let text = format!("{{\"c\":{{{}}}}}", many.join(","));
+        let Found::Members(members) = members(text.as_bytes(), "c").unwrap() else { panic!("{text}") };
         assert_eq!(members.len(), 40);
         for (name, member) in members {
             let Member::Json(number) = member else { panic!("{name}") };
