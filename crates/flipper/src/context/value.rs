@@ -52,7 +52,8 @@ impl<'a> Value<'a> {
     }
 
     /// As JSON: a NaN becomes null, an infinity the largest float.
-    pub(crate) fn to_json(self) -> Json {
+    #[must_use]
+    pub fn to_json(self) -> Json {
         match self {
             Self::Null => Json::Null,
             Self::Bool(value) => value.into(),

@@ -170,10 +170,7 @@ async fn check(
         };
         return Ok((format!("{single}: {says}"), !strict));
     };
-    let given = match given {
-        flipper::context::Value::Json(json) => value(json),
-        other => format!("{other:?}"),
-    };
+    let given = value(&given.to_json());
     let mut alone = FlagRecord::new(name, 0);
     alone.set_enabled(true);
     alone.add_condition(single.clone());
