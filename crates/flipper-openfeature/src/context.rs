@@ -14,8 +14,8 @@ pub(crate) const TARGETING_KEY: &str = "targeting_key";
 /// So many attributes are on the stack.
 const FEW: usize = 8;
 
-/// Reads the context in place. Custom fields are sorted by name, to make calls repeatable; the targeting key is last, and replaces a field of
-/// its name.
+/// Reads the context in place. Custom fields are sorted by name, to make calls repeatable; the targeting key is last, or has the place of a field
+/// of its name.
 pub(crate) fn with_attributes<T>(
     context: &EvaluationContext,
     targeting_key: &str,

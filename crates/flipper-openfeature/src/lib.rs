@@ -68,8 +68,8 @@
 //!
 //! A flag's metadata are the strings, numbers and booleans of its client data, `flipper.reason`,
 //! [`flipper.reason_code`](flipper::evaluation::Reason::code), `flipper.created_date`, `flipper.bucket_score`, and `flipper.not_given`:
-//! attributes that the flag uses and the context lacks, so that **conditions on them were skipped**. A flag that is on or off for everyone, and
-//! has no such client data, has no metadata: the reason says all, and the SDK copies each entry several times.
+//! attributes that the flag uses and the context lacks, so that **conditions on them were skipped**. An answer whose reason is `enabled` or
+//! `disabled`, of a flag without such client data, has no metadata: the reason says all, and the SDK copies each entry several times.
 
 mod context;
 mod provider;

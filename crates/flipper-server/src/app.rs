@@ -2,7 +2,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::Router;
-use flipper::__words::plain;
 use flipper::FeatureFlagClient;
 use flipper::store::{LocalFeatureFlagStore, Stored};
 use flipper::targeting::segment_of;
@@ -10,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::access::AccessControl;
 use crate::changes::Changes;
+use crate::circles::Circles;
 use crate::counts::Counts;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
@@ -31,6 +31,7 @@ pub struct App {
     pub(crate) more_metrics: Option<MoreMetrics>,
     pub(crate) changes: Arc<Changes>,
     pub(crate) counts: Arc<Counts>,
+    pub(crate) circles: Arc<Circles>,
     pub(crate) ofrep: ofrep::Options,
     #[cfg(feature = "page")]
     pub(crate) page: Option<crate::page::Page>,
@@ -52,6 +53,7 @@ impl App {
             more_metrics: None,
             changes: Arc::default(),
             counts: Arc::default(),
+            circles: Arc::default(),
             ofrep: ofrep::Options::default(),
             #[cfg(feature = "page")]
             page: None,
@@ -63,15 +65,6 @@ impl App {
     #[must_use]
     pub fn features(&self) -> &FeatureFlagClient {
         &self.features
-    }
-
-    /// Flags that need each other in a circle: `A → B → A`, where the caller may read all of them.
-    pub(crate) fn circles(&self, may_read: impl Fn(&str) -> bool) -> Vec<String> {
-        let all = self.store.table().list();
-        let records = all.iter().filter_map(|stored| Some((stored.name.as_str(), stored.record.as_deref().ok()?)));
-        let found = flipper::__words::circles(&records.collect()).into_iter();
-        let readable = found.filter(|circle| circle.iter().all(|name| may_read(name)));
-        readable.map(|circle| circle.iter().map(|name| plain(name)).collect::<Vec<_>>().join(" → ")).collect()
     }
 
     /// Sets who may use the server; without it everyone on this machine.

@@ -4,6 +4,7 @@ mod access;
 mod api;
 mod app;
 mod changes;
+mod circles;
 mod counts;
 mod etag;
 mod hex;

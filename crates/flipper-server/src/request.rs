@@ -12,8 +12,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::Route;
 use futures_util::FutureExt;
 use futures_util::future::poll_immediate;
-use http::header::{CONNECTION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+use hyper::body::Body as _;
 use tower::layer::layer_fn;
 use tower::{Service, ServiceExt, service_fn};
 
@@ -152,9 +153,20 @@ async fn answer(app: &App, control: Option<&AccessControl>, inner: impl Answer, 
         // Else the client's next request could meet the end of the connection.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    if method == Method::HEAD {
+        empty(&mut response);
+    }
     match (access, response.headers().get(CONTENT_TYPE)) {
         (Some(access), Some(content)) if content == "text/event-stream" => response.map(|stream| access.limit(stream)),
         _ => response,
+    }
+}
+
+/// The router does so for handlers only, and hyper over HTTP/1 only.
+fn empty(response: &mut Response) {
+    let body = std::mem::take(response.body_mut());
+    if let Some(length) = body.size_hint().exact() {
+        response.headers_mut().entry(CONTENT_LENGTH).or_insert(length.into());
     }
 }
 

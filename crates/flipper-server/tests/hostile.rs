@@ -169,6 +169,36 @@ fn an_http2_client_that_does_not_read_is_closed() {
     wait_until("all are closed", || server.connections() == 0);
 }
 
+/// Bytes after the answer to HEAD are an error of the stream.
+#[test]
+fn answers_to_head_are_empty_over_http2() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let app = App::new(Arc::new(MemoryFeatureFlagStore::new()));
+    let server = Running::start(app, HttpOptions::default().tls(Arc::new(Http2)));
+    let paths = [
+        ("/ofrep/v1/evaluate/flags/A", 405),
+        ("/ofrep/v1/evaluate/flags", 405),
+        ("/ofrep/v1/streams/flags", 405),
+        ("/ofrep/v2", 404),
+        ("/healthz", 200),
+        ("/elsewhere", 404),
+    ];
+    runtime.block_on(async {
+        let stream = TcpStream::connect(server.address).await.unwrap();
+        let (mut requests, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        for (path, status) in paths {
+            let mut head = get(&server, path);
+            *head.method_mut() = http::Method::HEAD;
+            let (answer, _) = requests.send_request(head, true).unwrap();
+            let answer = answer.await.unwrap();
+            assert_eq!(answer.status(), status, "{path}");
+            let body = answer.into_body().data().await;
+            assert!(body.is_none(), "{path}: {body:?}");
+        }
+    });
+}
+
 #[test]
 fn large_answers_arrive_whole_over_http2() {
     let store = MemoryFeatureFlagStore::new();

@@ -461,3 +461,30 @@ fn a_circle_of_whole_records_has_a_name() {
     server.expect(200, "PATCH /api/v1/flags/A", r#"{"prerequisites": []}"#);
     circles("[]");
 }
+
+/// The circle that the server finds first goes by a flag that the token may not read.
+#[test]
+fn circles_are_those_among_the_flags_of_a_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = TokenFile::new(folder.path().join("tokens.json"));
+    let secret = |name: &str, prefixes: &[&str]| {
+        let prefixes = prefixes.iter().map(|&prefix| prefix.to_owned()).collect();
+        let token = NewToken { name: name.to_owned(), role: Role::Read, prefixes, lifetime: None };
+        file.create(&token).unwrap().1.text().to_owned()
+    };
+    let (pay, all) = (secret("pay", &["pay."]), secret("all", &[]));
+    let store = MemoryFeatureFlagStore::new();
+    for (name, needed) in [("pay.a", &["z", "pay.b"][..]), ("pay.b", &["pay.a"]), ("z", &["pay.b"])] {
+        let mut record = FlagRecord::new(name, 1);
+        record.set_prerequisites(needed.iter().map(|&name| Prerequisite::new(name)).collect());
+        block_on(store.put(&record, Precondition::Any.into())).unwrap();
+    }
+    let known = Tokens::open(file.path()).unwrap();
+    let app = App::new(Arc::new(store)).access(AccessControl::new().tokens(known));
+    let server = Running::start(app, HttpOptions::default());
+    for (secret, circle) in [(&pay, "pay.a → pay.b → pay.a"), (&all, "pay.a → z → pay.b → pay.a")] {
+        let head = format!("GET /api/v1/status\nAuthorization: Bearer {secret}");
+        let status = server.expect(200, &head, "").json();
+        assert_eq!(status["circles"], flipper::json::Json::parse(&format!("[{circle:?}]")).unwrap());
+    }
+}

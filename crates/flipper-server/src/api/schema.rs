@@ -97,7 +97,8 @@ pub(crate) struct ServerStatus {
     version: String,
     /// Unix time in milliseconds.
     clock_ms: u64,
-    /// Flags that need each other in a circle, and are off: `A → B → A`.
+    /// Flags that need each other in a circle, and are off, and segments that name each other in one, and hold for no caller: `A → B → A`.
+    /// At most 100 of those among the flags that the token may read.
     circles: Vec<String>,
 }
 

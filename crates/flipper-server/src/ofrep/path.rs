@@ -10,10 +10,12 @@ pub(super) enum Target<'a> {
     Unknown,
 }
 
-/// Whether a path is OFREP's. Clients repeat the slash of a base URL that ends with one.
+/// Whether a path is OFREP's, as its routes have it. Clients repeat the slash of a base URL that ends with one.
 pub(crate) fn is_ofrep(path: &str) -> bool {
-    let path = path.trim_start_matches('/');
-    path.strip_prefix("ofrep").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    match path.strip_prefix("//ofrep/") {
+        Some(rest) => !rest.is_empty(),
+        None => path.strip_prefix("/ofrep").is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+    }
 }
 
 /// Whether it is the path of the stream, which shows no flag.
@@ -100,7 +102,7 @@ mod tests {
         for path in ["/ofrep", "/ofrep/", "//ofrep/v1", "/ofrep/v1/evaluate/flags"] {
             assert!(is_ofrep(path), "{path}");
         }
-        for path in ["/", "/ofrepx", "/api/v1/ofrep", ""] {
+        for path in ["/", "/ofrepx", "/api/v1/ofrep", "", "//ofrep", "//ofrep/", "///ofrep/v1", "ofrep/v1"] {
             assert!(!is_ofrep(path), "{path}");
         }
     }

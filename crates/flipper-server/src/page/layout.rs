@@ -13,6 +13,7 @@ use super::form::CSRF;
 use super::link;
 use super::viewer::Viewer;
 use super::views::fixed_moment;
+use crate::api::now;
 
 pub(super) const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
@@ -134,7 +135,7 @@ fn document(title: &str, changes: Option<&str>, body: &Markup) -> Markup {
                 link rel="stylesheet" href=(STYLE.path);
                 script src=(SCRIPT.path) defer {}
             }
-            body data-changes=[changes] {
+            body data-changes=[changes] data-now=(now()) {
                 a.skip href="#main" { "Skip to the content" }
                 (body)
                 div #said.hidden role="status" aria-live="polite" {}

@@ -30,7 +30,7 @@ pub(super) async fn show(Shared(state): Shared<Arc<State>>, viewer: Viewer) -> R
     let flags = app.flags();
     let flags = flags.iter().filter(|flag| viewer.reads(&flag.name)).count();
     let unreadable = status.corrupt.keys().filter(|name| viewer.reads(name)).collect::<Vec<_>>();
-    let circles = app.circles(|name| viewer.reads(name));
+    let circles = viewer.circles(app);
     let main = html! {
         h1 { "Status" }
         section aria-labelledby="store" {

@@ -9,6 +9,7 @@ use http::request::Parts;
 use super::{State, session};
 use crate::access::{Access, Role, Session};
 use crate::api::Caller;
+use crate::app::App;
 use crate::problem::Problem;
 
 /// Sent by the script, which needs an answer and no page.
@@ -63,6 +64,10 @@ impl Viewer {
 
     pub(super) fn writes(&self, name: &str) -> bool {
         self.caller.allows(Role::Write, name)
+    }
+
+    pub(super) fn circles(&self, app: &App) -> Vec<String> {
+        app.circles.of(app.store.table(), &self.caller)
     }
 
     /// All flags that it may see at all.

@@ -75,7 +75,12 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
             && self.core.table.is_some()
             && let Err(error) = self.must_end(record).await
         {
-            tracing::warn!(flag = record.name(), %error, "the flag was written as it is, and is off");
+            match segment_of(record.name()) {
+                Some(segment) => {
+                    tracing::warn!(segment, %error, "the segment was written as it is, and holds for no caller")
+                }
+                None => tracing::warn!(flag = record.name(), %error, "the flag was written as it is, and is off"),
+            }
         }
     }
 

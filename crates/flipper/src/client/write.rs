@@ -228,9 +228,6 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
             records.iter().zip(&refused).filter(|(_, refused)| refused.is_none()).map(|it| it.0.clone()).collect();
         kept.iter().for_each(|record| warn_of_python(&*core.store, record));
         let mut written = core.store.put_all(&kept, options).await.into_iter();
-        for record in &kept {
-            self.warn_of_links(record).await;
-        }
         let results = events.iter().zip(refused).map(|(event, refused)| {
             let name = event.name();
             if let Some(refused) = refused {
@@ -242,7 +239,11 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
             core.subscribers.post(event);
             Ok(version)
         });
-        results.collect()
+        let results: Vec<_> = results.collect();
+        for (record, _) in records.iter().zip(&results).filter(|(_, result)| result.is_ok()) {
+            self.warn_of_links(record).await;
+        }
+        results
     }
 
     /// Deletes the flag, even an unreadable one, under a precondition.

@@ -183,11 +183,15 @@ impl Parameters {
         }
     }
 
-    /// How much history is kept; `None` with `history=off`.
+    /// How much history is kept; `None` with `history=off`, which allows no limits.
     pub(crate) fn take_history(&mut self, limits: HistoryLimits) -> Result<Option<HistoryLimits>> {
         let is_kept = self.take_one_of("history", &[("on", true), ("off", false)])?.unwrap_or(true);
-        let limits = set(limits, self.take_number("history_entries", u32::MAX)?, HistoryLimits::entries);
-        let days = self.take_number("history_days", MOST_DAYS)?;
+        let (entries, days) =
+            (self.take_number("history_entries", u32::MAX)?, self.take_number("history_days", MOST_DAYS)?);
+        if !is_kept && (entries.is_some() || days.is_some()) {
+            return Err(Error::invalid_input("a store's URL has `history=off`, and a limit of the history too"));
+        }
+        let limits = set(limits, entries, HistoryLimits::entries);
         let limits = set(limits, days, |limits, days| limits.age(DAY * days));
         Ok(is_kept.then_some(limits))
     }

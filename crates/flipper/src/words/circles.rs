@@ -13,7 +13,10 @@ pub fn needs_of(record: &FlagRecord) -> Vec<String> {
     flags.chain(segments.iter().map(|segment| stored_name(segment))).collect()
 }
 
-/// Circles, each from a name back to it; where several share a flag, at least one of them. `records`: by their stored names.
+/// More are not listed: there may be as many as links, each as long as all flags.
+const MOST: usize = 100;
+
+/// Circles, each from a name back to it; where several share a flag, at least one of them. At most 100 of them. `records`: by their stored names.
 pub fn circles(records: &HashMap<&str, &FlagRecord>) -> Vec<Vec<String>> {
     let needs = |name: &str| records.get(name).map(|record| needs_of(record)).unwrap_or_default();
     let mut names: Vec<_> = records.keys().copied().collect();
@@ -39,6 +42,9 @@ pub fn circles(records: &HashMap<&str, &FlagRecord>) -> Vec<Vec<String>> {
                     let mut circle: Vec<_> = path[start..].iter().map(|(name, _)| name.clone()).collect();
                     circle.push(next);
                     found.push(circle);
+                    if found.len() == MOST {
+                        return found;
+                    }
                 }
                 Some(next) => {
                     on_path.insert(next.clone());
@@ -56,13 +62,22 @@ mod tests {
     use super::*;
     use crate::targeting::{Prerequisite, Rule, Serve, When};
 
+    fn flag(name: &str, needed: &[&str]) -> FlagRecord {
+        let mut record = FlagRecord::new(name, 0);
+        record.set_prerequisites(needed.iter().map(|name| Prerequisite::new(*name)).collect());
+        record
+    }
+
+    #[test]
+    fn many_circles_are_not_all_listed() {
+        let names: Vec<_> = (0..30).map(|number| format!("F{number}")).collect();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        let all: Vec<_> = names.iter().map(|name| flag(name, &names)).collect();
+        assert_eq!(circles(&all.iter().map(|record| (record.name(), record)).collect()).len(), MOST);
+    }
+
     #[test]
     fn circles_are_found_once() {
-        let flag = |name: &str, needed: &[&str]| {
-            let mut record = FlagRecord::new(name, 0);
-            record.set_prerequisites(needed.iter().map(|name| Prerequisite::new(*name)).collect());
-            record
-        };
         let segment = |name: &str, other: &str| {
             let mut record = FlagRecord::new(stored_name(name), 0);
             record.set_segment(Some(When::Segment(other.into())));

@@ -48,11 +48,14 @@
     return loading;
   };
 
-  // No change reports that a schedule turns. The server's clock decides: a look that comes too early is repeated.
+  // No change reports that a schedule turns. The server's clock decides, and the browser's may be another: a look that comes too early is repeated.
   let turning = 0;
+  const behind = (page) => page.body.dataset.now * 1000 - Date.now();
+  let skew = behind(document);
   const turn = () => {
     clearTimeout(turning);
-    const next = Math.min(...all('[data-turn]').map((element) => element.dataset.turn * 1000 - Date.now()));
+    if (document.hidden) return;
+    const next = Math.min(...all('[data-turn]').map((element) => element.dataset.turn * 1000 - Date.now() - skew));
     if (next < LONGEST_TIMER) turning = setTimeout(refresh, Math.max(next, LONGEST_PAUSE));
   };
 
@@ -73,6 +76,7 @@
   };
 
   const take = (page) => {
+    skew = behind(page);
     const before = states();
     const token = find('input[name=csrf]', page)?.value;
     if (token) all('input[name=csrf]').forEach((input) => { input.value = token; });
@@ -236,8 +240,9 @@
 
   // A hidden page gives its connection back: browsers have few for one server.
   document.addEventListener('visibilitychange', () => {
-    if (document.hidden) source?.close();
-    else begin();
+    if (document.hidden) return source?.close();
+    begin();
+    turn();
   });
   setInterval(() => {
     if (document.hidden) return;

@@ -25,8 +25,10 @@ const PAUSE: Pause = Pause::new(Duration::from_millis(100), Duration::from_secs(
 /// A server that ends streams at once is not asked more often.
 const SHORT: Duration = Duration::from_secs(1);
 
-/// A stream that began late ends after this time, so that a slow server is not asked much more often.
+/// A stream that began late ends after this time and a part of [`LATER`], so that a slow server is not asked much more often.
 const LATE: Duration = Duration::from_secs(5);
+/// Doubles while the next stream is late too, up to a minute in all: the followers of a server that stays slow must not make it slower.
+const LATER: Pause = Pause::new(LATE, Duration::from_secs(55));
 
 pub(super) fn watch(store: &HttpFeatureFlagStore) -> Watch<'static> {
     let followed = store.clone();
@@ -42,6 +44,7 @@ pub(super) struct Streams {
     follower: Follower,
     /// Of the last event that was emitted.
     cursor: Option<String>,
+    later: Pause,
 }
 
 #[derive(Debug)]
@@ -60,7 +63,7 @@ impl From<Error> for Stop {
 impl Streams {
     pub(super) fn new(store: HttpFeatureFlagStore, events: Sender<WatchEvent>) -> Self {
         let follower = Follower::new(store.to_string(), store.identity());
-        Self { store, events, follower, cursor: None }
+        Self { store, events, follower, cursor: None, later: LATER }
     }
 
     async fn run(mut self) {
@@ -101,7 +104,11 @@ impl Streams {
         let Some(hello) = reading.next().await? else { return Err(broken_off().into()) };
         let hello = parse(&hello, "hello")?;
         let server = hello.get("server").and_then(Json::as_str).map(str::to_owned);
-        let is_late = sent.elapsed() > STREAM_SLACK / 2;
+        // All times of this stream count from when it was asked for, so none is live if the server was slow then.
+        let ends = (sent.elapsed() > STREAM_SLACK).then(|| LATE + self.later.next());
+        if ends.is_none() {
+            self.later.reset();
+        }
         let taken_us = wire::number(&hello, "at_us").ok_or_else(|| answer::foreign("greeting has no time"))?;
         while let Some(event) = reading.next().await? {
             if event.name != "changes" {
@@ -118,8 +125,7 @@ impl Streams {
             let Some(asked) = sent.checked_sub(early) else { return Ok(()) };
             let Some(time) = AnswerTime::in_stream(&delta, asked) else { return Ok(()) };
             self.take(delta, &time, &mut reading).await?;
-            // All times of this stream count from when it was asked for, so none is live if the server was slow then.
-            if is_late && sent.elapsed() > LATE {
+            if ends.is_some_and(|ends| sent.elapsed() > ends) {
                 return Ok(());
             }
         }

@@ -64,10 +64,11 @@ impl Queries {
         let (n, i) = (quoted(&names.table.name), quoted(&names.table.item));
         let path = literal(&table);
         let clock = names.clock();
-        // A row's place and writer change with any write of it, and no other row has both. To hash a text of them takes twice as long.
+        // A row's place and writer change with any write of it, and no other row of its table or partition has both. To hash a text of them
+        // takes twice as long.
         let fingerprint = format!(
             "(SELECT count(*)::text || ':' || \
-             coalesce(bit_xor(hashtidextended(f.ctid, f.xmin::text::bigint))::text, '') FROM {table} AS f)"
+             coalesce(bit_xor(hashtidextended(f.ctid, f.xmin::text::bigint # (f.tableoid::bigint << 32)))::text, '') FROM {table} AS f)"
         );
         let state = |counted: bool| {
             let fingerprint = counted.then_some(fingerprint.as_str());

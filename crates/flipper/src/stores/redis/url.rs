@@ -127,7 +127,14 @@ mod tests {
         assert_eq!(kept("redis://h?history=on&history_entries=5"), Some((5, 90)));
         assert_eq!(kept("redis://h?history_days=400&history_entries=1000000"), Some((1_000_000, 400)));
         assert_eq!(kept("redis://h?history=off"), None);
-        for wrong in ["history=no", "history_entries=0", "history_days=1h", "history_days=36501"] {
+        for wrong in [
+            "history=no",
+            "history_entries=0",
+            "history_days=1h",
+            "history_days=36501",
+            "history=off&history_days=7",
+            "history=off&history_entries=7",
+        ] {
             assert!(parse(&format!("redis://h?{wrong}")).is_err(), "{wrong}");
         }
     }
