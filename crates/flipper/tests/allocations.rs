@@ -53,6 +53,20 @@ fn a_check_by_handle_allocates_nothing() {
     }
 }
 
+/// The record of a plain flag is made for it.
+#[test]
+fn a_reason_with_its_flag_allocates_nothing() {
+    let features = client();
+    for name in NAMES {
+        let reasons = measure(|| {
+            features.explain(name, &context! { plan: "pro" }, |evaluation, record| {
+                assert_eq!((evaluation.is_enabled, record.is_some()), (name == "ON", ["ON", "OFF"].contains(&name)));
+            });
+        });
+        assert_eq!(reasons, NONE, "{name}");
+    }
+}
+
 /// Flags whose answer does not depend on the context.
 #[test]
 fn a_check_with_a_context_allocates_nothing() {

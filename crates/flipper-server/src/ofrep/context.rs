@@ -30,8 +30,8 @@ pub(super) fn read(body: &[u8]) -> Result<Members<'_>, (Code, String)> {
     Ok(context)
 }
 
-/// The targeting key last, under its own name, since it replaces an attribute of that name. An
-/// empty or null key is left out.
+/// Ordered by name, since the first attribute that decides a condition may be one that it cannot be compared with: so the same context has the
+/// same answer. The targeting key is last, under its own name, since it replaces an attribute of that name. An empty or null key is left out.
 pub(super) fn attributes<'a>(context: &'a Members<'_>, targeting_key: &'a str) -> Vec<(&'a str, Value<'a>)> {
     let mut key = None;
     let mut attributes = Vec::with_capacity(context.len());
@@ -42,6 +42,7 @@ pub(super) fn attributes<'a>(context: &'a Members<'_>, targeting_key: &'a str) -
             key = Some(member);
         }
     }
+    attributes.sort_unstable_by_key(|(name, _)| *name);
     if let Some(key) = key {
         attributes.retain(|(name, _)| *name != targeting_key);
         attributes.push((targeting_key, key.into()));
@@ -76,10 +77,21 @@ mod tests {
             assert_eq!(names_and_values(body), [], "{body}");
         }
         let body = r#"{"context":{"z":1.0,"user":"x","targetingKey":42,"a":{"b":[null]},"e":"\ud83d"},"more":1}"#;
-        let expected = [("z", "Float(1.0)"), ("a", r#"{"b": [null]}"#), ("e", r#""\ud83d""#), ("user", "Int(42)")];
+        let expected = [("a", r#"{"b": [null]}"#), ("e", r#""\ud83d""#), ("z", "Float(1.0)"), ("user", "Int(42)")];
         assert_eq!(names_and_values(body), expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
         let huge = format!(r#"{{"context":{{"n":{}}}}}"#, "9".repeat(400));
         assert_eq!(names_and_values(&huge)[0].1.len(), 400);
+    }
+
+    /// Few members and many, which are read in two ways.
+    #[test]
+    fn the_order_of_the_members_makes_no_difference() {
+        for count in [2, 16, 17, 100] {
+            let members: Vec<_> = (0..count).map(|number| format!("\"a{number}\":{number}")).collect();
+            let body = |members: Vec<String>| format!(r#"{{"context":{{{}}}}}"#, members.join(","));
+            let reversed = members.iter().rev().cloned().collect();
+            assert_eq!(names_and_values(&body(members)), names_and_values(&body(reversed)), "{count}");
+        }
     }
 
     #[test]

@@ -148,8 +148,9 @@ impl Flag {
         })
     }
 
+    /// A write that changes nothing makes another record.
     fn is_of(&self, record: &FlagRecord) -> bool {
-        self.record.as_ref().is_ok_and(|own| std::ptr::eq(&**own, record))
+        self.record.as_ref().is_ok_and(|own| std::ptr::eq(&**own, record) || **own == *record)
     }
 }
 
@@ -207,5 +208,35 @@ impl Parts {
                 Err(details) => error::entry(key, Code::General, details, out),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flipper::bucketing::SaltedPercentageBucketer;
+    use flipper::store::{LocalFeatureFlagStore, Precondition};
+    use flipper::{FeatureFlagStore, MemoryFeatureFlagStore};
+    use flipper_testkit::block_on;
+
+    use super::*;
+
+    #[test]
+    fn the_parts_stay_those_of_a_flag_that_is_written_without_a_change() {
+        let store = MemoryFeatureFlagStore::new();
+        let features = FeatureFlagClient::new(store.clone());
+        let mut record = FlagRecord::new("F", 1);
+        record.set_enabled(true);
+        record.set_bucketer(SaltedPercentageBucketer::new("user", 0.5).into());
+        let put = |record: &FlagRecord| block_on(store.put(record, Precondition::Any.into())).unwrap();
+        put(&record);
+        let flags = renew(&[], &features, store.table().list());
+        let fits = || features.explain("F", &[("user", Value::Int(1))], |_, record| flags[0].is_of(record.unwrap()));
+        assert!(fits());
+        put(&record);
+        assert!(!Arc::ptr_eq(flags[0].record.as_ref().unwrap(), &features.record("F").unwrap()));
+        assert!(fits());
+        record.set_client_data([("a", 1)].into_iter().collect());
+        put(&record);
+        assert!(!fits());
     }
 }

@@ -1,4 +1,4 @@
-//! Fixed shares by one attribute, ready to be asked.
+//! Shares by one attribute, ready to be asked.
 
 use sha1::block_api::compress;
 
@@ -33,12 +33,12 @@ impl ReadyShare {
     }
 }
 
-/// As [`ConsistentHashPercentageBucketer`] has it, of one text or number that fits into one block with its name.
+/// As [`ConsistentHashPercentageBucketer`] has it, of one text or number that fits into one block with its name. Of a ramp it has the score alone.
 #[derive(Clone, Debug)]
 pub(crate) struct ReadyHash {
     /// The only attribute that is hashed; `None` if any would be.
     key: Option<(Word, Start)>,
-    /// The first score that is not on, as a remainder of 100; `None` if that changes.
+    /// The first score that is not on, as a remainder of 100; `None` of a ramp.
     end: Option<u64>,
 }
 

@@ -138,7 +138,7 @@ impl<M> FeatureFlagClient<M> {
     }
 
     /// The check with its reason, without scores, and the flag that it read, for `read`: a clone of the flag's `Arc` would slow down other
-    /// threads that check it.
+    /// threads that check it. A flag that has nothing but a state and a date comes without its name, which would take an allocation.
     #[doc(hidden)]
     pub fn explain<T>(
         &self,
@@ -193,7 +193,7 @@ impl<M> FeatureFlagClient<M> {
             (None, Some(State::Absent) | None) => Evaluation::of(false, Reason::NoSuchFlag),
         };
         match state {
-            Some(State::Present { record, .. }) => record.read(name, |record| read(&evaluation, Some(record))),
+            Some(State::Present { record, .. }) => record.read(|record| read(&evaluation, Some(record))),
             _ => read(&evaluation, None),
         }
     }

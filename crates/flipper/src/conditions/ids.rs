@@ -84,7 +84,33 @@ fn integer(operand: Operand<'_>) -> Option<i128> {
     match operand {
         Operand::Bool(value) => Some(value.into()),
         Operand::Int(value) if i64::try_from(value).is_ok() => Some(value),
-        Operand::Float(value) if value.trunc() == value && value.abs() < LARGEST => Some(value as i128),
+        Operand::Float(value) if value.trunc() == value && (-LARGEST..LARGEST).contains(&value) => Some(value as i128),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both ends of `i64`, as an integer and as a float, among enough values to be hashed.
+    #[test]
+    fn the_largest_numbers_are_found_in_a_long_list() {
+        let smallest = -9_223_372_036_854_775_808.0;
+        for (listed, given) in [
+            (Json::from(i64::MIN), Value::Float(smallest)),
+            (Json::from(i64::MIN), Value::Int(i64::MIN)),
+            (Json::parse("-9223372036854775808.0").unwrap(), Value::Int(i64::MIN)),
+            (Json::parse("-9223372036854775808.0").unwrap(), Value::Float(smallest)),
+            (Json::from(i64::MAX), Value::Int(i64::MAX)),
+            (Json::parse("9223372036854775808").unwrap(), Value::Float(-smallest)),
+        ] {
+            let mut values: Vec<_> = (0..8).map(Json::from).collect();
+            values.push(listed.clone());
+            let ids = Ids::of(&values);
+            assert!(ids.contain(given) && !ids.contain(Value::Int(9)), "{listed}, {given:?}");
+        }
+        let ids = Ids::of(&(0..9).map(Json::from).chain([Json::from(i64::MAX)]).collect::<Vec<_>>());
+        assert!(!ids.contain(Value::Float(-smallest)), "it is one more");
     }
 }

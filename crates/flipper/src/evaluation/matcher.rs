@@ -81,7 +81,7 @@ impl Matcher {
     }
 }
 
-/// What `AllChecks` can have: nothing that a comparison refuses, which is then as if the attribute were missing.
+/// The comparison of this part. One that cannot be compared does not hold, as without the attribute.
 fn comparison(part: &When) -> Option<(&str, Operator, &Json)> {
     match part {
         When::Check { attribute, test: Test::Compare(operator, value) } => Some((attribute, *operator, value)),

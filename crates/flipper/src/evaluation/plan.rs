@@ -12,7 +12,9 @@ use super::matcher::Matcher;
 use super::quick::Quick;
 use super::verdict::Verdict;
 use super::{Bucket, Environment, Evaluation, Exact};
-use crate::bucketing::{AnyPercentage, Bucketer, SaltedPercentageBucketer, custom, seed_of_shares};
+use crate::bucketing::{
+    AnyPercentage, Bucketer, ConsistentHashPercentageBucketer, SaltedPercentageBucketer, custom, seed_of_shares,
+};
 use crate::clock::Clock;
 use crate::conditions::{AllChecks, Condition, Outcome};
 use crate::context::{Attributes, Value};
@@ -404,8 +406,7 @@ impl Plan {
                 Verdict::Random { enabled, percentage }
             }
             Bucketer::ConsistentHash(bucketer) => {
-                let score = || self.quick.score(attributes).unwrap_or_else(|| bucketer.score(attributes));
-                let enabled = percentage != 0.0 && score() <= percentage;
+                let enabled = percentage != 0.0 && self.score(bucketer, attributes) <= percentage;
                 Verdict::Bucket { enabled, percentage }
             }
             Bucketer::Salted(bucketer) => match bucketer.bucket_with(self.seed, attributes) {
@@ -425,9 +426,13 @@ impl Plan {
         }
     }
 
+    fn score<A: Attributes + ?Sized>(&self, bucketer: &ConsistentHashPercentageBucketer, attributes: &A) -> f64 {
+        self.quick.score(attributes).unwrap_or_else(|| bucketer.score(attributes))
+    }
+
     fn bucket<A: Attributes + ?Sized>(&self, attributes: &A, now: &Moment<'_>) -> Option<Bucket> {
         let (score, is_shared) = match &self.bucketer {
-            Bucketer::ConsistentHash(bucketer) => (bucketer.score(attributes), !bucketer.hashes_any(attributes)),
+            Bucketer::ConsistentHash(bucketer) => (self.score(bucketer, attributes), !bucketer.hashes_any(attributes)),
             Bucketer::Salted(bucketer) => {
                 (SaltedPercentageBucketer::score(bucketer.bucket_with(self.seed, attributes)?), false)
             }

@@ -9,7 +9,7 @@ pub(super) enum Quick {
     /// Conditions, with attributes.
     Conditions,
     Share(Box<ReadyShare>),
-    /// Of most values, if the percentage is fixed.
+    /// Of most values. It answers if the percentage is fixed, and has the score in any case.
     Hash(Box<ReadyHash>),
     Nothing,
 }

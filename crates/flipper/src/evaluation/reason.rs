@@ -107,7 +107,7 @@ pub enum Unmet {
     Missing,
     /// It has another variant, or none.
     OtherVariant,
-    /// The flags need each other in a circle, so all of them are off.
+    /// It is in a circle of flags that need each other, or needs one of them: all are off.
     Cycle,
     /// More than 64 flags need each other in a row, or a check would ask more than 1,000.
     TooMany,
@@ -119,7 +119,7 @@ impl fmt::Display for Unmet {
             Self::Off => "is off",
             Self::Missing => "is missing or cannot be read",
             Self::OtherVariant => "has another variant",
-            Self::Cycle => "needs this flag in turn",
+            Self::Cycle => "leads into a circle of flags that need each other",
             Self::TooMany => "needs too many others",
         })
     }

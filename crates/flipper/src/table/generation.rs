@@ -162,6 +162,7 @@ const fn empty_bytes(tags: u64) -> u64 {
 const fn first_byte(high_bits: u64) -> usize {
     high_bits.trailing_zeros() as usize / 8
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;

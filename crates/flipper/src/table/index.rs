@@ -11,6 +11,9 @@ use super::growth::Growth;
 use super::slot::{Entry, Slot};
 use super::slots::{Chunk, SlotRef};
 
+/// Some tens of microseconds.
+const STEPS_OF_ROOM: usize = 256;
+
 /// Open addressing in generations of doubling size. The next one is made by the writes before it is needed, a few steps each (`growth.rs`). Old
 /// ones are kept, since a reader may be in one. All together they are as large as the current one.
 ///
@@ -57,7 +60,8 @@ impl Index {
             growth.begin(current + 1);
         }
         self.step(growth);
-        // Another one may have been begun, for more names.
+        // `make_room` may have begun a larger one, which takes more steps than there are names left in this one: the name that finds it full makes
+        // the rest.
         while growth.is_full(most(self.current.load(Ordering::Relaxed))) {
             self.step(growth);
         }
@@ -118,9 +122,6 @@ fn hash(hasher: &RandomState, name: &str) -> u64 {
     hasher.write(name.as_bytes());
     hasher.finish()
 }
-
-/// Some tens of microseconds.
-const STEPS_OF_ROOM: usize = 256;
 
 #[cfg(test)]
 mod tests {

@@ -43,7 +43,8 @@ const CHANGES_KEPT: usize = 1024;
 /// The flags in memory: checks read it, and a [`LocalFeatureFlagStore`] keeps it current.
 ///
 /// Reads take no lock and write to no shared memory. Writers take turns. A write costs the same for any number of flags: the
-/// table grows in small steps.
+/// table grows in small steps. With one exception: while a mirror makes room for more flags than twice the table's, a new name that finds the
+/// table full makes all the rest of that room.
 ///
 /// Names are never removed: each takes 130 to 180 bytes, plus its length if over 38. Reading a missing name adds nothing.
 ///
@@ -158,8 +159,10 @@ impl FlagTable {
     }
 
     pub(crate) fn make_room(&self, flags: usize) {
-        // Other writers go first in between.
-        while !self.index.make_room(&mut self.writer.lock().growth.borrow_mut(), flags) {}
+        while !self.index.make_room(&mut self.writer.lock().growth.borrow_mut(), flags) {
+            // A writer that waits may go first, though the lock does not promise it.
+            std::thread::yield_now();
+        }
     }
 
     pub(crate) fn replace_or_remove(&self, name: &str, state: Option<Stored>, way: &'static str) {

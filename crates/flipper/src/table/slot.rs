@@ -263,9 +263,7 @@ impl Slot {
         self.entry.store(entry);
         self.answers.store(answers, Ordering::Release);
     }
-}
 
-impl Slot {
     pub(super) fn read(&self, with: &mut dyn FnMut(Option<&Plan>)) {
         with(match self.entry().as_ref().map(|entry| &entry.state) {
             Some(State::Present { plan, .. }) => Some(plan),

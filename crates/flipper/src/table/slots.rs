@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::slot::Slot;
 use crate::evaluation::{Linked, Plan};
 
-/// A page of memory.
+/// Slots of one allocation, 4 KiB of them.
 pub(super) const CHUNK: usize = 64;
 
 pub(crate) struct Chunk([Slot; CHUNK]);

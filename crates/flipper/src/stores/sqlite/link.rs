@@ -166,6 +166,10 @@ impl File {
         work: impl FnOnce(&Connection) -> Result<T>,
     ) -> Result<T> {
         let mut held = holder.lock();
+        if let Some(link) = &*held {
+            // Another clone of the store, with another patience, may have opened it, or `new`.
+            link.connection.busy_timeout(patience).map_err(from_sqlite)?;
+        }
         self.refresh(&mut held, writes)?;
         if held.is_none() {
             drop(held);

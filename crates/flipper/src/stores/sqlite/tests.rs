@@ -33,6 +33,20 @@ fn threads_survive_panics() {
     assert_eq!(block_on(store.list()).unwrap().len(), 3);
 }
 
+/// `new` opens the connection before the user sets it, and clones share it.
+#[test]
+fn reads_wait_as_long_as_was_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteFeatureFlagStore::new(folder.path().join("flags.db")).unwrap();
+    for patience in [7, 8] {
+        let store = store.clone().busy_timeout(Duration::from_millis(patience.into()));
+        let waits = store.read(|connection| {
+            connection.query_row("PRAGMA busy_timeout", [], |row| row.get::<_, u32>(0)).map_err(from_sqlite)
+        });
+        assert_eq!(block_on(waits).unwrap(), patience);
+    }
+}
+
 /// Network and container file systems accept a watch and then report nothing.
 #[test]
 fn notifications_that_never_come_are_replaced_by_polling() {
