@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# GrowthBook: a user without the attribute passes "less than", and has a text that is compared, in JavaScript; not in Python.
+# GrowthBook: in JavaScript a missing attribute passes "less than", and a regular expression gets a text in its place; in Python neither.
 # Versions: npm @growthbook/growthbook 1.8.0, PyPI growthbook 4.0.0; the same conditions.
 # Expected: an attribute that a user does not have fulfils no comparison, as in Python.
 # Seen: in JavaScript a missing attribute is below every number and every version, at most 0, at least 0, and equal to 0, and a regular expression

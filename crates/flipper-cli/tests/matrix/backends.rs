@@ -30,7 +30,7 @@ pub(crate) const TOKEN: &str = "22222222-2222-3333-4444-555555555555";
 pub(crate) const ALLOW: &str =
     "key_prefix \"features\" { policy = \"write\" } key_prefix \".features.history/\" { policy = \"write\" }";
 
-const S3_POLL: std::time::Duration = std::time::Duration::from_millis(200);
+pub(crate) const S3_POLL: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// A store to harm, at first without flags.
 pub(crate) struct Backend {

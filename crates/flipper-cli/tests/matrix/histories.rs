@@ -23,9 +23,8 @@ pub(crate) fn recent(scene: Scene, view: &View, ledger: &Ledger, marks: &[u64]) 
 }
 
 async fn recent_of(scene: Scene, view: &View, ledger: &Ledger, flag: usize, mark: u64) -> Result<(), String> {
-    let counts = |write: &Write| write.number > mark && write.present && write.acknowledged.is_some();
-    let writes: Vec<_> = ledger.writes(flag).into_iter().filter(counts).collect();
-    if writes.is_empty() {
+    let writes: Vec<_> = ledger.writes(flag).into_iter().filter(|write| write.acknowledged.is_some()).collect();
+    if writes.iter().all(|write| write.number <= mark) {
         return Ok(());
     }
     let name = name(flag);
@@ -34,14 +33,20 @@ async fn recent_of(scene: Scene, view: &View, ledger: &Ledger, flag: usize, mark
     loop {
         let page = view.store.history(&HistoryQuery::of(&name).before(next).limit(RECENT)).await;
         let page = page.map_err(|error| format!("{name}: the history cannot be read: {error}"))?;
-        found.extend(page.entries.iter().filter_map(after));
+        found.extend(page.entries.iter().map(|entry| (before(entry), after(entry))));
         next = page.next;
         if next.is_none() || found.len() >= RECENT {
             break;
         }
     }
-    for write in &writes {
-        let times = found.iter().filter(|number| **number == write.number).count();
+    for (at, write) in writes.iter().enumerate().filter(|(_, write)| write.number > mark) {
+        // A deletion has no number: its entry begins with the state before it.
+        let deleted = writes[..at].iter().rev().find(|before| before.present).map(|before| before.number);
+        let is_its = |(before, after): &(Option<u64>, Option<u64>)| match write.present {
+            true => *after == Some(write.number),
+            false => after.is_none() && *before == deleted,
+        };
+        let times = found.iter().filter(|entry| is_its(entry)).count();
         if write.ours && times != 1 || !write.ours && sees_others(scene) && times == 0 {
             return Err(format!("{name}: {} was acknowledged, and is {times} times in the history", write.number));
         }
@@ -116,8 +121,16 @@ fn sees_others(scene: Scene) -> bool {
     matches!(scene.store, Store::Memory | Store::Sqlite | Store::Postgres)
 }
 
-/// The number of the state that a write left.
+/// The numbers of the states before and after a write.
+fn before(entry: &Entry) -> Option<u64> {
+    number_of(entry, &entry.before)
+}
+
 fn after(entry: &Entry) -> Option<u64> {
-    let stored = Stored { name: entry.name.clone(), version: Version::opaque([]), record: entry.after.clone()? };
+    number_of(entry, &entry.after)
+}
+
+fn number_of(entry: &Entry, state: &FlagState) -> Option<u64> {
+    let stored = Stored { name: entry.name.clone(), version: Version::opaque([]), record: state.clone()? };
     number(&stored).ok()
 }

@@ -9,6 +9,7 @@ list! {
         Timely = "no check is wrong longer than the bound",
         Live = "nothing old is called live",
         Entered = "each acknowledged write is in the history once",
+        Dependent = "a flag that needs another one answers by it",
         Alive = "no task is dead",
         Memory = "memory is flat",
         Files = "open files are flat",
@@ -18,6 +19,10 @@ list! {
 }
 
 impl Invariant {
+    pub(crate) fn is_growth(self) -> bool {
+        matches!(self, Self::Memory | Self::Files | Self::Threads)
+    }
+
     pub(crate) fn of(error: &str) -> Self {
         const SIGNS: &[(&str, Invariant)] = &[
             ("history", Invariant::Entered),
@@ -32,6 +37,8 @@ impl Invariant {
             ("DAMAGED is not", Invariant::Timely),
             ("live with", Invariant::Live),
             ("after the store was lost", Invariant::Live),
+            ("] answer ", Invariant::Dependent),
+            ("no longer as it was written", Invariant::Dependent),
             ("not current", Invariant::Alive),
             ("the watch ended", Invariant::Alive),
             ("panicked", Invariant::Alive),

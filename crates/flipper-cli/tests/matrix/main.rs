@@ -44,6 +44,8 @@ struct Arguments {
     all: bool,
     list: bool,
     filter: String,
+    /// A bare word, as for all tests, may select none.
+    must_match: bool,
     seed: u64,
     jobs: usize,
     /// Minutes of a soak, instead of the cells.
@@ -61,6 +63,7 @@ impl Arguments {
             all: false,
             list: false,
             filter: String::new(),
+            must_match: false,
             seed: now.as_secs(),
             jobs: 3,
             soak: None,
@@ -75,7 +78,7 @@ impl Arguments {
             match argument.as_str() {
                 "--all" => read.all = true,
                 "--list" => read.list = true,
-                "--filter" => read.filter = value()?,
+                "--filter" => (read.filter, read.must_match) = (value()?, true),
                 "--seed" => read.seed = number(value()?)?,
                 "--soak" => read.soak = Some(number(value()?)?),
                 "--self-test" => read.self_test = true,
@@ -129,6 +132,10 @@ fn main() -> ExitCode {
         if !layers.is_empty() {
             scenes.push_back((scene, layers));
         }
+    }
+    if arguments.must_match && scenes.is_empty() && impossible.is_empty() {
+        println!("no cell has {:?} in its name; --list lists all", arguments.filter);
+        return ExitCode::from(2);
     }
     if arguments.list {
         scenes

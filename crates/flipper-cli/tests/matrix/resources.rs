@@ -10,7 +10,7 @@ const FILES: u64 = 8;
 /// A pool keeps threads for the next calls.
 const THREADS: u64 = 12;
 /// Fewer samples show nothing.
-const FEWEST: usize = 8;
+pub(crate) const FEWEST: usize = 8;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {

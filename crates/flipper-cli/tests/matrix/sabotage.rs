@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flipper::store::Precondition;
-use flipper::{MemoryFeatureFlagStore, MirroredFeatureFlagStore, RedisFeatureFlagStore};
+use flipper::{FlagRecord, MemoryFeatureFlagStore, MirroredFeatureFlagStore, RedisFeatureFlagStore};
 use flipper_testkit::free_port;
 
 use crate::backends::{Backend, Kind, futures_executor, sqlite3};
 use crate::cells::{Layer, Scene, Situation, Store, Writer};
+use crate::dependents;
 use crate::histories;
 use crate::invariants::Invariant;
 use crate::layers::{Attached, attach, until};
@@ -37,12 +38,16 @@ const ALL: &[(Invariant, &str, Sabotage)] = &[
     (Invariant::Live, "it says that it is live while the store is away", live_while_away),
     (Invariant::Entered, "a row of the history is deleted", || history("DELETE FROM flags_history WHERE number = ")),
     (Invariant::Entered, "a row of the history is there twice", || history(TWICE)),
+    (Invariant::Entered, "the entry of a deletion is deleted", deletion),
+    (Invariant::Dependent, "a flag loses its prerequisite", independent),
+    (Invariant::Dependent, "the same, at the end", changed),
     (Invariant::Alive, "a mirror never reaches its store", never_live),
     (Invariant::Memory, "a process keeps memory", || leak("kept.append(bytearray(os.urandom(8 << 20)))")),
     (Invariant::Files, "a process keeps files open", || leak("kept.extend(open('/dev/null') for _ in range(4))")),
     (Invariant::Threads, "a process starts threads", || {
         leak("[threading.Thread(target=end.wait, daemon=True).start() for _ in '1234']")
     }),
+    (Invariant::Other, "the store refuses a write", refused),
 ];
 
 const TWICE: &str = "INSERT INTO flags_history (at, name, verb, before, after) \
@@ -55,6 +60,8 @@ pub(crate) fn run(quiet: bool) -> ExitCode {
     for what in &unharmed {
         println!("NOT UNHARMED: {what}");
     }
+    let is_broken = |invariant: &Invariant| ALL.iter().any(|(broken, ..)| broken == invariant);
+    assert!(Invariant::ALL.iter().all(is_broken), "an invariant has no sabotage");
     for (invariant, how, sabotage) in ALL {
         let errors = sabotage();
         let found = errors.iter().find(|error| Invariant::of(error) == *invariant);
@@ -90,6 +97,7 @@ impl Play {
         change(&mut attached);
         let mut stage = Stage::new(&backend, &attached, FLAGS, 1);
         (0..FLAGS).for_each(|flag| stage.write(&backend, flag, Change::Create, true, false));
+        stage.wrong.extend(dependents::create(&backend, FLAGS));
         Self { stage, attached, backend }
     }
 
@@ -188,6 +196,45 @@ fn history(statement: &str) -> Vec<String> {
     let last = "(SELECT max(number) FROM flags_history WHERE name = 'FLAG_0')";
     sqlite3(play.path(), &format!("{statement}{last}")).unwrap();
     histories::recent(play.stage.scene, &play.attached[0].view, &play.stage.ledger, &marks)
+}
+
+/// The state before it is in the history, and the deletion is not.
+fn deletion() -> Vec<String> {
+    let mut play = Play::begin();
+    let marks = play.stage.ledger.numbers();
+    play.stage.write(&play.backend, 0, Change::Destroy, true, false);
+    sqlite3(play.path(), "DELETE FROM flags_history WHERE name = 'FLAG_0' AND after IS NULL").unwrap();
+    histories::recent(play.stage.scene, &play.attached[0].view, &play.stage.ledger, &marks)
+}
+
+/// On, although what it needs is off after its first write.
+fn lose_prerequisite(play: &Play) {
+    let mut record = FlagRecord::new("NEEDS_2", 1_700_000_000);
+    record.set_enabled(true);
+    write_text(&play.backend, "NEEDS_2", Some(&record.to_json())).unwrap();
+}
+
+fn independent() -> Vec<String> {
+    let play = Play::begin();
+    lose_prerequisite(&play);
+    play.errors()
+}
+
+fn changed() -> Vec<String> {
+    let mut play = Play::begin();
+    lose_prerequisite(&play);
+    play.stage.compare(&play.backend);
+    play.stage.wrong
+}
+
+fn refused() -> Vec<String> {
+    let mut play = Play::begin();
+    for event in ["INSERT", "UPDATE"] {
+        let refuse = format!("CREATE TRIGGER no_{event} BEFORE {event} ON flags BEGIN SELECT RAISE(ABORT, 'no'); END");
+        sqlite3(play.path(), &refuse).unwrap();
+    }
+    play.stage.write(&play.backend, 0, Change::Set, true, true);
+    play.errors()
 }
 
 fn never_live() -> Vec<String> {

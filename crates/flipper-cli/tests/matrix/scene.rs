@@ -80,7 +80,7 @@ impl Stage {
             _ => {
                 self.flips(backend, size.flips / 2, true);
                 for _ in 0..size.faults {
-                    self.suffer(backend, size);
+                    self.suffer(backend, size, faults::lasts(backend.scene.situation));
                 }
                 self.flips(backend, size.flips - size.flips / 2, true);
             }
@@ -102,11 +102,11 @@ impl Stage {
             self.wrong.push("not all flags could be created".to_owned());
         }
         self.wrong.extend(dependents::create(backend, self.ledger.len()));
-        self.all_see(PATIENCE + RECOVERY);
+        self.all_see(RECOVERY);
     }
 
     /// Causes the fault, ends it, and waits until all layers have recovered.
-    pub(crate) fn suffer(&mut self, backend: &mut Backend, size: Size) {
+    pub(crate) fn suffer(&mut self, backend: &mut Backend, size: Size, lasts: Duration) {
         let harmed = faults::begin(backend, &self.ledger);
         self.ledger.away(faults::is_away(backend));
         let began = Instant::now();
@@ -129,7 +129,7 @@ impl Stage {
                 }
             }
         }
-        std::thread::sleep(faults::lasts(backend.scene.situation).saturating_sub(began.elapsed()));
+        std::thread::sleep(lasts.saturating_sub(began.elapsed()));
         self.ledger.away(false);
         faults::end(backend, harmed);
         self.watchers.iter().for_each(|watcher| watcher.seen.may_be_lost());
@@ -146,14 +146,24 @@ impl Stage {
         self.recover();
     }
 
-    /// All layers are current again.
+    /// All layers are current again, within one deadline.
     pub(crate) fn recover(&mut self) {
-        self.all_see(PATIENCE + RECOVERY);
-        self.all_live(RECOVERY);
+        let flags: Vec<_> = (0..self.ledger.len()).filter(|flag| !self.ledger.is_set_aside(*flag)).collect();
+        until(RECOVERY, || self.are_live() && flags.iter().all(|flag| self.is_seen(*flag, Duration::MAX)));
+        flags.iter().for_each(|flag| _ = self.is_seen(*flag, Duration::ZERO));
+        self.stale_after(RECOVERY);
+    }
+
+    fn are_live(&self) -> bool {
+        self.watchers.iter().all(|watcher| watcher.seen.is_live())
     }
 
     pub(crate) fn all_live(&self, limit: Duration) {
-        until(limit, || self.watchers.iter().all(|watcher| watcher.seen.is_live()));
+        until(limit, || self.are_live());
+        self.stale_after(limit);
+    }
+
+    fn stale_after(&self, limit: Duration) {
         for watcher in self.watchers.iter().filter(|watcher| !watcher.seen.is_live()) {
             let status = watcher.seen.view.local.as_ref().map(|local| local.status().health);
             watcher.seen.wrong(format!("not current {limit:?} after the fault: {status:?}"));

@@ -25,6 +25,9 @@ pub(crate) const CLOCK: &str = "clock";
 pub(crate) const DISK: &str = "FLIPPER_SOAK_DISK";
 pub(crate) const FAKE_CLOCK: &str = "FLIPPER_SOAK_CLOCK";
 
+/// How much longer the longest fault lasts than the longest live state.
+const BEYOND: Duration = Duration::from_secs(3);
+
 pub(crate) fn disk() -> Option<PathBuf> {
     env::var_os(DISK).map(PathBuf::from)
 }
@@ -111,13 +114,18 @@ pub(crate) fn play(wanted: &str, lasts: Duration, seed: u64) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// Whether the first of these outlasts all live states. A locked file can be read, and a missing one cannot.
+fn is_longest(store: Store, situation: Situation) -> bool {
+    situation == if store == Store::Sqlite { Situation::Refusing } else { Situation::Stopped }
+}
+
 impl Stage {
     pub(crate) fn soak(&mut self, backend: &mut Backend, size: Size, seed: u64) {
         let began = Instant::now();
         // Apart from the choice of flags, whose number depends on time.
         let mut order = Random::new(seed, &name(self.scene));
         let (mut situations, mut resources, mut tally) = (Vec::new(), Resources::default(), Tally::default());
-        let mut known = HashSet::new();
+        let (mut known, mut outlasted) = (HashSet::new(), false);
         while began.elapsed() < size.soak {
             if situations.is_empty() {
                 situations = self.scene.situations();
@@ -125,17 +133,25 @@ impl Stage {
             let situation = situations.swap_remove(order.below(situations.len()));
             report("fault", situation.name());
             backend.scene.situation = situation;
+            let before = self.ledger.numbers();
             match situation {
                 Situation::Failover => tally.lost += self.fail_over(backend, &mut order) as u64,
                 Situation::Damaged => self.damage(backend, &mut order),
                 _ => {
                     // A log of all writes since the start would take long to load.
                     faults::prepare(backend);
-                    self.suffer(backend, size);
+                    let mut lasts = faults::lasts(situation);
+                    if is_longest(self.scene.store, situation) && !outlasted {
+                        (lasts, outlasted) = (self.longest_live() + BEYOND, true);
+                    }
+                    self.suffer(backend, size, lasts);
                 }
             }
             tally.faults += 1;
-            self.prove(backend, size);
+            // These may take entries with them.
+            let takes = matches!(situation, Situation::Emptied | Situation::HalfLoaded | Situation::Failover);
+            let marks = if takes { self.ledger.numbers() } else { before };
+            self.prove(backend, size, &marks);
             resources.take();
             tally.writes = self.ledger.acknowledged();
             tally.checks = self.watchers.iter().map(|watcher| watcher.seen.checks.load(Ordering::Relaxed)).sum();
@@ -147,15 +163,19 @@ impl Stage {
         resources.shown().into_iter().for_each(|text| report("resources", text));
     }
 
-    /// After a fault: flips arrive, the store has each acknowledged state, and the history each write.
-    fn prove(&mut self, backend: &mut Backend, size: Size) {
+    /// No layer may be live for longer while the store is away.
+    fn longest_live(&self) -> Duration {
+        self.watchers.iter().map(|watcher| watcher.seen.view.live_for).max().unwrap_or_default()
+    }
+
+    /// After a fault: flips arrive, the store has each acknowledged state, and the history each write since the marks.
+    fn prove(&mut self, backend: &mut Backend, size: Size, marks: &[u64]) {
         backend.scene = self.scene;
-        let marks = self.ledger.numbers();
         self.flips(backend, size.flips / 10, true);
         self.compare(backend);
         let read = |layer| matches!(layer, Layer::Bare | Layer::Twice | Layer::HttpTwice);
         for watcher in self.watchers.iter().filter(|watcher| read(watcher.seen.view.layer)) {
-            let missing = histories::recent(self.scene, &watcher.seen.view, &self.ledger, &marks);
+            let missing = histories::recent(self.scene, &watcher.seen.view, &self.ledger, marks);
             missing.into_iter().for_each(|what| watcher.seen.wrong(what));
         }
         self.wrong.extend(backend.damage());

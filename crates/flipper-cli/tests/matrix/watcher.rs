@@ -160,6 +160,7 @@ async fn ask(seen: &Observed, ledger: &Ledger) {
     let ask_for = async |flag| {
         // After an error the caller has its default.
         let Ok(found) = seen.view.store.get_cached(&name(flag)).await else { return false };
+        seen.checks.fetch_add(1, Ordering::Relaxed);
         match found.as_ref().map(number).transpose() {
             Ok(number) => seen.note(ledger, flag, number),
             Err(what) => seen.wrong(what),
@@ -171,7 +172,6 @@ async fn ask(seen: &Observed, ledger: &Ledger) {
     while !seen.ended.load(Ordering::Acquire) {
         let began = Instant::now();
         let was_lost = seen.lost.load(Ordering::Acquire);
-        seen.checks.fetch_add(ledger.len() as u64, Ordering::Relaxed);
         let answers = futures_util::future::join_all((0..ledger.len()).map(ask_for)).await;
         let since = answers_since.take().filter(|_| was_lost).unwrap_or(began);
         if was_lost && answers.into_iter().all(|is_answer| is_answer) {
@@ -272,13 +272,13 @@ fn check_status(seen: &Observed, ledger: &Ledger) {
     let Some(local) = &seen.view.local else { return };
     // In this order the flags are at least as new as the status, and the status as the outage.
     let away = ledger.away_for();
-    seen.checks.fetch_add(ledger.len() as u64, Ordering::Relaxed);
     if !local.status().is_live() {
         return;
     }
     if let Some(away) = away.filter(|away| *away > seen.view.live_for) {
         seen.wrong(format!("live {away:.1?} after the store was lost"));
     }
+    seen.checks.fetch_add(ledger.len() as u64, Ordering::Relaxed);
     for flag in 0..ledger.len() {
         let held = match local.table().get(&name(flag)).as_ref().map(number) {
             Some(Ok(number)) => number,
