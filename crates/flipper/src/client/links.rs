@@ -77,7 +77,7 @@ impl<M: Clone + Send + Sync + 'static> FeatureFlagClient<M> {
         {
             match segment_of(record.name()) {
                 Some(segment) => {
-                    tracing::warn!(segment, %error, "the segment was written as it is, and holds for no caller")
+                    tracing::warn!(segment, %error, "the segment was written as it is, and holds for no caller");
                 }
                 None => tracing::warn!(flag = record.name(), %error, "the flag was written as it is, and is off"),
             }
