@@ -5,7 +5,6 @@ use std::collections::HashMap;
 
 use flipper::__words::needs_of;
 use flipper::FlagRecord;
-use flipper::store::Version;
 use flipper::targeting::{When, segment_of, stored_name};
 
 use crate::failure::Done;
@@ -59,14 +58,15 @@ pub(crate) fn writes(source: &Records, plan: &Plan) -> Done<Vec<Phase>> {
 }
 
 /// The flags to delete, and after them the segments, outer ones before those that they name.
-pub(crate) async fn deletions<'a>(
+pub(crate) async fn deletions<'a, T>(
     target: &Store,
-    only_there: &'a [(String, Version)],
-) -> Done<(Vec<&'a (String, Version)>, Vec<&'a (String, Version)>)> {
-    let (segments, flags): (Vec<_>, Vec<_>) = only_there.iter().partition(|(name, _)| segment_of(name).is_some());
+    doomed: &'a [T],
+    name: impl Fn(&T) -> &str,
+) -> Done<impl Iterator<Item = &'a T>> {
+    let (mut segments, flags): (Vec<_>, Vec<_>) = doomed.iter().partition(|item| segment_of(name(item)).is_some());
     let mut inner = HashMap::new();
     for batch in segments.chunks(ASKED_AT_ONCE) {
-        let names: Vec<&str> = batch.iter().map(|(name, _)| name.as_str()).collect();
+        let names: Vec<&str> = batch.iter().map(|item| name(item)).collect();
         for (name, stored) in names.iter().zip(get(target, &names).await?) {
             let record = stored.and_then(|stored| stored.record.ok());
             inner.insert((*name).to_owned(), record.map(|record| segments_of(&record)).unwrap_or_default());
@@ -74,9 +74,8 @@ pub(crate) async fn deletions<'a>(
     }
     let places: HashMap<String, usize> =
         inside_out(inner).into_iter().flatten().enumerate().map(|(place, name)| (name, place)).collect();
-    let mut segments = segments;
-    segments.sort_by_key(|(name, _)| std::cmp::Reverse(places.get(name).copied()));
-    Ok((flags, segments))
+    segments.sort_by_key(|item| std::cmp::Reverse(places.get(name(item)).copied()));
+    Ok(flags.into_iter().chain(segments))
 }
 
 /// Each level names only those before it. The rest, a circle, comes last.

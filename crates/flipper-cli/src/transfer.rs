@@ -156,10 +156,9 @@ pub(crate) async fn apply(
         }
     }
     if mode.destroy {
-        let (flags, segments) = order::deletions(store, &plan.only_in_target).await?;
-        for (name, version) in flags.into_iter().chain(segments) {
+        for (name, version) in order::deletions(store, &plan.only_in_target, |(name, _)| name).await? {
             if work.tally.failed > 0 && segment_of(name).is_some() {
-                work.kept(name);
+                work.fail(name, &kept(name));
                 continue;
             }
             let delete = store.inner.delete(name, store.options(Precondition::Unchanged(version.clone())));
@@ -217,10 +216,6 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn kept(&mut self, name: &str) {
-        self.fail(name, &refused_since(name, "it is kept, since flags that may name it were refused".to_owned()));
-    }
-
     fn fail(&mut self, name: &str, error: &Error) {
         self.tally.failed += 1;
         self.refused.add(self.session, self.store, name, error);
@@ -281,6 +276,11 @@ pub(crate) fn blocked_by(name: &str, needed: &str) -> Error {
         None => format!("it needs {}, which was not written", quoted(needed)),
     };
     refused_since(name, why)
+}
+
+/// A flag that the store refuses may name the segment still, and its rules would then hold for no caller.
+pub(crate) fn kept(segment: &str) -> Error {
+    refused_since(segment, "it is kept, since flags that may name it were refused".to_owned())
 }
 
 fn refused_since(name: &str, why: String) -> Error {

@@ -56,6 +56,9 @@ fn who_may_not_install_is_shown_the_way() {
     server.psql("CREATE ROLE app LOGIN PASSWORD 's3cr3t'; GRANT SELECT ON feature_flags TO app");
     let (code, _, err) = run(flipper(home.path(), &server.url_of("app")).args(["postgres", "install"]));
     assert!(code == 4 && err.contains("flipper postgres install --print"), "{code}: {err}");
+    let too_many = ["postgres", "install", "--print", "--history-entries", "2147483648"];
+    let (code, _, err) = run(flipper(home.path(), &server.url()).args(too_many));
+    assert!(code == 2 && err.contains("is not in 1..=2147483647"), "{code}: {err}");
     let (code, _, err) = run(flipper(home.path(), "sqlite:flags.db").args(["postgres", "status"]));
     assert!(code == 2 && err.contains("no PostgreSQL store"), "{code}: {err}");
 }

@@ -137,6 +137,46 @@ fn following_continues_with_the_other_flags() {
     assert_eq!(reports, 1, "reported once: {lines:?}");
 }
 
+/// Without it, the rules of that flag would hold for others.
+#[test]
+fn following_keeps_a_segment_while_a_flag_is_refused() {
+    let Some(mut consul) = ConsulAgent::start() else { return };
+    let home = tempfile::tempdir().unwrap();
+    let to = format!("consul://{}/flags", consul.address());
+    let from = |arguments: &[&str]| succeed(flipper(home.path(), "sqlite:from.db").args(arguments));
+    from(&["segment", "set", "inner", "id = 1"]);
+    from(&["segment", "set", "outer", "in segment inner"]);
+    from(&["segment", "set", "old", "id = 1"]);
+    for flag in ["A", "B", "t"] {
+        from(&["enable", "--create", flag]);
+    }
+    from(&["rule", "add", "B", "not in segment old", "on"]);
+    let sync = ["sync", "sqlite:from.db", &to, "--follow", "--max-deletions", "100%"];
+    let mut sync = Running::start(flipper(home.path(), "").args(sync));
+    sync.line("following");
+
+    // Without its rule it is refused.
+    create(home.path(), "B", TOO_LARGE);
+    sync.line("error: flag B: a flag may have 524288 bytes");
+    from(&["segment", "delete", "old", "--yes"]);
+    sync.line("old: it is kept, since flags that may name it were refused");
+    assert!(succeed(flipper(home.path(), &to).args(["segment", "list"])).contains("old"));
+    create(home.path(), "B", 1);
+    sync.line("wrote B");
+    sync.line("destroyed segments/old");
+
+    // After an outage too, each goes before what it may name.
+    consul.kill();
+    sync.line("retrying");
+    from(&["destroy", "t", "--yes"]);
+    from(&["segment", "delete", "outer", "--yes"]);
+    from(&["segment", "delete", "inner", "--yes"]);
+    consul.restart();
+    sync.line("destroyed segments/inner");
+    let destroyed: Vec<_> = sync.seen().iter().filter(|line| line.starts_with("destroyed")).collect();
+    assert_eq!(destroyed[1..], ["destroyed t", "destroyed segments/outer", "destroyed segments/inner"]);
+}
+
 const READER: &str = "aaaaaaaa-0000-0000-0000-00000000000a";
 const SOME: &str = "aaaaaaaa-0000-0000-0000-00000000000b";
 

@@ -9,7 +9,8 @@ use std::fmt;
 
 use async_trait::async_trait;
 use flipper::bucketing::SaltedPercentageBucketer;
-use flipper::store::{Capabilities, Stored, Version, WriteOptions};
+use flipper::store::{Capabilities, Precondition, Stored, Version, WriteOptions};
+use flipper::targeting::{Prerequisite, When};
 use flipper::{Condition, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Result};
 use flipper_testkit::block_on;
 use log::log_of;
@@ -140,4 +141,24 @@ fn a_gate_that_ignores_conditions_warns_once() {
     let gate = FeatureGate::new(&features, "PRO");
     let ask = || block_on(scoped.layer(gate.layer(Open)).call(Request::new(()))).unwrap().status();
     assert_eq!(log_of(|| assert_eq!(ask(), 404)), [""; 0]);
+}
+
+#[test]
+fn circles_of_whole_records_are_logged_if_they_were_written() {
+    let own = |name: &str| {
+        let mut record = FlagRecord::new(name, 1);
+        record.set_prerequisites(vec![Prerequisite::new(name)]);
+        record
+    };
+    let mut segment = FlagRecord::new("segments/u", 1);
+    segment.set_segment(Some(When::Segment("u".into())));
+    let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
+    block_on(features.create("OLD")).unwrap();
+    let lines = log_of(|| {
+        let results = block_on(features.put_all(&[own("OLD"), own("NEW"), segment], Precondition::Absent));
+        assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [false, true, true]);
+    });
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].contains("the flag was written as it is, and is off") && lines[0].contains("NEW"), "{lines:?}");
+    assert!(lines[1].contains("the segment was written as it is, and holds for no caller"), "{lines:?}");
 }

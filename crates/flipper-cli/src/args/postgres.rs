@@ -26,7 +26,8 @@ pub(crate) struct Install {
     #[arg(long)]
     pub(crate) without_notifications: bool,
     /// How many changes the history keeps, 10,000 with `--history-days` alone. Without either, an earlier installation's limits stay
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    // The trigger has it as an `int`.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=0x7fff_ffff))]
     pub(crate) history_entries: Option<u32>,
     /// For how many days it keeps them, 90 with `--history-entries` alone
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=36_500))]

@@ -44,7 +44,7 @@ pub(crate) async fn run(session: &mut Session, args: &Import) -> Done {
     if let Some(elsewhere) = elsewhere {
         interrupt.unless(NOTHING, keep_left_out(&mut plan, elsewhere, &store)).await?;
     }
-    interrupt.unless(NOTHING, circles::note(session, &store, &source, &plan)).await?;
+    interrupt.unless(NOTHING, circles::note(session, &store, &source, &plan, args.replace)).await?;
     if args.write.dry_run {
         list(session, elsewhere);
         let show = transfer::show(session, &store, &source, &plan, args.replace, |object| add(elsewhere, object));

@@ -1,5 +1,7 @@
 //! Clauses and segments of LaunchDarkly.
 
+use std::collections::HashMap;
+
 use flipper::evaluation::Operator;
 use flipper::json::Json;
 use flipper::targeting::{Place, Test, When};
@@ -35,14 +37,22 @@ const DEEPEST: usize = 64;
 
 /// Whether the segment holds for the same callers here, whatever their attributes are. Conditions hold for no list, and negated ones for no other
 /// type, so a flag for those outside of it would be on for more callers than there.
-fn is_exact(all: &Json, name: &str, depth: usize) -> bool {
+/// `known`: the answers so far, since many segments may name the same.
+fn is_exact<'a>(all: &'a Json, name: &'a str, depth: usize, known: &mut HashMap<&'a str, bool>) -> bool {
+    if let Some(known) = known.get(name) {
+        return *known;
+    }
+    // Also the answer within a circle.
+    known.insert(name, false);
     let Some(segment) = all.get("segments").and_then(|segments| segments.get(name)) else { return false };
     let mut clauses = items(segment, "rules").iter().flat_map(|rule| items(rule, "clauses"));
-    let names = |clause: &Json| {
+    let mut names = |clause: &'a Json| {
         let mut names = items(clause, "values").iter().filter_map(Json::as_str);
-        names.all(|name| is_exact(all, name, depth + 1))
+        names.all(|name| is_exact(all, name, depth + 1, known))
     };
-    depth < DEEPEST && clauses.all(|clause| text(clause, "op") == Some("segmentMatch") && names(clause))
+    let is_exact = depth < DEEPEST && clauses.all(|clause| text(clause, "op") == Some("segmentMatch") && names(clause));
+    known.insert(name, is_exact);
+    is_exact
 }
 
 /// A caller without the attribute fails a clause, also a negated one. `all`: the file.
@@ -53,7 +63,7 @@ pub(super) fn clause(json: &Json, all: &Json) -> Said<Cond> {
     let values = items(json, "values");
     if operator == "segmentMatch" {
         let segments = || values.iter().filter_map(Json::as_str);
-        if let Some(name) = segments().find(|name| negate && !is_exact(all, name, 0)) {
+        if let Some(name) = segments().find(|name| negate && !is_exact(all, name, 0, &mut HashMap::new())) {
             let why =
                 "it is negated, and the segment's conditions hold for fewer callers here, such as none with a list";
             return unsaid(format!("clause segmentMatch {name:?}"), why);

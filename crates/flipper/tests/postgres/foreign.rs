@@ -110,3 +110,29 @@ async fn rows_that_are_no_flags() {
     store.delete("EMPTY", Precondition::Any.into()).await.unwrap();
     follow.until("EMPTY", None).await;
 }
+
+/// Rows of two partitions may have the same place, and here the same writer.
+#[tokio::test]
+async fn changes_in_partitions_are_seen() {
+    let Some(server) = shared() else { return };
+    let table = random_table();
+    let part = |number| {
+        format!("CREATE TABLE {table}_{number} PARTITION OF {table} FOR VALUES WITH (MODULUS 2, REMAINDER {number})")
+    };
+    server.psql(&format!(
+        "CREATE TABLE {table} (name varchar(255) PRIMARY KEY, item bytea NOT NULL) PARTITION BY HASH (name); {}; {}",
+        part(0),
+        part(1)
+    ));
+    let row = |name: &str| format!("INSERT INTO {table} VALUES ('{name}', {})", crate::json(name, false));
+    server.psql(&format!("BEGIN; {}; {}; COMMIT", row("a"), row("x1")));
+    for number in 0..2 {
+        assert_eq!(server.psql(&format!("SELECT ctid FROM {table}_{number}")), "(0,1)");
+    }
+    let store = store(&server.url(), &table);
+    let mut follow = Follow::of(&store);
+    assert_eq!(follow.reset().await.len(), 2);
+    let on = |name: &str| format!("UPDATE {table} SET item = {} WHERE name = '{name}'", crate::json(name, true));
+    server.psql(&format!("BEGIN; {}; {}; COMMIT", on("a"), on("x1")));
+    follow.until("a", Some(true)).await;
+}

@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use flipper::store::{Watch, WatchEvent};
-use flipper::targeting::segment_of;
 use futures_util::StreamExt;
 use tokio::time::{Instant, sleep_until};
 
@@ -137,13 +136,7 @@ async fn decide(
     target: &mut Target<'_>,
 ) -> Done {
     match deletions.decide(follow.held().count()) {
-        Verdict::Destroy(names) => {
-            // Segments after the flags that may name them.
-            let (segments, flags): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| segment_of(name).is_some());
-            for name in flags.into_iter().chain(segments) {
-                target.destroy(session, &name).await?;
-            }
-        }
+        Verdict::Destroy(names) => target.destroy(session, names).await?,
         Verdict::Keep(names, destroyed, all) => {
             names.iter().for_each(|name| target.keep(name));
             let what = format!(

@@ -38,7 +38,7 @@ pub(crate) async fn run(session: &mut Session, args: &Sync) -> Done {
         session.go_on_after(unreadable(&from, name, why))?;
     }
     let plan = interrupt.unless(NOTHING, Plan::make(&source, &to)).await?;
-    interrupt.unless(NOTHING, circles::note(session, &to, &source, &plan)).await?;
+    interrupt.unless(NOTHING, circles::note(session, &to, &source, &plan, args.delete)).await?;
     if args.write.dry_run {
         return interrupt.unless(NOTHING, transfer::show(session, &to, &source, &plan, args.delete, |_| {})).await;
     }

@@ -5,11 +5,13 @@ use flipper::__words::needs_of;
 use flipper::FlagRecord;
 use flipper::json::{Json, Object};
 use flipper::store::Precondition;
+use flipper::targeting::segment_of;
 use tokio::time::Instant;
 
 use crate::failure::{Code, Done, Failure};
 use crate::follow::Follow;
 use crate::interrupt::Interrupt;
+use crate::order;
 use crate::plan::Plan;
 use crate::records::Records;
 use crate::refused::Refused;
@@ -87,19 +89,43 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
-    /// Destroys a flag, now or after an outage.
-    pub(super) async fn destroy(&mut self, session: &mut Session, name: &str) -> Done {
+    /// Destroys flags, now or after an outage.
+    pub(super) async fn destroy(&mut self, session: &mut Session, names: BTreeSet<String>) -> Done {
         let was_in_step = self.is_in_step();
-        self.destroyed.insert(name.to_owned());
-        self.unreadable.remove(name);
+        for name in &names {
+            self.unreadable.remove(name);
+        }
+        let doomed: Vec<_> = names.iter().cloned().collect();
+        self.destroyed.extend(names);
         if !self.behind {
-            self.delete(session, name).await?;
+            self.delete_all(session, &doomed).await?;
             self.report_in_step(session, was_in_step);
         }
         Ok(())
     }
 
+    /// Each before what it may name.
+    async fn delete_all(&mut self, session: &mut Session, names: &[String]) -> Done {
+        let ordered = order::deletions(self.store, names, |name| name);
+        match self.interrupt.unless("not deleted", ordered).await {
+            Ok(ordered) => {
+                for name in ordered {
+                    if !self.behind {
+                        self.delete(session, name).await?;
+                    }
+                }
+            }
+            Err(failure) if matches!(failure.code, Code::Interrupted | Code::Terminated) => self.behind = true,
+            Err(failure) => self.lost(session, &failure),
+        }
+        Ok(())
+    }
+
     async fn delete(&mut self, session: &mut Session, name: &str) -> Done {
+        if segment_of(name).is_some() && self.refused.now.iter().any(|other| other != name) {
+            self.refused.add(session, self.store, name, &transfer::kept(name));
+            return Ok(());
+        }
         let delete = self.store.inner.delete(name, self.store.options(Precondition::Any));
         let result = self.interrupt.soon(delete).await.map(|result| result.map(drop));
         if matches!(result, Ok(Ok(()))) {
@@ -159,10 +185,9 @@ impl<'a> Target<'a> {
             Err(failure) if matches!(failure.code, Code::Interrupted | Code::Terminated) => {}
             Err(failure) => self.lost(session, &failure),
         }
-        for name in self.destroyed.clone() {
-            if !self.behind {
-                self.delete(session, &name).await?;
-            }
+        if !self.behind {
+            let destroyed: Vec<_> = self.destroyed.iter().cloned().collect();
+            self.delete_all(session, &destroyed).await?;
         }
         if self.behind {
             return Ok(());

@@ -164,3 +164,28 @@ fn outside_of_a_segment_is_said_only_of_keys() {
         ["segments/within", "LIST"].map(|name| format!("{name}: clause segmentMatch \"groups\": {why}"))
     );
 }
+
+/// Each level of segments names both of the next.
+#[test]
+fn segments_that_many_others_name_are_read_once() {
+    let named = |level: usize| match level {
+        40 => r#"{"included": ["anna"]}"#.to_owned(),
+        _ => {
+            let next = level + 1;
+            format!(
+                r#"{{"rules": [{{"clauses": [{{"attribute": "", "op": "segmentMatch", "values": ["a{next}", "b{next}"]}}]}}]}}"#
+            )
+        }
+    };
+    let segments: Vec<_> =
+        (0..=40).flat_map(|level| ["a", "b"].map(|name| format!("\"{name}{level}\": {}", named(level)))).collect();
+    let text = format!(
+        r#"{{"flags": {{"OUTSIDE": {{"on": true, "variations": [true, false], "offVariation": 1, "fallthrough": {{"variation": 1}}, "rules": [
+          {{"variation": 0, "clauses": [{{"attribute": "", "op": "segmentMatch", "values": ["a0"], "negate": true}}]}}]}}}},
+          "segments": {{{}}}}}"#,
+        segments.join(", ")
+    );
+    // Deeper than a check follows.
+    let left_out = json(Tool::Launchdarkly, &text).left_out();
+    assert!(left_out.iter().any(|line| line.starts_with("OUTSIDE: it needs segment a0: ")), "{left_out:?}");
+}
