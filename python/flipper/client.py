@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _flipper
@@ -164,11 +163,10 @@ class FeatureFlagClient(Targeting, _flipper.Client):
             for name in native.names(limit, offset):
                 yield self.get(name)
             return
-        # A page of the store counts segments too.
-        flags = (item for item in self._store.list() if not is_segment(item._meta._others))
-        start = max(offset, 0)
-        for item in islice(flags, start, None if limit is None else start + max(limit, 0)):
-            yield self.get(item.feature_name)
+        for item in self._store.list(limit=limit, offset=offset):
+            # A page of a store in Python may have been longer.
+            if not is_segment(item._meta._others):
+                yield self.get(item.feature_name)
 
     def enable(self, feature_name: str) -> None:
         """Enables the flag."""
