@@ -4,6 +4,7 @@ pub(crate) mod compare;
 mod ids;
 mod operator;
 mod ready;
+mod sole;
 mod stored;
 pub(crate) mod text;
 mod word;
@@ -16,6 +17,7 @@ pub(crate) use check::Outcome;
 use ids::Ids;
 pub(crate) use ids::text_of;
 pub(crate) use ready::ReadyCheck;
+pub(crate) use sole::{Answers, Sole};
 pub(crate) use word::Word;
 
 use crate::context::Value;

@@ -1,5 +1,5 @@
 //! Checks while flags change: a model of every order of steps, and real threads. The model repeats `Slot::set` and the
-//! checks step by step; change both together.
+//! checks step by step; change both together. `Cell` says when a sole comparison is being written.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -8,10 +8,11 @@ use flipper::store::{FlagTable, Stored, Version};
 use flipper::{Condition, FeatureFlagClient, MemoryFeatureFlagStore, context};
 use flipper_testkit::block_on;
 
-/// The slot's word: the answer of a state, or that the check must evaluate the entry.
+/// The slot's word: the answer of a state, or that the check must ask the sole comparison, or evaluate the entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Word {
     Answer(usize),
+    Sole,
     Evaluate,
 }
 
@@ -19,6 +20,7 @@ enum Word {
 enum Write {
     Word(Word),
     Entry(usize),
+    Sole(usize),
 }
 
 /// What a check reads first: the word of `is_enabled` or `is_enabled_with`, or the entry, as `evaluate` does.
@@ -31,31 +33,61 @@ enum Ask {
 const ASKS: [Ask; 3] = [Ask::Word(0), Ask::Word(1), Ask::Entry];
 const STATES: usize = 3;
 
-/// For each state, whether the word has the answer without and with a context.
-type Settled = [[bool; 2]; STATES];
-
-fn all_settled() -> impl Iterator<Item = Settled> {
-    (0..1 << (2 * STATES))
-        .map(|bits: usize| std::array::from_fn(|state| std::array::from_fn(|word| bits >> (2 * state + word) & 1 == 1)))
+/// What has the answer of a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum From {
+    Word,
+    Entry,
+    Sole,
 }
 
-fn word(settled: &Settled, state: usize, which: usize) -> Word {
-    if settled[state][which] { Word::Answer(state) } else { Word::Evaluate }
+/// For each state, without and with a context.
+type Sources = [[From; 2]; STATES];
+
+fn all_sources() -> impl Iterator<Item = Sources> {
+    const OF_STATE: [[From; 2]; 6] = [
+        [From::Word, From::Word],
+        [From::Word, From::Entry],
+        [From::Word, From::Sole],
+        [From::Entry, From::Word],
+        [From::Entry, From::Entry],
+        [From::Entry, From::Sole],
+    ];
+    (0..6 * 6 * 6).map(|number: usize| [OF_STATE[number % 6], OF_STATE[number / 6 % 6], OF_STATE[number / 36]])
+}
+
+fn word(sources: &Sources, state: usize, which: usize) -> Word {
+    match sources[state][which] {
+        From::Word => Word::Answer(state),
+        From::Sole => Word::Sole,
+        From::Entry => Word::Evaluate,
+    }
 }
 
 /// The writer's steps from state 0 through all others. Both words are one atomic, so a step sets both.
-fn writes(announced: bool) -> Vec<Write> {
+fn writes(sources: &Sources, order: Order) -> Vec<Write> {
     (1..STATES)
         .flat_map(|state| {
-            let announce = announced.then_some(Write::Word(Word::Evaluate));
-            announce.into_iter().chain([Write::Entry(state), Write::Word(Word::Answer(state))])
+            let (announce, answer) = (Write::Word(Word::Evaluate), Write::Word(Word::Answer(state)));
+            let sole = (sources[state][1] == From::Sole).then_some(Write::Sole(state));
+            let (early, late) = if order == Order::SoleFirst { (sole, None) } else { (None, sole) };
+            let announce = (order != Order::NotAnnounced).then_some(announce);
+            early.into_iter().chain(announce).chain([Write::Entry(state)]).chain(late).chain([answer])
         })
         .collect()
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    AsItIs,
+    NotAnnounced,
+    /// The comparison before anything else.
+    SoleFirst,
+}
+
 /// Every order of the steps of one writer and one reader, on memory that both see at once.
 struct Interleavings<'a> {
-    settled: &'a Settled,
+    sources: &'a Sources,
     writes: &'a [Write],
     asks: &'a [Ask],
     tried: usize,
@@ -66,9 +98,10 @@ struct Moment {
     written: usize,
     words: [Word; 2],
     entry: usize,
+    sole: usize,
     asked: usize,
-    /// The state that was current when the word said `Evaluate`.
-    began: Option<usize>,
+    /// The state that was current when the word said `Evaluate` or `Sole`, and what comes next.
+    began: Option<(usize, From)>,
     seen: usize,
 }
 
@@ -84,9 +117,11 @@ impl Interleavings<'_> {
             match *write {
                 Write::Word(Word::Evaluate) => then.words = [Word::Evaluate; 2],
                 Write::Word(Word::Answer(state)) => {
-                    then.words = std::array::from_fn(|which| word(self.settled, state, which));
+                    then.words = std::array::from_fn(|which| word(self.sources, state, which));
                 }
+                Write::Word(Word::Sole) => unreachable!("it is the word of a state"),
                 Write::Entry(state) => then.entry = state,
+                Write::Sole(state) => then.sole = state,
             }
             self.all_are_right(then)
         });
@@ -97,9 +132,19 @@ impl Interleavings<'_> {
         let (answer, began) = match (now.began, self.asks[now.asked]) {
             (None, Ask::Word(which)) => match now.words[which] {
                 Word::Answer(state) => (state, now.entry),
-                Word::Evaluate => return self.all_are_right(Moment { began: Some(now.entry), ..now }),
+                Word::Sole => return self.all_are_right(Moment { began: Some((now.entry, From::Sole)), ..now }),
+                Word::Evaluate => return self.all_are_right(Moment { began: Some((now.entry, From::Entry)), ..now }),
             },
-            (began, _) => (now.entry, began.unwrap_or(now.entry)),
+            (Some((began, From::Sole)), _) => {
+                // Or it is being written.
+                let entry = self.all_are_right(Moment { began: Some((began, From::Entry)), ..now });
+                if !entry {
+                    return false;
+                }
+                (now.sole, began)
+            }
+            (None, _) => (now.entry, now.entry),
+            (Some((began, _)), _) => (now.entry, began),
         };
         // The entry defines the current state.
         let right = (began..=now.entry).contains(&answer) && answer >= now.seen;
@@ -107,14 +152,14 @@ impl Interleavings<'_> {
     }
 }
 
-fn interleavings_are_right(announced: bool) -> (bool, usize) {
-    let writes = writes(announced);
+fn interleavings_are_right(order: Order) -> (bool, usize) {
     let mut tried = 0;
-    for settled in all_settled() {
+    for sources in all_sources() {
+        let writes = writes(&sources, order);
         for asks in asks_of_three() {
-            let mut all = Interleavings { settled: &settled, writes: &writes, asks: &asks, tried: 0 };
-            let words = std::array::from_fn(|which| word(&settled, 0, which));
-            if !all.all_are_right(Moment { written: 0, words, entry: 0, asked: 0, began: None, seen: 0 }) {
+            let mut all = Interleavings { sources: &sources, writes: &writes, asks: &asks, tried: 0 };
+            let words = std::array::from_fn(|which| word(&sources, 0, which));
+            if !all.all_are_right(Moment { written: 0, words, entry: 0, sole: 0, asked: 0, began: None, seen: 0 }) {
                 return (false, tried);
             }
             tried += all.tried;
@@ -129,22 +174,24 @@ fn asks_of_three() -> impl Iterator<Item = [Ask; 3]> {
 
 #[test]
 fn every_check_returns_a_state_current_during_it_and_never_goes_back() {
-    let (right, tried) = interleavings_are_right(true);
+    let (right, tried) = interleavings_are_right(Order::AsItIs);
     assert!(right);
     assert!(tried > 100_000, "only {tried} orders");
 }
 
 #[test]
-fn the_model_finds_the_fault_without_the_announcement() {
-    assert!(!interleavings_are_right(false).0);
+fn the_model_finds_the_faults_of_other_orders() {
+    assert!(!interleavings_are_right(Order::NotAnnounced).0);
+    assert!(!interleavings_are_right(Order::SoleFirst).0);
 }
 
 /// The same on memory that shows writes late: a reader sees any write to a place that is not older than what it knows of the
 /// place. An acquire load of a release store adds all that the writer knew then.
 struct Views<'a> {
-    settled: &'a Settled,
+    sources: &'a Sources,
     words: Vec<Seen<Word>>,
     entries: Vec<Seen<usize>>,
+    soles: Vec<Seen<usize>>,
     asks: &'a [Ask],
 }
 
@@ -158,19 +205,22 @@ struct Seen<T> {
 struct View {
     word: usize,
     entry: usize,
+    sole: usize,
 }
 
 impl View {
     fn and(self, other: Self) -> Self {
-        Self { word: self.word.max(other.word), entry: self.entry.max(other.entry) }
+        let Self { word, entry, sole } = self;
+        Self { word: word.max(other.word), entry: entry.max(other.entry), sole: sole.max(other.sole) }
     }
 }
 
 impl<'a> Views<'a> {
-    fn new(settled: &'a Settled, writes: &[Write], asks: &'a [Ask]) -> Self {
+    fn new(sources: &'a Sources, writes: &[Write], asks: &'a [Ask]) -> Self {
         let mut knew = View::default();
         let mut words = vec![Seen { value: Word::Answer(0), knew }];
         let mut entries = vec![Seen { value: 0, knew }];
+        let mut soles = vec![Seen { value: 0, knew }];
         for write in writes {
             match *write {
                 Write::Word(value) => {
@@ -181,9 +231,13 @@ impl<'a> Views<'a> {
                     knew.entry += 1;
                     entries.push(Seen { value, knew });
                 }
+                Write::Sole(value) => {
+                    knew.sole += 1;
+                    soles.push(Seen { value, knew });
+                }
             }
         }
-        Self { settled, words, entries, asks }
+        Self { sources, words, entries, soles, asks }
     }
 
     fn never_go_back(&self, view: View, asked: usize, seen: usize) -> bool {
@@ -191,30 +245,35 @@ impl<'a> Views<'a> {
         let answered = |answer: usize, view: View| answer >= seen && self.never_go_back(view, asked + 1, answer);
         let from_entry =
             |view: View| self.entries[view.entry..].iter().all(|entry| answered(entry.value, view.and(entry.knew)));
+        let from_sole =
+            |view: View| self.soles[view.sole..].iter().all(|sole| answered(sole.value, view.and(sole.knew)));
         match *ask {
             Ask::Entry => from_entry(view),
             Ask::Word(which) => self.words[view.word..].iter().all(|seen| {
                 let view = view.and(seen.knew);
-                match seen.value {
-                    Word::Answer(state) if self.settled[state][which] => answered(state, view),
-                    Word::Answer(_) | Word::Evaluate => from_entry(view),
+                let of = |state| word(self.sources, state, which);
+                match if let Word::Answer(state) = seen.value { of(state) } else { seen.value } {
+                    Word::Answer(state) => answered(state, view),
+                    Word::Evaluate => from_entry(view),
+                    // Or it is being written.
+                    Word::Sole => from_entry(view) && from_sole(view),
                 }
             }),
         }
     }
 }
 
-fn views_are_right(announced: bool) -> bool {
-    let writes = writes(announced);
-    all_settled().all(|settled| {
-        asks_of_three().all(|asks| Views::new(&settled, &writes, &asks).never_go_back(View::default(), 0, 0))
+fn views_are_right(order: Order) -> bool {
+    all_sources().all(|sources| {
+        let writes = writes(&sources, order);
+        asks_of_three().all(|asks| Views::new(&sources, &writes, &asks).never_go_back(View::default(), 0, 0))
     })
 }
 
 #[test]
 fn no_check_goes_back_if_writes_become_visible_late() {
-    assert!(views_are_right(true));
-    assert!(!views_are_right(false), "the model finds the fault without the announcement");
+    assert!(views_are_right(Order::AsItIs));
+    assert!(!views_are_right(Order::NotAnnounced), "the model finds the fault without the announcement");
 }
 
 fn client() -> FeatureFlagClient {

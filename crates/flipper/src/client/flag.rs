@@ -137,7 +137,7 @@ impl<M> FeatureFlag<M> {
             return answer;
         }
         let default = self.default;
-        self.slot().map_or(default, |slot| self.client.check_with(&self.name, slot, context, default))
+        self.slot().map_or(default, |slot| self.client.check_with(&self.name, slot.as_ref(), context, default))
     }
 
     /// The check, with the reason for its answer.

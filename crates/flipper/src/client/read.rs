@@ -89,7 +89,7 @@ impl<M> FeatureFlagClient<M> {
             return answer;
         }
         match self.table().look(name) {
-            Look::Found(slot) => self.check_with(name, slot.get(), context, false),
+            Look::Found(slot) => self.check_with(name, slot, context, false),
             Look::Missing => false,
             Look::Unsure => self.find_and_check_with(name, context),
         }
@@ -431,7 +431,7 @@ impl<M> FeatureFlagClient<M> {
     where
         M: Checks,
     {
-        self.table().slot(name).is_some_and(|slot| self.check_with(name, slot.get(), context, false))
+        self.table().slot(name).is_some_and(|slot| self.check_with(name, slot, context, false))
     }
 
     #[inline]
@@ -446,12 +446,15 @@ impl<M> FeatureFlagClient<M> {
     pub(crate) fn check_with(
         &self,
         name: &str,
-        slot: &Slot,
+        slot: SlotRef<'_>,
         context: &(impl Attributes + ?Sized),
         default: bool,
     ) -> bool {
         match slot.answer_with_context() {
-            Answer::EVALUATE => self.evaluate_slot(name, slot, context, default),
+            Answer::EVALUATE => match slot.sole().and_then(|sole| sole.answer(context)) {
+                Some(answer) => answer,
+                None => self.evaluate_slot(name, slot.get(), context, default),
+            },
             answer => answer.is_on(default),
         }
     }

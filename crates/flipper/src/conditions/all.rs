@@ -53,6 +53,14 @@ impl AllChecks {
         all
     }
 
+    /// The comparison, if there is no other.
+    pub(crate) fn only(&self) -> Option<(&Word, &ReadyCheck)> {
+        match self.variables.as_slice() {
+            [only] if only.more.is_empty() => Some((&only.name, &only.check)),
+            _ => None,
+        }
+    }
+
     /// The place of a variable. Attributes often come in the order of the checks, so `guess` is tried first.
     #[inline(always)]
     fn place(&self, name: &str, guess: usize) -> Option<usize> {

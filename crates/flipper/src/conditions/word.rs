@@ -8,7 +8,7 @@ pub(crate) struct Word {
 }
 
 /// Up to this many bytes the two ends are all of a text.
-const SHORT: usize = 16;
+pub(super) const SHORT: usize = 16;
 
 impl Word {
     pub(crate) fn new(text: &str) -> Self {
@@ -17,6 +17,10 @@ impl Word {
 
     pub(crate) fn as_str(&self) -> &str {
         &self.text
+    }
+
+    pub(super) fn ends(&self) -> [u64; 2] {
+        self.ends
     }
 
     /// The first attribute of this name.
@@ -35,7 +39,7 @@ impl Word {
 
 /// Overlapping in a text of less than sixteen bytes.
 #[inline(always)]
-fn ends(text: &[u8]) -> [u64; 2] {
+pub(super) fn ends(text: &[u8]) -> [u64; 2] {
     if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
         return [u64::from_le_bytes(*first), u64::from_le_bytes(*last)];
     }

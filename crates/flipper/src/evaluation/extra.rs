@@ -10,6 +10,7 @@ use super::matcher::Matcher;
 use super::verdict::{Served, Verdict};
 use super::{Environment, Plan, Unmet};
 use crate::bucketing::{AnyPercentage, ReadyShare, SaltedPercentageBucketer, bucket_at, seed_of_shares};
+use crate::conditions::{ReadyCheck, Word};
 use crate::context::Attributes;
 use crate::record::FlagRecord;
 use crate::targeting::{Prerequisite, Rule, Schedule, Serve, Targeting, seconds};
@@ -121,6 +122,18 @@ impl Extra {
             ReadyServe::Off => Some(false),
             ReadyServe::Share { ready, .. } => ready.as_ref().map(|share| share.takes(attributes)),
         }
+    }
+
+    /// The comparison of the only rule, and what it serves, if nothing comes before it, and then at most the bucketer.
+    pub(super) fn only_comparison(&self) -> Option<(&Word, &ReadyCheck, bool)> {
+        let [ReadyRule { when: Some(when), serve, .. }] = self.rules.as_slice() else { return None };
+        let serves = match serve {
+            ReadyServe::On | ReadyServe::Variant(_) => true,
+            ReadyServe::Off => false,
+            ReadyServe::Share { .. } => return None,
+        };
+        let (name, check) = when.comparison().filter(|_| self.rules_first)?;
+        Some((name, check, serves))
     }
 
     /// Before anything else of an enabled flag. `None`: nothing of it keeps the flag off.

@@ -57,6 +57,14 @@ impl Matcher {
         }
     }
 
+    /// If it is nothing else.
+    pub(super) fn comparison(&self) -> Option<(&Word, &ReadyCheck)> {
+        match self {
+            Self::Check { attribute, tester: Tester::Compare(check) } => Some((attribute, check)),
+            _ => None,
+        }
+    }
+
     /// Most rules are one check, which is inlined.
     #[inline(always)]
     pub(super) fn holds<A: Attributes + ?Sized>(&self, attributes: &A, visit: &Visit<'_>) -> bool {

@@ -16,7 +16,7 @@ use crate::bucketing::{
     AnyPercentage, Bucketer, ConsistentHashPercentageBucketer, SaltedPercentageBucketer, custom, seed_of_shares,
 };
 use crate::clock::Clock;
-use crate::conditions::{AllChecks, Condition, Outcome};
+use crate::conditions::{AllChecks, Answers, Condition, Outcome, Sole};
 use crate::context::{Attributes, Value};
 use crate::record::FlagRecord;
 
@@ -89,6 +89,18 @@ impl Plan {
             extra,
             seed,
         }
+    }
+
+    /// The comparison that alone decides all checks with attributes, if there is one.
+    pub(crate) fn sole(&self) -> Option<Sole> {
+        if matches!(self.quick, Quick::Conditions) {
+            let (name, check) = self.all_checks.only()?;
+            return Sole::new(name, check, Answers { holds: true, fails: false, missing: true, first_counts: false });
+        }
+        let (name, check, serves) = self.extra.as_ref()?.only_comparison()?;
+        // Where the rule does not hold.
+        let rest = self.settled_plainly(true)?;
+        Sole::new(name, check, Answers { holds: serves, fails: rest, missing: rest, first_counts: true })
     }
 
     /// The answer to all checks without attributes, if it is constant whatever other flags there are.

@@ -1,3 +1,4 @@
+mod cell;
 mod changes;
 mod dependents;
 mod generation;

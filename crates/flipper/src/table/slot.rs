@@ -3,6 +3,7 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwapOption, Guard};
 
+use crate::conditions::Sole;
 use crate::context::Attributes;
 use crate::evaluation::{Environment, Evaluation, Links, Plan, Reason};
 use crate::record::{FlagRecord, Kept};
@@ -16,6 +17,7 @@ pub(crate) struct Answer(u8);
 /// The top bits have the answers with attributes: they need no mask.
 const WITH_CONTEXT: u8 = 6;
 const HAS_CONDITIONS: u8 = 1 << 2;
+const HAS_SOLE: u8 = 1 << 3;
 
 impl Answer {
     /// Missing or unreadable: use the default.
@@ -119,6 +121,13 @@ impl Entry {
         }
     }
 
+    pub(super) fn sole(&self) -> Option<Sole> {
+        match &self.state {
+            State::Present { plan, .. } => plan.sole(),
+            State::Absent | State::Corrupt(_) => None,
+        }
+    }
+
     pub(super) const fn is_absent(&self) -> bool {
         matches!(self.state, State::Absent)
     }
@@ -149,7 +158,10 @@ impl Entry {
             State::Present { plan, .. } => {
                 let without_context = Answer::settled(plan.settled_by_links(false));
                 let with_context = Answer::settled(plan.settled_by_links(true));
-                Answer::pair(without_context, with_context) | if plan.has_conditions() { HAS_CONDITIONS } else { 0 }
+                let has = |what: bool, bit| if what { bit } else { 0 };
+                Answer::pair(without_context, with_context)
+                    | has(plan.has_conditions(), HAS_CONDITIONS)
+                    | has(plan.sole().is_some(), HAS_SOLE)
             }
         }
     }
@@ -157,8 +169,9 @@ impl Entry {
 
 /// The state of one name.
 ///
-/// An entry is set in three steps: `answers` becomes `EVALUATE`, `entry` is replaced, `answers` becomes the new answers. So a check may
-/// find a newer entry than its `answers`, never an older one, and no reader of the new entry then gets the old `answers`.
+/// An entry is set in four steps: `answers` becomes `EVALUATE`, `entry` is replaced, then the sole comparison, if the new one has any, and
+/// `answers` becomes the new answers. So a check may find a newer entry or comparison than its `answers`, never an older one, and no reader of
+/// the new ones then gets the old `answers`.
 /// `tests/table_model.rs` tries all orders.
 ///
 /// A cache line: that of the index and this one are all that a search by name reads.
@@ -179,7 +192,7 @@ impl Slot {
         }
     }
 
-    /// Gives it a name, before a reader can find it.
+    /// For [`SlotRef`](super::SlotRef).
     pub(super) fn begin(&self, name: &str, entry: Option<Arc<Entry>>) {
         if entry.is_some() {
             self.answers.store(answers(entry.as_deref()), Ordering::Relaxed);
@@ -220,6 +233,11 @@ impl Slot {
         Answer(self.answers.load(Ordering::Acquire) >> WITH_CONTEXT)
     }
 
+    #[inline]
+    pub(super) fn has_sole(&self) -> bool {
+        self.answers.load(Ordering::Acquire) & HAS_SOLE != 0
+    }
+
     #[cfg(feature = "tower")]
     pub(crate) fn has_conditions(&self) -> bool {
         self.answers.load(Ordering::Acquire) & HAS_CONDITIONS != 0
@@ -256,11 +274,12 @@ impl Slot {
         self.answers.swap(answers, Ordering::Release) != answers
     }
 
-    /// One writer at a time. `None`: as if the name was never used.
-    pub(super) fn set(&self, entry: Option<Arc<Entry>>) {
+    /// For [`SlotRef`](super::SlotRef).
+    pub(super) fn set(&self, entry: Option<Arc<Entry>>, put_sole: impl FnOnce()) {
         let answers = answers(entry.as_deref());
         self.answers.store(Answer::pair(Answer::EVALUATE, Answer::EVALUATE), Ordering::Release);
         self.entry.store(entry);
+        put_sole();
         self.answers.store(answers, Ordering::Release);
     }
 

@@ -2,19 +2,28 @@
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use super::slot::Slot;
+use super::cell::Cell;
+use super::slot::{Entry, Slot};
+use crate::conditions::Sole;
 use crate::evaluation::{Linked, Plan};
 
 /// Slots of one allocation, 4 KiB of them.
 pub(super) const CHUNK: usize = 64;
 
-pub(crate) struct Chunk([Slot; CHUNK]);
+pub(crate) struct Chunk {
+    slots: [Slot; CHUNK],
+    /// Of flags that one comparison decides: a check of one reads this instead of the entry, whose reference count costs more than the
+    /// comparison. Made for the first of them.
+    soles: OnceLock<Box<[SoleCell; CHUNK]>>,
+}
+
+type SoleCell = Cell<{ Sole::NUMBERS }>;
 
 impl Chunk {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self([const { Slot::new() }; CHUNK]))
+        Arc::new(Self { slots: [const { Slot::new() }; CHUNK], soles: OnceLock::new() })
     }
 
     pub(super) fn slots(self: &Arc<Self>) -> impl Iterator<Item = SlotRef<'_>> {
@@ -37,7 +46,35 @@ impl<'a> SlotRef<'a> {
 
     #[inline]
     pub(crate) fn get(self) -> &'a Slot {
-        &self.chunk.0[self.at % CHUNK]
+        &self.chunk.slots[self.at % CHUNK]
+    }
+
+    /// Gives it a name, before a reader can find it.
+    pub(super) fn begin(self, name: &str, entry: Option<Arc<Entry>>) {
+        self.put_sole(entry.as_deref());
+        self.get().begin(name, entry);
+    }
+
+    /// One writer at a time. `None`: as if the name was never used.
+    pub(super) fn set(self, entry: Option<Arc<Entry>>) {
+        let new = entry.clone();
+        self.get().set(entry, || self.put_sole(new.as_deref()));
+    }
+
+    fn put_sole(self, entry: Option<&Entry>) {
+        if let Some(sole) = entry.and_then(Entry::sole) {
+            let soles = self.chunk.soles.get_or_init(|| Box::new([const { Cell::new() }; CHUNK]));
+            soles[self.at % CHUNK].set(sole.to_numbers());
+        }
+    }
+
+    /// The comparison that decides it, if one does, and is not being written.
+    #[inline(always)]
+    pub(crate) fn sole(self) -> Option<Sole> {
+        if !self.get().has_sole() {
+            return None;
+        }
+        Sole::from_numbers(self.chunk.soles.get()?[self.at % CHUNK].get()?)
     }
 
     pub(crate) fn to_handle(self) -> SlotHandle {
