@@ -451,11 +451,17 @@ impl<M> FeatureFlagClient<M> {
         default: bool,
     ) -> bool {
         match slot.answer_with_context() {
-            Answer::EVALUATE => match slot.sole().and_then(|sole| sole.answer(context)) {
-                Some(answer) => answer,
-                None => self.evaluate_slot(name, slot.get(), context, default),
-            },
+            Answer::EVALUATE => self.ask_with(name, slot, context, default),
             answer => answer.is_on(default),
+        }
+    }
+
+    /// Apart, so that a constant answer saves no registers.
+    #[inline(never)]
+    fn ask_with(&self, name: &str, slot: SlotRef<'_>, context: &(impl Attributes + ?Sized), default: bool) -> bool {
+        match slot.sole().and_then(|sole| sole.answer(context)) {
+            Some(answer) => answer,
+            None => self.evaluate_slot(name, slot.get(), context, default),
         }
     }
 

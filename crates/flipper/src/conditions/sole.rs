@@ -4,22 +4,10 @@ use super::{Operator, ReadyCheck, Word};
 use crate::context::{Attributes, Value};
 
 /// The one comparison that decides a flag, as numbers that a table can keep in atomics. For a short name, with a short text or an integer.
+///
+/// They are what it compares, lengths and answers as `HEAD_…` say, both ends of the name, and both ends of the text or the integer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Sole {
-    what: What,
-    name_len: u8,
-    text_len: u8,
-    answers: Answers,
-    name: [u64; 2],
-    /// Of a text both ends, else the integer.
-    value: [u64; 2],
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum What {
-    Text { wanted: bool },
-    Int(Operator),
-}
+pub(crate) struct Sole([u64; Self::NUMBERS]);
 
 /// What the comparison says of the flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,94 +20,112 @@ pub(crate) struct Answers {
     pub(crate) first_counts: bool,
 }
 
+/// The lowest byte: one of these, or the place of the operator that compares integers. 0 is no comparison.
+const TEXT: u8 = 7;
+const NOT_TEXT: u8 = 8;
 const INTS: [Operator; 6] = [Operator::Eq, Operator::Ne, Operator::Gt, Operator::Gte, Operator::Lt, Operator::Lte];
-const TEXT: u8 = 1;
-const NOT_TEXT: u8 = 2;
-const FIRST_INT: u8 = 3;
+const HEAD_NAME_LEN: u32 = 8;
+const HEAD_TEXT_LEN: u32 = 16;
+const HEAD_HOLDS: u32 = 24;
+const HEAD_FAILS: u32 = 25;
+const HEAD_MISSING: u32 = 26;
+const HEAD_FIRST_COUNTS: u32 = 27;
 
 impl Sole {
     pub(crate) const NUMBERS: usize = 5;
 
     pub(crate) fn new(name: &Word, check: &ReadyCheck, answers: Answers) -> Option<Self> {
-        let (what, text_len, value) = match check {
-            ReadyCheck::Text { text, wanted } => (What::Text { wanted: *wanted }, short(text)?, text.ends()),
-            ReadyCheck::Int { value, operator } if INTS.contains(operator) => {
-                (What::Int(*operator), 0, [value.cast_unsigned(), 0])
+        let (what, text_len, [start, end]) = match check {
+            ReadyCheck::Text { text, wanted } => (if *wanted { TEXT } else { NOT_TEXT }, short(text)?, text.ends()),
+            ReadyCheck::Int { value, operator } => {
+                let (what, _) = (1..).zip(INTS).find(|(_, each)| each == operator)?;
+                (what, 0, [value.cast_unsigned(), 0])
             }
-            ReadyCheck::Int { .. } | ReadyCheck::OneOf { .. } | ReadyCheck::Other(_) => return None,
+            ReadyCheck::OneOf { .. } | ReadyCheck::Other(_) => return None,
         };
-        Some(Self { what, name_len: short(name)?, text_len, answers, name: name.ends(), value })
+        let Answers { holds, fails, missing, first_counts } = answers;
+        let [name_start, name_end] = name.ends();
+        let head = u64::from(what)
+            | short(name)? << HEAD_NAME_LEN
+            | text_len << HEAD_TEXT_LEN
+            | u64::from(holds) << HEAD_HOLDS
+            | u64::from(fails) << HEAD_FAILS
+            | u64::from(missing) << HEAD_MISSING
+            | u64::from(first_counts) << HEAD_FIRST_COUNTS;
+        Some(Self([head, name_start, name_end, start, end]))
     }
 
-    /// The first is never 0.
-    pub(crate) fn to_numbers(self) -> [u64; Self::NUMBERS] {
-        let Answers { holds, fails, missing, first_counts } = self.answers;
-        let answers = [holds, fails, missing, first_counts].into_iter().rev();
-        let answers = answers.fold(0, |bits, answer| bits << 1 | u8::from(answer));
-        let what = match self.what {
-            What::Text { wanted: true } => TEXT,
-            What::Text { wanted: false } => NOT_TEXT,
-            What::Int(operator) => {
-                (FIRST_INT..).zip(INTS).find(|(_, each)| *each == operator).map_or(0, |(number, _)| number)
-            }
-        };
-        let head = u64::from_le_bytes([what, self.name_len, self.text_len, answers, 0, 0, 0, 0]);
-        [head, self.name[0], self.name[1], self.value[0], self.value[1]]
+    pub(crate) fn numbers(self) -> [u64; Self::NUMBERS] {
+        self.0
     }
 
     #[inline(always)]
-    pub(crate) fn from_numbers([head, name_start, name_end, start, end]: [u64; Self::NUMBERS]) -> Option<Self> {
-        let [what, name_len, text_len, answers, ..] = head.to_le_bytes();
-        let what = match what {
-            TEXT | NOT_TEXT => What::Text { wanted: what == TEXT },
-            _ => What::Int(*INTS.get(usize::from(what.wrapping_sub(FIRST_INT)))?),
-        };
-        let answers = Answers {
-            holds: answers & 1 != 0,
-            fails: answers & 2 != 0,
-            missing: answers & 4 != 0,
-            first_counts: answers & 8 != 0,
-        };
-        Some(Self { what, name_len, text_len, answers, name: [name_start, name_end], value: [start, end] })
+    pub(crate) fn of(numbers: [u64; Self::NUMBERS]) -> Self {
+        Self(numbers)
     }
 
     /// The flag's answer; `None`: the whole flag has to be asked.
     #[inline(always)]
-    pub(crate) fn answer<A: Attributes + ?Sized>(&self, attributes: &A) -> Option<bool> {
+    pub(crate) fn answer<A: Attributes + ?Sized>(self, attributes: &A) -> Option<bool> {
         if attributes.is_empty() {
             return None;
         }
-        let mut answer = self.answers.missing;
-        for index in 0..attributes.len() {
-            if !is(attributes.attribute(index).0, self.name_len, self.name) {
-                continue;
-            }
-            let holds = match (self.what, attributes.attribute(index).1) {
-                (What::Text { wanted }, Value::Str(given)) => is(given, self.text_len, self.value) == wanted,
-                (What::Int(operator), Value::Int(given)) => {
-                    by_order(given.cmp(&self.value[0].cast_signed()), operator)?
+        let Some(first) = self.place_in(attributes, 0) else { return Some(self.says(HEAD_MISSING)) };
+        if !self.holds(attributes, first)? {
+            return Some(self.says(HEAD_FAILS));
+        }
+        if !self.says(HEAD_FIRST_COUNTS) {
+            let mut last = first;
+            while let Some(next) = self.place_in(attributes, last + 1) {
+                if !self.holds(attributes, next)? {
+                    return Some(self.says(HEAD_FAILS));
                 }
-                _ => return None,
-            };
-            if !holds {
-                return Some(self.answers.fails);
-            }
-            answer = self.answers.holds;
-            if self.answers.first_counts {
-                break;
+                last = next;
             }
         }
-        Some(answer)
+        Some(self.says(HEAD_HOLDS))
+    }
+
+    #[inline(always)]
+    fn place_in<A: Attributes + ?Sized>(self, attributes: &A, from: usize) -> Option<usize> {
+        let Self([_, start, end, ..]) = self;
+        (from..attributes.len()).find(|index| is(attributes.attribute(*index).0, self.len(HEAD_NAME_LEN), [start, end]))
+    }
+
+    #[inline(always)]
+    fn holds<A: Attributes + ?Sized>(self, attributes: &A, index: usize) -> Option<bool> {
+        let Self([head, _, _, start, end]) = self;
+        match (head.to_le_bytes()[0], attributes.attribute(index).1) {
+            (what @ (TEXT | NOT_TEXT), Value::Str(given)) => {
+                Some(is(given, self.len(HEAD_TEXT_LEN), [start, end]) == (what == TEXT))
+            }
+            (what, Value::Int(given)) => {
+                let operator = INTS.get(usize::from(what).wrapping_sub(1))?;
+                by_order(given.cmp(&start.cast_signed()), *operator)
+            }
+            _ => None,
+        }
+    }
+
+    #[inline(always)]
+    fn says(self, bit: u32) -> bool {
+        self.0[0] >> bit & 1 != 0
+    }
+
+    #[inline(always)]
+    fn len(self, place: u32) -> usize {
+        usize::from((self.0[0] >> place).to_le_bytes()[0])
     }
 }
 
-fn short(word: &Word) -> Option<u8> {
-    u8::try_from(word.as_str().len()).ok().filter(|len| usize::from(*len) <= SHORT)
+fn short(word: &Word) -> Option<u64> {
+    let len = word.as_str().len();
+    (len <= SHORT).then_some(len as u64)
 }
 
 #[inline(always)]
-fn is(text: &str, len: u8, wanted: [u64; 2]) -> bool {
-    text.len() == usize::from(len) && ends(text.as_bytes()) == wanted
+fn is(text: &str, len: usize, wanted: [u64; 2]) -> bool {
+    text.len() == len && ends(text.as_bytes()) == wanted
 }
 
 #[cfg(test)]
@@ -132,7 +138,7 @@ mod tests {
 
     fn sole(operator: Operator, value: impl Into<Json>, answers: Answers) -> Option<Sole> {
         let sole = Sole::new(&Word::new("plan"), &ReadyCheck::new(operator, &value.into()), answers)?;
-        assert_eq!(Sole::from_numbers(sole.to_numbers()), Some(sole));
+        assert_eq!(Sole::of(sole.numbers()), sole);
         Some(sole)
     }
 
@@ -176,6 +182,7 @@ mod tests {
 
     #[test]
     fn others_are_not_kept() {
+        assert_eq!(Sole::of([0; Sole::NUMBERS]).answer(&[("", Value::Int(0))]), None);
         assert_eq!(sole(Operator::Eq, "seventeen letters", OF_CONDITION), None);
         assert_eq!(sole(Operator::In, Json::from(vec![Json::from(1)]), OF_CONDITION), None);
         assert_eq!(sole(Operator::Eq, Json::Null, OF_CONDITION), None);

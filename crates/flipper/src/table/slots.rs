@@ -64,7 +64,7 @@ impl<'a> SlotRef<'a> {
     fn put_sole(self, entry: Option<&Entry>) {
         if let Some(sole) = entry.and_then(Entry::sole) {
             let soles = self.chunk.soles.get_or_init(|| Box::new([const { Cell::new() }; CHUNK]));
-            soles[self.at % CHUNK].set(sole.to_numbers());
+            soles[self.at % CHUNK].set(sole.numbers());
         }
     }
 
@@ -74,7 +74,7 @@ impl<'a> SlotRef<'a> {
         if !self.get().has_sole() {
             return None;
         }
-        Sole::from_numbers(self.chunk.soles.get()?[self.at % CHUNK].get()?)
+        self.chunk.soles.get()?[self.at % CHUNK].get().map(Sole::of)
     }
 
     pub(crate) fn to_handle(self) -> SlotHandle {
