@@ -1,5 +1,5 @@
-//! The macros of `flipper-client`, exported as `flipper::is_enabled` and `flipper::flags!` (feature `macros`). The guide is
-//! `docs/in-application.md`.
+//! The macros of `flipper-client`, exported as `flipper::is_enabled`, with an example, and `flipper::flags!` (feature `macros`). The guide
+//! is `docs/in-application.md`.
 
 mod flag_name;
 mod flags;
@@ -7,31 +7,6 @@ mod is_enabled;
 
 use proc_macro::TokenStream;
 
-/// Checks a flag at each call of a function or method. While it is off, something else runs instead.
-///
-/// ```
-/// use std::sync::LazyLock;
-/// use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
-///
-/// static FEATURES: LazyLock<FeatureFlagClient> =
-///     LazyLock::new(|| FeatureFlagClient::new(MemoryFeatureFlagStore::new()));
-///
-/// #[flipper::is_enabled(FEATURES, "IMPROVED_HORSE_SOUNDS", redirect = old_horse_sound)]
-/// fn horse_sound(volume: u8) -> String {
-///     format!("Whinny at {volume}")
-/// }
-///
-/// fn old_horse_sound(volume: u8) -> String {
-///     format!("Neigh at {volume}")
-/// }
-///
-/// assert_eq!(horse_sound(3), "Neigh at 3");
-/// # futures_executor::block_on(async {
-/// FEATURES.create("IMPROVED_HORSE_SOUNDS").enabled(true).await?;
-/// # Ok::<(), flipper::Error>(()) }).unwrap();
-/// assert_eq!(horse_sound(3), "Whinny at 3");
-/// ```
-///
 /// # Arguments
 ///
 /// First the client (any expression), then the flag's name (a string or a constant). A handle replaces both:

@@ -131,6 +131,30 @@ pub use client::{FeatureFlag, FeatureFlagClient, connect};
 pub use conditions::Condition;
 pub use context::Context;
 pub use error::{Error, ErrorKind, Result};
+/// Checks a flag at each call of a function or method. While it is off, something else runs instead.
+///
+/// ```
+/// use std::sync::LazyLock;
+/// use flipper::{FeatureFlagClient, MemoryFeatureFlagStore};
+///
+/// static FEATURES: LazyLock<FeatureFlagClient> =
+///     LazyLock::new(|| FeatureFlagClient::new(MemoryFeatureFlagStore::new()));
+///
+/// #[flipper::is_enabled(FEATURES, "IMPROVED_HORSE_SOUNDS", redirect = old_horse_sound)]
+/// fn horse_sound(volume: u8) -> String {
+///     format!("Whinny at {volume}")
+/// }
+///
+/// fn old_horse_sound(volume: u8) -> String {
+///     format!("Neigh at {volume}")
+/// }
+///
+/// assert_eq!(horse_sound(3), "Neigh at 3");
+/// # futures_executor::block_on(async {
+/// FEATURES.create("IMPROVED_HORSE_SOUNDS").enabled(true).await?;
+/// # Ok::<(), flipper::Error>(()) }).unwrap();
+/// assert_eq!(horse_sound(3), "Whinny at 3");
+/// ```
 #[cfg(feature = "macros")]
 pub use flipper_macros::is_enabled;
 pub use record::FlagRecord;

@@ -3,7 +3,7 @@
 //! A snapshot in `ui/fail` has our part of each error: message, place and notes of our traits. The rest changes with the compiler
 //! and the library's source. Snapshots in `ui/whole` are complete, as a user sees them.
 //!
-//! `TRYBUILD=overwrite cargo test -p flipper-macros --test ui` writes the snapshots. Each message must say what to do.
+//! `TRYBUILD=overwrite cargo test -p flipper-macros-tests --test ui` writes the snapshots. Each message must say what to do.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

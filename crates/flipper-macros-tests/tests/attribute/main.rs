@@ -4,7 +4,6 @@
 
 mod asynchronous;
 mod functions;
-mod handlers;
 mod methods;
 mod patterns;
 mod shadowed;

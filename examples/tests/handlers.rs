@@ -1,7 +1,10 @@
-//! Handlers of axum and actix-web, over real sockets.
+//! `#[flipper::is_enabled]` on handlers of axum and actix-web, over real sockets.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use axum::extract::{Path, State};
@@ -9,9 +12,14 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use flipper::{Condition, FeatureFlagClient, context};
+use flipper::{Condition, FeatureFlagClient, MemoryFeatureFlagStore, context};
 
-use crate::{FEATURES, set};
+/// One client for all handlers; each has flags of its own.
+static FEATURES: LazyLock<FeatureFlagClient> = LazyLock::new(|| FeatureFlagClient::new(MemoryFeatureFlagStore::new()));
+
+fn set(name: &str, enabled: bool) {
+    futures_executor::block_on(FEATURES.create(name).enabled(enabled).replace().into_future()).unwrap();
+}
 
 /// Status and body of the response. Called outside the server's runtime.
 fn ask(address: SocketAddr, request: &str, body: &str) -> (u16, String) {
