@@ -57,7 +57,8 @@ fn main() {
             start(&server).await;
         }
         if wanted("idle") {
-            idle().await;
+            idle(true).await;
+            idle(false).await;
         }
     });
 }
@@ -333,29 +334,51 @@ async fn start(server: &PostgresServer) {
 
 /// The queries of a follower of 10,000 flags while nothing changes, counted and timed by the server's log: its statistics count its own
 /// work too.
-async fn idle() {
+async fn idle(is_fed: bool) {
     let logged = PostgresServer::options().set("log_min_duration_statement=0").set("log_line_prefix=%a ");
     let Some(server) = logged.start() else { return };
     let store = store(&server, "many");
-    store.install_feed(true).await.unwrap();
+    if is_fed {
+        store.install_feed(true).await.unwrap();
+    }
     let records: Vec<_> = (0..FLAGS).map(|number| flag(&format!("FLAG_{number:06}"), true)).collect();
     store.put_all(&records, Precondition::Any.into()).await.into_iter().for_each(|done| drop(done.unwrap()));
+    // As the server does by itself, a minute later.
+    server.psql("VACUUM ANALYZE");
     let features = FeatureFlagClient::new(store);
     features.ready().await.unwrap();
-    // In milliseconds, of each part of each statement of the follower: an unnamed one is parsed, bound and executed.
-    let parts = || {
-        let log = std::fs::read_to_string(server.folder().join("log")).unwrap();
-        let parts = log
-            .lines()
-            .filter_map(|line| line.strip_prefix("flipper ")?.split_once("duration: ")?.1.split_once(" ms  "));
-        parts.map(|(took, what)| (took.parse::<f64>().unwrap(), what.starts_with("execute"))).collect::<Vec<_>>()
-    };
-    let pause = Duration::from_secs(if times(2) == 2 { 20 } else { 2 });
+    let pause = Duration::from_secs(if times(2) == 2 { 70 } else { 2 });
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let before = parts().len();
+    let before = queries(&server).len();
     tokio::time::sleep(pause).await;
-    let asked = parts().split_off(before);
-    let queries = asked.iter().filter(|(_, is_execution)| *is_execution).count();
-    let mean = asked.iter().map(|(took, _)| took).sum::<f64>() / queries.max(1) as f64;
-    println!("an idle follower: {queries} queries in {pause:?}, of {mean:.3} ms in the mean");
+    let (compared, mut asked): (Vec<_>, Vec<_>) =
+        queries(&server).split_off(before).into_iter().partition(|(_, all)| *all);
+    let total: f64 = asked.iter().chain(&compared).map(|(took, _)| took).sum();
+    asked.sort_by(|one, other| one.0.total_cmp(&other.0));
+    let at = |percent: usize| asked.get((asked.len().max(1) - 1) * percent / 100).map_or(f64::NAN, |(took, _)| *took);
+    let (count, feed) = (asked.len() + compared.len(), if is_fed { "with" } else { "without" });
+    println!(
+        "an idle follower {feed} the feed: {count} queries in {pause:?}, of {:.3} ms in the mean (p50 {:.3} ms, p99 {:.3} ms); \
+         {} of them compare all rows",
+        total / count.max(1) as f64,
+        at(50),
+        at(99),
+        compared.len()
+    );
+}
+
+/// Of the follower, in milliseconds: the parts of each, for an unnamed statement is parsed, bound and executed. And whether all rows are compared.
+fn queries(server: &PostgresServer) -> Vec<(f64, bool)> {
+    let log = std::fs::read_to_string(server.folder().join("log")).unwrap();
+    let (mut queries, mut pending) = (Vec::new(), 0.0);
+    for line in log.lines().filter_map(|line| line.strip_prefix("flipper ")) {
+        let Some((took, what)) = line.split_once("duration: ").and_then(|(_, line)| line.split_once(" ms  ")) else {
+            continue;
+        };
+        pending += took.parse::<f64>().unwrap();
+        if what.starts_with("execute") {
+            queries.push((std::mem::take(&mut pending), what.contains("bit_xor")));
+        }
+    }
+    queries
 }

@@ -53,6 +53,21 @@ impl Pool {
         format!("postgresql://postgres:{PASSWORD}@127.0.0.1:{}/postgres", self.port)
     }
 
+    /// Clients wait, and no connection to the server is left.
+    pub fn pause(&self) {
+        self.command("PAUSE");
+    }
+
+    /// After [`pause`](Self::pause).
+    pub fn resume(&self) {
+        self.command("RESUME");
+    }
+
+    fn command(&self, command: &str) {
+        let url = format!("postgresql://postgres:{PASSWORD}@127.0.0.1:{}/pgbouncer", self.port);
+        psql(&url, command).unwrap();
+    }
+
     /// Leads to another server from now on; its clients stay connected.
     pub fn lead_to(&self, server: &PostgresServer) {
         write(&self.dir, self.port, self.mode, server.port());
@@ -78,8 +93,8 @@ fn write(dir: &TempDir, port: u16, mode: PoolMode, server: u16) {
         PoolMode::Statement => "statement",
     };
     let text = format!(
-        "[databases]\npostgres = host=127.0.0.1 port={server} user=postgres password={PASSWORD}\n\
-         [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n\
+        "[databases]\n* = host=127.0.0.1 port={server} user=postgres password={PASSWORD}\n\
+         [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\nadmin_users = postgres\n\
          pool_mode = {mode}\ndefault_pool_size = 20\nserver_login_retry = 1\n"
     );
     let file = dir.path().join("pgbouncer.ini");

@@ -70,29 +70,6 @@ async fn a_session_that_listens_and_hangs_is_replaced() {
     wait_until("the old session has ended", queue_is_empty);
 }
 
-#[tokio::test]
-async fn the_table_is_dropped_and_restored_from_an_older_dump() {
-    let Some(server) = shared() else { return };
-    for fed in [true, false] {
-        let table = random_table();
-        let store = store(&server.url(), &table);
-        if fed {
-            store.install_feed(true).await.unwrap();
-        }
-        store.put(&flag("OLD", true), Precondition::Absent.into()).await.unwrap();
-        let dump = server.dump(&["--clean", "--if-exists", "-t", &table]);
-        store.put(&flag("NEW", true), Precondition::Absent.into()).await.unwrap();
-        let mut follow = Follow::of(&store);
-        follow.until("NEW", Some(true)).await;
-        // The dump has the triggers, and our schema is still there.
-        server.psql(&dump);
-        follow.lost().await;
-        while names(&follow.restored().await) != ["OLD"] {}
-        eventually(async || store.put(&flag("OLD", false), Precondition::Any.into()).await).await;
-        follow.until("OLD", Some(false)).await;
-    }
-}
-
 /// So changes are known in another way; the flags are others' all the same.
 #[tokio::test]
 async fn another_table_of_the_name_without_the_feed() {
@@ -129,21 +106,6 @@ async fn the_table_is_missing_for_a_while() {
     assert!(error.kind() == flipper::ErrorKind::Unavailable && error.nothing_written(), "{error:?}");
     server.psql(&format!("ALTER TABLE {table}_away RENAME TO {table}"));
     assert_eq!(names(&follow.restored().await), ["F"]);
-}
-
-#[tokio::test]
-async fn rows_are_restored_with_their_triggers_disabled() {
-    let Some(server) = shared() else { return };
-    let table = random_table();
-    let store = store(&server.url(), &table);
-    store.install_feed(true).await.unwrap();
-    store.put(&flag("OLD", true), Precondition::Absent.into()).await.unwrap();
-    let dump = server.dump(&["--data-only", "--disable-triggers", "-t", &table]);
-    store.put(&flag("OLD", false), Precondition::Any.into()).await.unwrap();
-    let mut follow = Follow::of(&store);
-    follow.pushed().await;
-    server.psql(&format!("TRUNCATE {table}; {dump}"));
-    follow.until("OLD", Some(true)).await;
 }
 
 /// The feed's numbers go back with the database.

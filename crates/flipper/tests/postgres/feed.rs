@@ -71,15 +71,32 @@ async fn a_transaction_raises_the_clock_once() {
 async fn a_commit_that_is_late_is_not_missed() {
     let Some(server) = shared() else { return };
     let table = random_table();
-    let store = fed(&server, &table).await;
-    let mut follow = Follow::of(&store);
-    follow.pushed().await;
-    let (early, late) = (tokio_postgres_session(&server).await, tokio_postgres_session(&server).await);
-    late.batch_execute(&format!("BEGIN; INSERT INTO {table} SELECT 'LATE', {}", json("LATE", true))).await.unwrap();
-    early.batch_execute(&format!("INSERT INTO {table} SELECT 'EARLY', {}", json("EARLY", true))).await.unwrap();
-    follow.until("EARLY", Some(true)).await;
-    late.batch_execute("COMMIT").await.unwrap();
-    follow.until("LATE", Some(true)).await;
+    for fed in [true, false] {
+        let store = store(&server.url(), &table);
+        if fed {
+            store.install_feed(true).await.unwrap();
+        } else {
+            store.remove_feed().await.unwrap();
+        }
+        let mut follow = Follow::of(&store);
+        if fed {
+            follow.pushed().await;
+        } else {
+            follow.polled().await;
+        }
+        let mut sessions = Vec::new();
+        for name in ["FIRST", "SECOND", "THIRD"] {
+            let session = tokio_postgres_session(&server).await;
+            let insert = format!("INSERT INTO {table} SELECT '{name}_{fed}', {}", json(name, true));
+            session.batch_execute(&format!("BEGIN; SAVEPOINT s; {insert}; RELEASE s")).await.unwrap();
+            sessions.push((session, format!("{name}_{fed}")));
+        }
+        for place in [1, 0, 2] {
+            let (session, name) = &sessions[place];
+            session.batch_execute("COMMIT").await.unwrap();
+            follow.until(name, Some(true)).await;
+        }
+    }
 }
 
 #[tokio::test]

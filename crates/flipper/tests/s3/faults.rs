@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use flipper::store::{Precondition, WatchEvent};
@@ -212,6 +213,49 @@ async fn a_list_that_breaks_off_is_none() {
     assert!(store.list().await.is_err());
     proxy.obey();
     assert_eq!(restored(&mut follow).await.len(), flags.len());
+}
+
+/// Flags come and go between the pages of a list, and between it and the reads.
+#[tokio::test]
+async fn a_bucket_that_is_written_while_it_is_listed() {
+    const ROUNDS: usize = 40;
+    let Some(server) = seaweedfs() else { return };
+    let bucket = server.bucket();
+    let store = store(server.port(), &bucket);
+    let steady: BTreeSet<_> = (0..1001).map(|number| format!("F{number:04}")).collect();
+    let flags: Vec<_> = steady.iter().map(|name| flag(name, true)).collect();
+    assert!(store.put_all(&flags, Precondition::Any.into()).await.iter().all(Result::is_ok));
+    let mut follow = Follow::of(&store);
+    let mut held: BTreeSet<_> = follow.reset().await.into_iter().map(|flag| flag.name).collect();
+    assert_eq!(held, steady);
+
+    let writer = std::thread::spawn(move || {
+        for round in 0..ROUNDS {
+            // Before, among and behind the others, on both pages.
+            for place in ["A", "F0500_", "G"] {
+                let path = |round: usize| format!("/{bucket}/{place}{round:02}");
+                let text = flag(&format!("{place}{round:02}"), true).to_json();
+                assert_eq!(server.ask("PUT", &path(round), text.as_bytes()).status, 200);
+                if round > 0 {
+                    assert_eq!(server.ask("DELETE", &path(round - 1), b"").status, 204);
+                }
+            }
+        }
+    });
+    let last = ["A", "F0500_", "G"].map(|place| format!("{place}{:02}", ROUNDS - 1));
+    let wanted: BTreeSet<_> = steady.iter().chain(&last).cloned().collect();
+    while held != wanted {
+        match follow.next().await {
+            WatchEvent::Changed { flag, .. } => _ = held.insert(flag.name),
+            WatchEvent::Removed { name, .. } => {
+                assert!(!steady.contains(&name), "{name} was not deleted");
+                held.remove(&name);
+            }
+            WatchEvent::Lost(error) => panic!("{error:?}"),
+            _ => {}
+        }
+    }
+    writer.join().unwrap();
 }
 
 #[tokio::test]

@@ -90,11 +90,22 @@ impl Queries {
             check: format!("{}{changed}", state(true)),
         }
     }
+}
 
-    /// All flags, with the state as far as it can be asked without the feed's names.
-    pub(super) fn first(table: &Table) -> String {
-        let path = literal(&table.path());
-        format!("{}{}", sql(&Parts { table: &path, clock: None, fingerprint: None }), all(table))
+/// What is asked before the feed's names are known.
+pub(super) struct First {
+    pub(super) state: String,
+    pub(super) flags: String,
+    /// By one statement, as in [`Queries`]; it takes a quarter longer.
+    pub(super) both: String,
+}
+
+impl First {
+    pub(super) fn of(table: &Table) -> Self {
+        let (path, n, i) = (table.path(), quoted(&table.name), quoted(&table.item));
+        let state = sql(&Parts { table: &literal(&path), clock: None, fingerprint: None });
+        let both = format!("{state}{}", all(table));
+        Self { state, flags: format!("SELECT f.{n}::text, f.{i} FROM {path} AS f"), both }
     }
 }
 

@@ -4,22 +4,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::TryStreamExt;
-use futures_util::future::join;
 use tokio::time::timeout;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Row, Statement};
 
 use super::PostgresFeatureFlagStore;
-use super::connection::{Connection, PROBE, Value, open, unsent};
+use super::connection::{Connection, PROBE, Value};
 use super::errors::Failure;
 use super::feed::{Names, Queries, readable};
 use super::link::{Link, Query, found_in};
-use super::state::{Since, State};
+use super::loading::{First, begin, item_of, load, name_of};
+use super::state::{COMMITS, Since, State};
 use super::table::{Found, stored};
 use crate::pause::Pause;
 use crate::state::{Stored, Updates, Version, Watch};
-use crate::store::{FeatureFlagStore, differences, versions};
+use crate::store::{FeatureFlagStore, differences};
 use crate::stores::event_sender::{EventSender, Unwatched};
 use crate::stores::feed::feed_by_task;
 
@@ -92,18 +91,18 @@ async fn session(
     let link = &store.link;
     let First { connection, state, flags, mut read_at, is_one_snapshot } = begin(link).await?;
     state.believable()?;
-    let (before, mut flags) = match seen {
-        // The flags are served before it is known how they change.
-        None => {
-            let known = Arc::new(versions(&flags));
-            let confirmed = state.confirms(read_at, store.poll_every + link.timeout);
-            events.serving(store.identity(), Some(&state.server));
-            events.reset(flags, read_at, confirmed, Updates::Poll { every: store.poll_every }).await?;
-            (Seen { state, known }, None)
-        }
-        Some(before) => (before, Some(flags)),
-    };
+    let (mut flags, mut versions) = (Some(flags), Vec::new());
+    if seen.is_none()
+        && let Some(flags) = flags.take()
+    {
+        // The flags are served before it is known how they change, and before they are sorted.
+        versions.extend(flags.iter().map(|flag| (flag.name.clone(), flag.version.clone())));
+        let confirmed = state.confirms(read_at, store.poll_every + link.timeout);
+        events.serving(store.identity(), Some(&state.server));
+        events.reset(flags, read_at, confirmed, Updates::Poll { every: store.poll_every }).await?;
+    }
     let feed = find_feed(&connection, link).await?;
+    let before = seen.unwrap_or_else(|| Seen { state, known: Arc::new(versions.into_iter().collect()) });
     let state = if is_one_snapshot {
         let rows = connection.rows(&feed.queries.state, &[], link.timeout).await?;
         connection.run("COMMIT", link.timeout).await?;
@@ -124,6 +123,7 @@ async fn session(
         every: feed.no_longer_than_idle(if feed.is_complete { store.poll_every / 4 } else { store.poll_every }),
         feed,
         poll: None,
+        commits: None,
         state,
         known: before.known,
         proofs: PROOFS,
@@ -141,69 +141,6 @@ async fn session(
             return Ok(Some(Seen { state: session.state, known: session.known }));
         }
     }
-}
-
-/// All flags, as they are read first.
-struct First {
-    connection: Connection,
-    state: State,
-    flags: Vec<Stored>,
-    read_at: Instant,
-    /// A transaction is open: what is asked in it belongs to these flags.
-    is_one_snapshot: bool,
-}
-
-async fn begin(link: &Arc<Link>) -> Result<First, Failure> {
-    link.table.check().map_err(unsent)?;
-    let query = Queries::first(&link.table);
-    let (mut is_one_snapshot, mut was_missing) = (true, false);
-    loop {
-        let connection = open(&link.source, link.timeout).await?;
-        let read_at = Instant::now();
-        let all = load(&connection, &query, link.timeout);
-        let loaded = if is_one_snapshot {
-            // Both are sent at once.
-            let begin = connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", link.timeout);
-            let (begun, loaded) = join(begin, all).await;
-            match begun {
-                // Such as a pool's that gives each statement another connection.
-                Err(failure) if failure.is_servers() => {
-                    is_one_snapshot = false;
-                    continue;
-                }
-                begun => begun?,
-            }
-            loaded
-        } else {
-            all.await
-        };
-        match loaded {
-            Ok((state, flags)) => return Ok(First { connection, state, flags, read_at, is_one_snapshot }),
-            Err(failure) if failure.is_servers() => {
-                // Makes the table, or says more exactly what is wrong.
-                link.found().await?;
-                if was_missing || !failure.is_missing() {
-                    return Err(failure);
-                }
-                was_missing = true;
-            }
-            Err(failure) => return Err(failure),
-        }
-    }
-}
-
-/// All flags, read as they arrive.
-async fn load(connection: &Connection, query: &str, limit: Duration) -> Result<(State, Vec<Stored>), Failure> {
-    let rows = connection.within(limit, connection.stream(query, &[])).await?;
-    let mut rows = std::pin::pin!(rows);
-    let (mut state, mut flags) = (None, Vec::new());
-    while let Some(row) = connection.within(limit, rows.try_next()).await? {
-        match name_of(&row)? {
-            None => state = state.or(Some(row)),
-            Some(name) => flags.push(stored(name, item_of(&row)?)),
-        }
-    }
-    Ok((State::of(state.as_ref())?, flags))
 }
 
 /// How changes become known.
@@ -252,6 +189,8 @@ struct Session<'a> {
     feed: Feed,
     /// Where notifications arrive, the session is our own, and a statement may stay prepared: planning takes longer than running.
     poll: Option<Statement>,
+    /// What the server had committed before the last poll.
+    commits: Option<String>,
     state: State,
     known: Arc<BTreeMap<String, Version>>,
     every: Duration,
@@ -308,6 +247,10 @@ impl Session<'_> {
         let values: &[Value] =
             if is_fed { &[(Box::new(after), Type::INT8), (Box::new(i64::MAX), Type::INT8)] } else { &[] };
         let asked = Instant::now();
+        if !checks && self.is_unchanged().await? {
+            events.confirm(self.state.confirms(asked, self.valid_for())).await?;
+            return Ok(true);
+        }
         let rows = match &self.poll {
             Some(poll) if !checks => self.connection.prepared_rows(poll, values, self.link.timeout).await,
             _ => {
@@ -343,6 +286,18 @@ impl Session<'_> {
             self.prove(events).await?;
         }
         Ok(true)
+    }
+
+    /// Whether no transaction has ended on this server since the last poll: then rows, triggers and rights are as they were. A poll that is not
+    /// prepared takes longer, and one that compares all rows much longer.
+    async fn is_unchanged(&mut self) -> Result<bool, Failure> {
+        if self.poll.is_some() || self.state.is_of_standby() {
+            return Ok(false);
+        }
+        let rows = self.connection.rows(COMMITS, &[], self.link.timeout).await?;
+        let commits: Option<String> = rows.first().map_or(Ok(None), |row| row.try_get(0)).map_err(Failure::Asking)?;
+        let before = std::mem::replace(&mut self.commits, commits);
+        Ok(before.is_some() && before == self.commits)
     }
 
     /// Whether rows have changed that the feed does not list. Where the feed has listed some, only a whole read shows.
@@ -392,14 +347,6 @@ impl Session<'_> {
         };
         Ok(events.emit_read(name.to_owned(), flag, read_at).await?)
     }
-}
-
-fn name_of(row: &Row) -> Result<Option<&str>, Failure> {
-    row.try_get(0).map_err(Failure::Asking)
-}
-
-fn item_of(row: &Row) -> Result<Option<&[u8]>, Failure> {
-    row.try_get(1).map_err(Failure::Asking)
 }
 
 /// Whether notifications arrive here. A pool that gives each transaction another connection accepts `LISTEN`, and forwards none to an idle

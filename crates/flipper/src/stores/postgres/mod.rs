@@ -35,6 +35,7 @@ mod history;
 mod inspect;
 mod install;
 mod link;
+mod loading;
 mod place;
 mod state;
 mod table;

@@ -9,11 +9,17 @@ use super::errors::Failure;
 /// The longest silence before a standby asks its primary for a word (half of `wal_receiver_timeout`), with a margin.
 const HEARD_EVERY: Duration = Duration::from_secs(35);
 
+/// Which transactions have ended, on which server; NULL on a standby, where not all of them are in it. Two that are equal are of the same rows, in
+/// all tables. See `pg_current_snapshot` in PostgreSQL's manual.
+pub(super) const COMMITS: &str = "SELECT extract(epoch FROM pg_postmaster_start_time())::text || ':' || \
+     coalesce(inet_server_port()::text, '') || ' ' || CASE WHEN NOT pg_is_in_recovery() THEN pg_current_snapshot()::text END";
+
 /// In the order of the array of [`sql`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct State {
     /// Start of the server, and its port: a running server never takes back what it has committed.
     pub(super) server: String,
+    /// And its database, since a copy of one has tables of the same numbers.
     pub(super) table: String,
     file: String,
     pub(super) triggers: String,
@@ -66,7 +72,8 @@ pub(super) fn sql(parts: &Parts<'_>) -> String {
     format!(
         "SELECT NULL::text, NULL::bytea, ARRAY[\
          extract(epoch FROM pg_postmaster_start_time())::text || ':' || coalesce(inet_server_port()::text, ''), \
-         to_regclass({table})::oid::text, pg_relation_filenode(to_regclass({table}))::text, \
+         to_regclass({table})::oid::text || '/' || (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()), \
+         pg_relation_filenode(to_regclass({table}))::text, \
          {}, CASE WHEN pg_is_in_recovery() THEN coalesce((SELECT coalesce(extract(epoch FROM greatest(\
          clock_timestamp() - r.last_msg_receipt_time, \
          CASE WHEN pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn() THEN clock_timestamp() - pg_last_xact_replay_timestamp() END\
@@ -121,6 +128,10 @@ impl State {
     pub(super) fn is_fed(triggers: &str) -> bool {
         let fires = |trigger: &str| matches!(trigger.rsplit(':').next(), Some("O" | "A"));
         triggers.split(',').count() == 2 && triggers.split(',').all(fires)
+    }
+
+    pub(super) fn is_of_standby(&self) -> bool {
+        self.behind.is_some()
     }
 
     pub(super) fn believable(&self) -> Result<(), Failure> {
