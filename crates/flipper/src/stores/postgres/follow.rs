@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::TryStreamExt;
-use futures_util::future::join;
+use futures_util::future::{FutureExt, join};
+use futures_util::stream::TryStreamExt;
 use tokio::time::timeout;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Row, Statement};
@@ -19,7 +19,7 @@ use super::state::{Since, State};
 use super::table::{Found, stored};
 use crate::pause::Pause;
 use crate::state::{Stored, Updates, Version, Watch};
-use crate::store::{FeatureFlagStore, differences, versions};
+use crate::store::{FeatureFlagStore, differences};
 use crate::stores::event_sender::{EventSender, Unwatched};
 use crate::stores::feed::feed_by_task;
 
@@ -92,18 +92,23 @@ async fn session(
     let link = &store.link;
     let First { connection, state, flags, mut read_at, is_one_snapshot } = begin(link).await?;
     state.believable()?;
-    let (before, mut flags) = match seen {
+    let mut first = Vec::new();
+    let (mut before, mut flags) = match seen {
         // The flags are served before it is known how they change.
         None => {
-            let known = Arc::new(versions(&flags));
+            first.extend(flags.iter().map(|flag| (flag.name.clone(), flag.version.clone())));
             let confirmed = state.confirms(read_at, store.poll_every + link.timeout);
             events.serving(store.identity(), Some(&state.server));
             events.reset(flags, read_at, confirmed, Updates::Poll { every: store.poll_every }).await?;
-            (Seen { state, known }, None)
+            (Seen { state, known: Arc::default() }, None)
         }
         Some(before) => (before, Some(flags)),
     };
     let feed = find_feed(&connection, link).await?;
+    if !first.is_empty() {
+        // Sorted while no reader waits for the flags.
+        before.known = Arc::new(first.into_iter().collect());
+    }
     let state = if is_one_snapshot {
         let rows = connection.rows(&feed.queries.state, &[], link.timeout).await?;
         connection.run("COMMIT", link.timeout).await?;
@@ -197,7 +202,13 @@ async fn load(connection: &Connection, query: &str, limit: Duration) -> Result<(
     let rows = connection.within(limit, connection.stream(query, &[])).await?;
     let mut rows = std::pin::pin!(rows);
     let (mut state, mut flags) = (None, Vec::new());
-    while let Some(row) = connection.within(limit, rows.try_next()).await? {
+    loop {
+        let row = match rows.try_next().now_or_never() {
+            // Most have arrived, and need no timer.
+            Some(arrived) => arrived.map_err(Failure::Asking)?,
+            None => connection.within(limit, rows.try_next()).await?,
+        };
+        let Some(row) = row else { break };
         match name_of(&row)? {
             None => state = state.or(Some(row)),
             Some(name) => flags.push(stored(name, item_of(&row)?)),
