@@ -3,6 +3,7 @@
 pub mod exchange;
 mod kept;
 mod limits;
+mod plain;
 mod read;
 mod scan;
 mod targeting;
@@ -41,15 +42,18 @@ static NO_BUCKETER: Bucketer = Bucketer::NoOp;
 #[derive(Clone, Debug)]
 pub struct FlagRecord {
     name: String,
-    // JSON, since other programs may store any type.
-    is_enabled: Json,
-    created_date: Json,
+    is_enabled: bool,
+    created_date: i64,
     /// Boxed: most flags have none of it, and so take a third of the memory.
     more: Option<Box<More>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 struct More {
+    /// What other programs store that is no bool; it counts as on.
+    other_enabled: Option<Json>,
+    /// What they store that is no integer.
+    other_date: Option<Json>,
     client_data: Json,
     conditions: Vec<Condition>,
     bucketer: Option<Box<Bucketer>>,
@@ -64,6 +68,8 @@ static NO_MORE: More = More::new();
 impl More {
     const fn new() -> Self {
         Self {
+            other_enabled: None,
+            other_date: None,
             client_data: Json::Object(Object::new()),
             conditions: Vec::new(),
             bucketer: None,
@@ -77,7 +83,7 @@ impl More {
 
 impl PartialEq for FlagRecord {
     fn eq(&self, other: &Self) -> bool {
-        (&self.name, &self.is_enabled, &self.created_date) == (&other.name, &other.is_enabled, &other.created_date)
+        (&self.name, self.is_enabled, self.created_date) == (&other.name, other.is_enabled, other.created_date)
             && self.more() == other.more()
     }
 }
@@ -86,7 +92,12 @@ impl FlagRecord {
     /// Disabled, without client data, conditions or bucketer, created at this Unix time in seconds.
     #[must_use]
     pub fn new(name: impl Into<String>, created_date: i64) -> Self {
-        Self { name: name.into(), is_enabled: false.into(), created_date: created_date.into(), more: None }
+        Self { name: name.into(), is_enabled: false, created_date, more: None }
+    }
+
+    /// Nothing but a name, a state and a date.
+    fn is_plain(&self) -> bool {
+        self.more.as_deref().is_none_or(|more| *more == NO_MORE)
     }
 
     fn more(&self) -> &More {
@@ -105,11 +116,13 @@ impl FlagRecord {
     /// The text to store: what Python would write, byte for byte, then unknown fields.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let known = [
-            ("feature_name", Json::from(self.name.as_str())),
-            ("is_enabled", if self.is_off_for_python() { false.into() } else { self.is_enabled.clone() }),
-            ("meta", self.meta()),
-        ];
+        let is_enabled = match &self.more().other_enabled {
+            _ if self.is_off_for_python() => false.into(),
+            Some(other) => other.clone(),
+            None => self.is_enabled.into(),
+        };
+        let known =
+            [("feature_name", Json::from(self.name.as_str())), ("is_enabled", is_enabled), ("meta", self.meta())];
         let mut item: Object = known.into_iter().collect();
         item.append(&self.more().unknown);
         Json::Object(item).to_string()
@@ -134,12 +147,15 @@ impl FlagRecord {
     /// on for everybody.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
-        !matches!(self.is_enabled, Json::Bool(false))
+        self.is_enabled
     }
 
     /// Turns the flag on or off.
     pub fn set_enabled(&mut self, enabled: bool) {
-        self.is_enabled = enabled.into();
+        self.is_enabled = enabled;
+        if let Some(more) = &mut self.more {
+            more.other_enabled = None;
+        }
     }
 
     /// The client data; another program may store no object.
@@ -174,12 +190,15 @@ impl FlagRecord {
     /// When the flag was created, in seconds of Unix time, if an integer is stored.
     #[must_use]
     pub fn created_date(&self) -> Option<i64> {
-        self.created_date.as_i64()
+        self.more().other_date.is_none().then_some(self.created_date)
     }
 
     /// Sets the creation time, in seconds of Unix time.
     pub fn set_created_date(&mut self, created_date: i64) {
-        self.created_date = created_date.into();
+        self.created_date = created_date;
+        if let Some(more) = &mut self.more {
+            more.other_date = None;
+        }
     }
 
     /// The conditions, all of which must hold.
@@ -252,7 +271,7 @@ impl FlagRecord {
         let mut meta = Object::new();
         let more = self.more();
         meta.insert("client_data", more.client_data.clone());
-        meta.insert("created_date", self.created_date.clone());
+        meta.insert("created_date", more.other_date.clone().unwrap_or_else(|| self.created_date.into()));
         meta.insert("conditions", conditions_to_json(&more.conditions));
         meta.insert("bucketer", self.bucketer().to_json());
         if !more.deny_conditions.is_empty() {

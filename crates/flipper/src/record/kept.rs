@@ -1,7 +1,6 @@
 use std::sync::Arc;
 
-use super::{FlagRecord, NO_MORE};
-use crate::json::Json;
+use super::FlagRecord;
 
 /// A record in memory. Most flags have nothing but a state and a date: these take a tenth of a whole record, which is made when it is asked for.
 #[derive(Clone, Debug)]
@@ -13,11 +12,9 @@ pub(crate) enum Kept {
 impl Kept {
     /// `name`: with which the record is asked for.
     pub(crate) fn new(name: &str, record: Arc<FlagRecord>) -> Self {
-        match (&record.is_enabled, record.created_date()) {
-            (&Json::Bool(enabled), Some(created_date)) if record.name == name && *record.more() == NO_MORE => {
-                Self::Plain { enabled, created_date }
-            }
-            _ => Self::Whole(record),
+        match record.is_plain() && record.name == name {
+            true => Self::Plain { enabled: record.is_enabled, created_date: record.created_date },
+            false => Self::Whole(record),
         }
     }
 

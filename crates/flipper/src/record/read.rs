@@ -1,3 +1,4 @@
+use super::plain::plain;
 use super::{ENABLED, FlagRecord, More, NO_MORE, boxed};
 use crate::bucketing::{Bucketer, NO_OP_JSON};
 use crate::conditions::Condition;
@@ -13,6 +14,9 @@ impl FlagRecord {
     ///
     /// `Corrupt`, naming the field, if it is not JSON or not a flag.
     pub fn from_json(bytes: impl AsRef<[u8]>) -> Result<Self> {
+        if let Some(record) = plain(bytes.as_ref()) {
+            return Ok(record);
+        }
         let mut record = ObjectField::<Item>::default();
         parse(bytes.as_ref(), |parser| record.read(parser, 0)).map_err(Error::corrupt)?;
         record.must_be_object("flag")?;
@@ -42,7 +46,17 @@ impl FlagRecord {
             }
             None => is_enabled,
         };
+        let (is_enabled, other_enabled) = match is_enabled {
+            Json::Bool(enabled) => (enabled, None),
+            other => (true, Some(other)),
+        };
+        let (date, other_date) = match created_date.as_i64() {
+            Some(date) => (date, None),
+            None => (0, Some(created_date)),
+        };
         let more = More {
+            other_enabled,
+            other_date,
             client_data: meta.client_data.filter(|data| !is_empty(data)).unwrap_or_else(|| Object::new().into()),
             conditions: conditions(meta.conditions, "conditions")?,
             bucketer,
@@ -52,7 +66,7 @@ impl FlagRecord {
             unknown_meta,
         };
         let more = (more != NO_MORE).then(|| Box::new(more));
-        Ok(Self { name, is_enabled, created_date, more })
+        Ok(Self { name, is_enabled, created_date: date, more })
     }
 }
 

@@ -144,31 +144,65 @@ pub(super) fn read_all(connection: &Connection) -> Result<(Vec<Stored>, Position
         let snapshot = connection.unchecked_transaction()?;
         // First: if another file is copied over this one, older marks make the next look read again.
         let marks = marks(&snapshot)?;
-        let flags = read_flags(&snapshot, None, usize::MAX)?;
+        let mut flags = read_table(&snapshot)?;
+        flags.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        read_versions(&snapshot, &mut flags)?;
         Ok((flags, Position { marks, data_version: data_version(&snapshot)? }))
     };
     read().map_err(from_sqlite)
 }
 
-pub(super) fn read_page(connection: &Connection, after: Option<&str>, most: usize) -> Result<Vec<Stored>> {
-    read_flags(connection, after, most).map_err(from_sqlite)
-}
-
-fn read_flags(connection: &Connection, after: Option<&str>, most: usize) -> rusqlite::Result<Vec<Stored>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT coalesce(v.version, 0), f.name, f.record FROM flags f LEFT JOIN versions v ON v.name = f.name
-         WHERE ?1 IS NULL OR f.name > ?1 ORDER BY f.name",
-    )?;
-    let mut rows = statement.query([after])?;
+/// Without versions, in the order of the table: a join, and the order by name, take SQLite two searches for each flag.
+fn read_table(connection: &Connection) -> rusqlite::Result<Vec<Stored>> {
+    let mut statement = connection.prepare_cached("SELECT name, record FROM flags")?;
+    let mut rows = statement.query([])?;
     let mut flags = Vec::new();
-    while flags.len() < most
-        && let Some(row) = rows.next()?
-    {
-        if let Some(name) = name(row, 1)? {
-            flags.push(stored(name, version(row.get(0)?), row.get_ref(2)?));
+    while let Some(row) = rows.next()? {
+        if let Some(name) = name(row, 0)? {
+            flags.push(stored(name, version(0), row.get_ref(1)?));
         }
     }
     Ok(flags)
+}
+
+/// Of flags in the order of their names.
+fn read_versions(connection: &Connection, flags: &mut [Stored]) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached("SELECT name, version FROM versions ORDER BY name")?;
+    let mut rows = statement.query([])?;
+    let mut next = 0;
+    while let Some(row) = rows.next()? {
+        let Some(name) = name(row, 0)? else { continue };
+        let found = match flags.get(next) {
+            Some(flag) if flag.name == name => Ok(next),
+            // A deleted flag, or the names of a file in UTF-16 have another order.
+            _ => flags.binary_search_by(|flag| flag.name.as_str().cmp(name)),
+        };
+        if let Some(flag) = found.ok().and_then(|at| flags.get_mut(at)) {
+            flag.version = version(row.get(1)?);
+            next = found.map_or(next, |at| at + 1);
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn read_page(connection: &Connection, after: Option<&str>, most: usize) -> Result<Vec<Stored>> {
+    let read = || -> rusqlite::Result<_> {
+        let mut statement = connection.prepare_cached(
+            "SELECT coalesce(v.version, 0), f.name, f.record FROM flags f LEFT JOIN versions v ON v.name = f.name
+             WHERE ?1 IS NULL OR f.name > ?1 ORDER BY f.name",
+        )?;
+        let mut rows = statement.query([after])?;
+        let mut flags = Vec::new();
+        while flags.len() < most
+            && let Some(row) = rows.next()?
+        {
+            if let Some(name) = name(row, 1)? {
+                flags.push(stored(name, version(row.get(0)?), row.get_ref(2)?));
+            }
+        }
+        Ok(flags)
+    };
+    read().map_err(from_sqlite)
 }
 
 /// Calls `emit` with the name, version and stored value (`None`: deleted) of each change after `since`. Returns `None`, and calls nothing,

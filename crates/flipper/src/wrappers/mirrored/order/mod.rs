@@ -3,19 +3,20 @@
 
 mod name;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use foldhash::fast::RandomState;
+use indexmap::IndexMap;
 
 pub(crate) use self::name::Verdict;
-use self::name::{Name, Source};
+use self::name::{Epoch, Name, Source};
 
 #[derive(Debug, Default)]
 pub(crate) struct Order {
     /// Counts the resets; numbers are compared within one.
-    epoch: u64,
-    names: HashMap<Box<str>, Name, RandomState>,
+    epoch: Epoch,
+    names: IndexMap<Box<str>, Name, RandomState>,
     queue: VecDeque<Box<str>>,
     failing: usize,
     /// Watchers of this mirror may have other states.
@@ -41,7 +42,7 @@ impl Observed {
 
 #[derive(Debug)]
 pub(crate) struct Write {
-    epoch: u64,
+    epoch: Epoch,
     /// The number before it, if newer ones of this epoch can be compared with it.
     before: Option<u64>,
     comparable: bool,
@@ -59,7 +60,7 @@ pub(crate) enum Outcome {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sent {
     at: Instant,
-    epoch: u64,
+    epoch: Epoch,
 }
 
 #[derive(Debug)]
@@ -78,7 +79,7 @@ impl Order {
         self.prune(Instant::now());
         let epoch = self.epoch;
         let known = self.name(name);
-        known.writes += 1;
+        known.own_mut().writes += 1;
         let before = known.number.filter(|_| known.epoch == Some(epoch));
         Write { epoch, before, comparable: !known.known || known.epoch.is_some() }
     }
@@ -88,8 +89,9 @@ impl Order {
         let epoch = self.epoch;
         let mut renumbered = false;
         let known = self.name(name);
-        known.writes = known.writes.saturating_sub(1);
-        known.own = Some(now);
+        let own = known.own_mut();
+        own.writes = own.writes.saturating_sub(1);
+        own.last = Some(now);
         let verdict = match outcome {
             // A list arrived meanwhile. It may be older than the write, or of a store that counts from a lower number.
             Outcome::Done(_) if write.epoch != epoch => Verdict::Unclear,
@@ -117,8 +119,8 @@ impl Order {
             known.mark(now);
         }
         if verdict == Verdict::Unclear {
-            known.given_out = true;
-        } else if std::mem::take(&mut known.given_out) {
+            known.own_mut().given_out = true;
+        } else if known.take_given_out() {
             self.hints.push(name.into());
         }
         self.renumbered |= renumbered;
@@ -162,9 +164,10 @@ impl Order {
         loop {
             let name = self.queue.pop_front()?;
             let known = self.name(&name);
-            known.queued = false;
-            if known.marked.is_some() && known.writes == 0 && !known.reading {
-                known.reading = true;
+            let own = known.own_mut();
+            own.queued = false;
+            if own.marked.is_some() && own.writes == 0 && !own.reading {
+                own.reading = true;
                 return Some(Read { name, sent });
             }
         }
@@ -173,16 +176,16 @@ impl Order {
     /// `state`: `None` if the read failed. Returns whether to take it in.
     pub(crate) fn end_read(&mut self, read: &Read, state: Option<Observed>, now: Instant) -> bool {
         let epoch = self.epoch;
-        let known = self.name(&read.name);
-        known.reading = false;
+        let own = self.name(&read.name).own_mut();
+        own.reading = false;
         let newer = match state {
             // The read spans a reset, so its epoch is unknown.
             Some(_) if read.sent.epoch != epoch => false,
             Some(state) => self.judge(&read.name, state, Some(read.sent.at), Source::Read, now) == Verdict::Newer,
             // Another state has arrived meanwhile, so the failure does not matter.
-            None if known.marked.is_none() => false,
+            None if own.marked.is_none() => false,
             None => {
-                if !std::mem::replace(&mut known.failing, true) {
+                if !std::mem::replace(&mut own.failing, true) {
                     self.failing += 1;
                 }
                 false
@@ -193,10 +196,10 @@ impl Order {
     }
 
     pub(crate) fn abandon_reads(&mut self) {
-        let reading = self.names.iter_mut().filter(|(_, known)| known.reading);
+        let reading = self.names.iter_mut().filter(|(_, known)| known.own().reading);
         let names: Vec<_> = reading
             .map(|(name, known)| {
-                known.reading = false;
+                known.own_mut().reading = false;
                 name.clone()
             })
             .collect();
@@ -213,7 +216,7 @@ impl Order {
         if sent.epoch != self.epoch || nothing_new {
             return Verdict::NotNewer;
         }
-        let marked = self.name(name).marked;
+        let marked = self.name(name).own().marked;
         let verdict = self.judge(name, state, Some(sent.at), Source::Read, now);
         if marked.is_none() {
             self.name(name).unmark();
@@ -223,7 +226,7 @@ impl Order {
 
     /// A caller received another state than the held one. It may be a mirror, which learns of changes only from here.
     pub(crate) fn give_out(&mut self, name: &str) {
-        self.name(name).given_out = true;
+        self.name(name).own_mut().given_out = true;
     }
 
     /// Callers received other states of these, and the newest is clear now.
@@ -243,7 +246,7 @@ impl Order {
 
     /// Whether a read that was sent then decides nothing.
     pub(crate) fn is_unclear(&self, name: &str, sent: Sent) -> bool {
-        sent.epoch != self.epoch || self.names.get(name).is_some_and(|known| known.marked.is_some())
+        sent.epoch != self.epoch || self.names.get(name).is_some_and(|known| known.own().marked.is_some())
     }
 
     pub(crate) fn held(&self) -> usize {
@@ -252,7 +255,7 @@ impl Order {
 
     /// Of the flag that waits longest for a read, pending ones included.
     pub(crate) fn waiting_since(&self) -> Option<Instant> {
-        self.names.values().filter_map(|known| known.waiting).min()
+        self.names.values().filter_map(|known| known.own().waiting).min()
     }
 
     /// Forgets flags deleted so long ago that no late event can come.
@@ -292,33 +295,36 @@ impl Order {
             Verdict::NotNewer => {}
             Verdict::Unclear => known.mark(now),
         }
-        let answered = matches!((known.marked, read_at), (Some(marked), Some(at)) if at > marked);
+        let answered = matches!((known.own().marked, read_at), (Some(marked), Some(at)) if at > marked);
         if verdict != Verdict::Unclear && answered {
             known.unmark();
         }
-        let marked = known.marked.is_some();
-        if (source != Source::Event || !marked) && std::mem::take(&mut known.failing) {
-            self.failing -= 1;
-        }
+        let marked = known.own().marked.is_some();
+        let recovers = (source != Source::Event || !marked) && known.take_failing();
+        // Watchers of this mirror read all flags then.
+        let hints = verdict != Verdict::Unclear && known.take_given_out() && source != Source::Reset;
+        self.failing -= usize::from(recovers);
         self.renumbered |= renumbered;
+        if hints {
+            self.hints.push(name.into());
+        }
         if marked && source != Source::Read {
             self.schedule(name);
-        }
-        // Watchers of this mirror read all flags then.
-        if verdict != Verdict::Unclear && std::mem::take(&mut self.name(name).given_out) && source != Source::Reset {
-            self.hints.push(name.into());
         }
         verdict
     }
 
     fn name(&mut self, name: &str) -> &mut Name {
-        self.names.entry(name.into()).or_default()
+        // `entry` takes a copy of the name each time.
+        let at = self.names.get_index_of(name);
+        let at = at.unwrap_or_else(|| self.names.insert_full(name.into(), Name::default()).0);
+        &mut self.names[at]
     }
 
     fn schedule(&mut self, name: &str) {
-        let known = self.name(name);
-        if known.marked.is_some() && known.writes == 0 && !known.reading && !known.queued {
-            known.queued = true;
+        let own = self.name(name).own_mut();
+        if own.marked.is_some() && own.writes == 0 && !own.reading && !own.queued {
+            own.queued = true;
             self.queue.push_back(name.into());
         }
     }

@@ -7,18 +7,25 @@ pub(super) struct Name {
     /// Any state of the store was taken in.
     pub(super) known: bool,
     pub(super) present: bool,
-    /// Of the state, or the last one before a deletion without a number.
-    pub(super) number: Option<u64>,
-    /// `None` if `number` cannot be compared with any other.
-    pub(super) epoch: Option<u64>,
     /// By a read, at a time that no number shows.
     pub(super) deleted_at_unknown_number: bool,
+    /// The last reset that had this name, or was found not to.
+    pub(super) listed: Epoch,
+    /// `None` if `number` cannot be compared with any other.
+    pub(super) epoch: Option<Epoch>,
+    /// Of the state, or the last one before a deletion without a number.
+    pub(super) number: Option<u64>,
+    last_event: Option<EventTimes>,
+    /// Boxed: most flags have none of it, and so take half of the memory.
+    own: Option<Box<Own>>,
+}
+
+/// Own calls about a name, and reads that the mirror needs.
+#[derive(Debug)]
+pub(super) struct Own {
     pub(super) writes: u32,
     /// When the last own write ended, or the last own read was taken in.
-    pub(super) own: Option<Instant>,
-    last_event: Option<EventTimes>,
-    /// The last reset that had this name, or was found not to.
-    pub(super) listed: u64,
+    pub(super) last: Option<Instant>,
     /// When a read last became necessary.
     pub(super) marked: Option<Instant>,
     /// When it first became necessary, since the last answer.
@@ -29,6 +36,20 @@ pub(super) struct Name {
     /// A caller received another state, and it is unclear which is newer.
     pub(super) given_out: bool,
 }
+
+static NONE: Own = Own {
+    writes: 0,
+    last: None,
+    marked: None,
+    waiting: None,
+    reading: false,
+    queued: false,
+    failing: false,
+    given_out: false,
+};
+
+/// Counts the resets.
+pub(super) type Epoch = u32;
 
 #[derive(Clone, Copy, Debug)]
 struct EventTimes {
@@ -55,25 +76,45 @@ pub(crate) enum Verdict {
 const LATE: Duration = Duration::from_secs(120);
 
 impl Name {
+    pub(super) fn own(&self) -> &Own {
+        self.own.as_deref().unwrap_or(&NONE)
+    }
+
+    pub(super) fn own_mut(&mut self) -> &mut Own {
+        self.own.get_or_insert_with(|| Box::new(Own { ..NONE }))
+    }
+
     pub(super) fn mark(&mut self, now: Instant) {
+        let own = self.own_mut();
         // Never earlier than before: a write may have ended since `now`.
-        self.marked = self.marked.max(Some(now));
-        self.waiting.get_or_insert(now);
+        own.marked = own.marked.max(Some(now));
+        own.waiting.get_or_insert(now);
     }
 
     pub(super) fn unmark(&mut self) {
-        (self.marked, self.waiting) = (None, None);
+        if let Some(own) = &mut self.own {
+            (own.marked, own.waiting) = (None, None);
+        }
+    }
+
+    /// Returns whether its last read had failed, which no longer matters.
+    pub(super) fn take_failing(&mut self) -> bool {
+        self.own.as_mut().is_some_and(|own| std::mem::take(&mut own.failing))
+    }
+
+    pub(super) fn take_given_out(&mut self) -> bool {
+        self.own.as_mut().is_some_and(|own| std::mem::take(&mut own.given_out))
     }
 
     /// The flag is deleted, and nothing pending or late can bring it back.
     pub(super) fn is_forgettable(&self, now: Instant) -> bool {
-        let busy =
-            self.present || self.writes > 0 || self.reading || self.queued || self.failing || self.marked.is_some();
-        let last = self.own.max(self.last_event.map(|event| event.at));
+        let own = self.own();
+        let busy = self.present || own.writes > 0 || own.reading || own.queued || own.failing || own.marked.is_some();
+        let last = own.last.max(self.last_event.map(|event| event.at));
         !busy && last.is_none_or(|last| now.saturating_duration_since(last) > LATE)
     }
 
-    pub(super) fn verdict(&self, state: Observed, read_at: Option<Instant>, source: Source, epoch: u64) -> Verdict {
+    pub(super) fn verdict(&self, state: Observed, read_at: Option<Instant>, source: Source, epoch: Epoch) -> Verdict {
         let newer_if = |newer| if newer { Verdict::Newer } else { Verdict::Unclear };
         if let (Some(new), Some(old)) = (state.number, self.number)
             && self.epoch == Some(epoch)
@@ -87,7 +128,7 @@ impl Name {
         }
         if !self.known {
             // No state that could be newer is held. A pending own write will compare.
-            let untouched = self.writes == 0 && self.own.is_none();
+            let untouched = self.own().writes == 0 && self.own().last.is_none();
             if state.number.is_some() || (untouched && (read_at.is_some() || source == Source::Reset)) {
                 return Verdict::Newer;
             }
@@ -103,17 +144,17 @@ impl Name {
             Source::Event | Source::Reset => at > event.read_at,
             Source::Read => at > event.at,
         });
-        newer_if(self.writes == 0 && after_event && self.own.is_none_or(|own| at > own))
+        newer_if(self.own().writes == 0 && after_event && self.own().last.is_none_or(|own| at > own))
     }
 
     /// After everything else was taken in.
     fn is_later_read(&self, read_at: Option<Instant>, source: Source) -> bool {
-        let last = self.own.max(self.last_event.map(|event| event.at));
+        let last = self.own().last.max(self.last_event.map(|event| event.at));
         source == Source::Read && read_at > last
     }
 
     /// It has a number of an earlier epoch that is not below this state's.
-    pub(super) fn is_renumbered_by(&self, state: Observed, epoch: u64) -> bool {
+    pub(super) fn is_renumbered_by(&self, state: Observed, epoch: Epoch) -> bool {
         self.epoch != Some(epoch) && self.number.is_some_and(|old| state.number.is_none_or(|new| new <= old))
     }
 
@@ -122,7 +163,7 @@ impl Name {
         state: Observed,
         read_at: Option<Instant>,
         source: Source,
-        epoch: u64,
+        epoch: Epoch,
         now: Instant,
     ) {
         self.known = true;
@@ -134,10 +175,20 @@ impl Name {
         }
         self.epoch = Some(epoch);
         match source {
-            Source::Read => self.own = Some(now),
+            Source::Read => self.own_mut().last = Some(now),
             Source::Event | Source::Reset => {
                 self.last_event = Some(EventTimes { read_at: read_at.unwrap_or(now), at: now });
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_takes_little_memory() {
+        assert_eq!(size_of::<Name>(), 72);
     }
 }
