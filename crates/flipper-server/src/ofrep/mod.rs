@@ -81,7 +81,7 @@ impl Entry {
 
 impl Answer for Arc<Ofrep> {
     async fn answer(self, request: &mut Request, access: Option<&Access>) -> Response {
-        (&self).answer(request, access).await
+        <&Self as Answer>::answer(&self, request, access).await
     }
 }
 

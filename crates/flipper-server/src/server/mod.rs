@@ -234,7 +234,8 @@ async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
             Some(ofrep) if is_ofrep(request.uri().path()) => {
                 let ofrep = ofrep.clone();
                 let mut request = request.map(Body::new);
-                Either::Left(async move { Ok(ofrep.answer(&mut request).await) })
+                // Boxed: hyper keeps the place of an answer as long as the connection, and a follower's would be three times as large.
+                Either::Left(Box::pin(async move { Ok(ofrep.answer(&mut request).await) }))
             }
             _ => Either::Right(shared.router.clone().oneshot(request)),
         }
@@ -280,7 +281,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
                 // A stream takes long, and there are thousands.
                 answer.inspect(|response| {
                     if response.body().size_hint().exact().is_none() {
-                        idle.clear()
+                        idle.clear();
                     }
                 })
             }
