@@ -24,6 +24,7 @@ use bytes::Bytes;
 use flipper::bucketing::SaltedPercentageBucketer;
 use flipper::{Condition, FeatureFlagClient, MemoryFeatureFlagStore};
 use flipper_server::{App, HttpOptions, HttpServer};
+use flipper_testkit::{processor_time, resident_memory};
 use http::header::CONTENT_TYPE;
 
 const FLAGS: usize = 100;
@@ -58,21 +59,26 @@ fn main() {
         return memory(&ours, &script);
     }
     let python = Server::fast_feature();
-    println!("| {FLAGS} flags, {CONNECTIONS} connections | requests/s | bare | part of it | fast-feature | times |");
-    println!("|---|--:|--:|--:|--:|--:|");
+    println!(
+        "| {FLAGS} flags, {CONNECTIONS} connections | requests/s | bare | part of it | processor time of a request | bare | fast-feature | times |"
+    );
+    println!("|---|--:|--:|--:|--:|--:|--:|--:|");
     for (name, path, wanted) in [("single", SINGLE, 0.85), ("bulk", BULK, 0.6)] {
         // In turns, so that what else the machine does slows down all.
         let (mut rates, mut bares, mut pythons) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             rates.push(ours.load(path, &script));
             bares.push(bare.load(path, &script));
-            pythons.extend(python.as_ref().map(|python| python.load(path, &script)));
+            pythons.extend(python.as_ref().map(|python| python.load(path, &script).0));
         }
-        let ratio = median(rates.iter().zip(&bares).map(|(rate, bare)| rate / bare).collect());
-        let (rate, bare) = (median(rates), median(bares));
+        let ratio = median(rates.iter().zip(&bares).map(|(rate, bare)| rate.0 / bare.0).collect());
+        let [(rate, time), (bare, bare_time)] =
+            [rates, bares].map(|loads| loads.into_iter().unzip()).map(|(rates, times)| (median(rates), median(times)));
         let python = if pythons.is_empty() { f64::NAN } else { median(pythons) };
         let times = rate / python;
-        println!("| {name} | {rate:.0} | {bare:.0} | {ratio:.2} (≥ {wanted}) | {python:.0} | {times:.1} (≥ 10) |");
+        println!(
+            "| {name} | {rate:.0} | {bare:.0} | {ratio:.2} (≥ {wanted}) | {time:.1} µs | {bare_time:.1} µs | {python:.0} | {times:.1} (≥ 10) |"
+        );
     }
 }
 
@@ -85,15 +91,14 @@ fn memory(server: &Server, script: &Path) {
     while done < REQUESTS {
         for path in [SINGLE, BULK] {
             let text = server.wrk(path, script, "5s");
-            let count = text.lines().find_map(|line| line.trim().split_once(" requests in "));
-            done += count.unwrap().0.parse::<u64>().unwrap();
+            done += count(&text);
         }
         if done >= shown {
-            println!("| {done} | {:.1} MiB |", server.resident());
+            println!("| {done} | {:.1} MiB |", resident_memory(server.process.id()) as f64 / 1024.0 / 1024.0);
             shown = done + REQUESTS / 10;
         }
     }
-    println!("| {done} | {:.1} MiB |", server.resident());
+    println!("| {done} | {:.1} MiB |", resident_memory(server.process.id()) as f64 / 1024.0 / 1024.0);
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -207,13 +212,6 @@ impl Server {
         answer.split_once("\r\n\r\n").unwrap().1.to_owned()
     }
 
-    /// In MiB.
-    fn resident(&self) -> f64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
-        let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix("kB")).unwrap();
-        kilobytes.trim().parse::<f64>().unwrap() / 1024.0
-    }
-
     fn wrk(&self, path: &str, script: &Path, run: &str) -> String {
         let url = format!("http://{}{path}", self.address);
         let output =
@@ -224,12 +222,19 @@ impl Server {
         text
     }
 
-    /// Requests per second.
-    fn load(&self, path: &str, script: &Path) -> f64 {
+    /// Requests a second, and the server's processor time for each in microseconds, which `wrk` on the same cores does not change.
+    fn load(&self, path: &str, script: &Path) -> (f64, f64) {
+        let before = processor_time(self.process.id());
         let text = self.wrk(path, script, RUN);
+        let used = processor_time(self.process.id()) - before;
         let rate = text.lines().find_map(|line| line.strip_prefix("Requests/sec:")).unwrap();
-        rate.trim().parse().unwrap()
+        (rate.trim().parse().unwrap(), used.as_secs_f64() * 1e6 / count(&text) as f64)
     }
+}
+
+/// The requests that `wrk` sent.
+fn count(text: &str) -> u64 {
+    text.lines().find_map(|line| line.trim().split_once(" requests in ")).unwrap().0.parse().unwrap()
 }
 
 impl Drop for Server {

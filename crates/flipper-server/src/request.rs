@@ -44,7 +44,7 @@ impl Around {
         routes.layer(layer_fn(move |route: Route| around.service(route)))
     }
 
-    pub(crate) fn service<A: Answer>(
+    pub(crate) fn service<A: Answer + Clone + Sync + 'static>(
         &self,
         inner: A,
     ) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + use<A>
@@ -62,7 +62,7 @@ impl Around {
 }
 
 /// What answers a request that may be sent.
-pub(crate) trait Answer: Clone + Send + Sync + 'static {
+pub(crate) trait Answer: Send {
     /// `access`: what the caller may do; `None` for a request that anyone may send. Takes of the request what it needs: the futures around it
     /// have no copies of it, and are small.
     fn answer(self, request: &mut Request, access: Option<&Access>) -> impl Future<Output = Response> + Send;
@@ -81,9 +81,9 @@ impl Answer for Route {
 }
 
 async fn answer(app: &App, control: Option<&AccessControl>, inner: impl Answer, request: &mut Request) -> Response {
-    let began = Instant::now();
     let id = given_id(request.headers()).unwrap_or_else(new_id);
     let is_logged = app.access_log || tracing::enabled!(target: LOG, tracing::Level::DEBUG);
+    let began = is_logged.then(Instant::now);
     let trace = if is_logged { trace_of(request.headers()).map(str::to_owned) } else { None };
     let version = request.version();
     let (method, uri) = (request.method().clone(), request.uri().clone());
@@ -137,7 +137,7 @@ async fn answer(app: &App, control: Option<&AccessControl>, inner: impl Answer, 
                 path,
                 status = status.as_u16(),
                 reason = response.extensions().get::<Reason>().map_or("", |reason| &*reason.0),
-                took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
+                took_us = began.map_or(0, |began| u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX)),
                 id = id.to_str().unwrap_or_default(),
                 trace = trace.as_deref().unwrap_or_default()
             )

@@ -35,8 +35,6 @@ pub use self::tokens::Tokens;
 #[derive(Clone, Debug)]
 pub(crate) struct Access {
     pub(crate) role: Role,
-    /// Names begin with one of these; empty: all names.
-    pub(crate) prefixes: Arc<[String]>,
     caller: Caller,
 }
 
@@ -57,6 +55,8 @@ pub(crate) struct Session(pub(crate) Access);
 
 #[derive(Clone, Debug)]
 enum Caller {
+    /// Of a route that shows no flag.
+    Unasked,
     Anyone,
     Certificate(ClientCertificate),
     User(Arc<str>),
@@ -67,24 +67,20 @@ impl Access {
     /// What a server without tokens allows.
     pub(crate) fn everything(extensions: &http::Extensions) -> Self {
         let certificate = extensions.get().cloned();
-        Self {
-            role: Role::Admin,
-            prefixes: Arc::default(),
-            caller: certificate.map_or(Caller::Anyone, Caller::Certificate),
-        }
+        Self { role: Role::Admin, caller: certificate.map_or(Caller::Anyone, Caller::Certificate) }
     }
 
-    /// For a route that shows no flag: no name begins so.
+    /// For a route that shows no flag.
     fn nothing() -> Self {
-        Self { role: Role::Evaluate, prefixes: ["/".to_owned()].into(), caller: Caller::Anyone }
+        Self { role: Role::Evaluate, caller: Caller::Unasked }
     }
 
     fn of_user(name: &str, role: Role) -> Self {
-        Self { role, prefixes: Arc::default(), caller: Caller::User(name.into()) }
+        Self { role, caller: Caller::User(name.into()) }
     }
 
     fn of_token(tokens: Arc<Tokens>, token: Arc<Token>) -> Self {
-        Self { role: token.role, prefixes: token.prefixes.clone().into(), caller: Caller::Token(tokens, token) }
+        Self { role: token.role, caller: Caller::Token(tokens, token) }
     }
 
     /// A segment is allowed by its own name alone, wherever it shows: a follower needs those that its flags name. By the name that it is stored
@@ -92,7 +88,21 @@ impl Access {
     pub(crate) fn allows(&self, role: Role, name: &str) -> bool {
         let own = segment_of(name).unwrap_or(name);
         let begins = |prefix: &String| own.starts_with(&**prefix);
-        self.role >= role && (self.prefixes.is_empty() || self.prefixes.iter().any(begins))
+        let is_named = match &self.caller {
+            Caller::Unasked => false,
+            Caller::Token(_, token) => token.prefixes.is_empty() || token.prefixes.iter().any(begins),
+            Caller::Anyone | Caller::Certificate(_) | Caller::User(_) => true,
+        };
+        self.role >= role && is_named
+    }
+
+    /// Whether every flag is allowed.
+    pub(crate) fn is_unlimited(&self) -> bool {
+        match &self.caller {
+            Caller::Unasked => false,
+            Caller::Token(_, token) => token.prefixes.is_empty(),
+            Caller::Anyone | Caller::Certificate(_) | Caller::User(_) => true,
+        }
     }
 
     /// Whether its token still allows what it did.
@@ -107,7 +117,7 @@ impl Access {
     /// Whom a history names: the token, the user or the certificate.
     pub(crate) fn actor(&self) -> Option<String> {
         match &self.caller {
-            Caller::Anyone => None,
+            Caller::Unasked | Caller::Anyone => None,
             Caller::Certificate(certificate) => __actor(&format!("certificate {}", certificate.0)),
             Caller::User(name) => __actor(name),
             Caller::Token(_, token) => __actor(&token.name),
@@ -117,7 +127,7 @@ impl Access {
     /// Whether the caller has a name.
     #[cfg(feature = "page")]
     pub(crate) fn is_known(&self) -> bool {
-        !matches!(self.caller, Caller::Anyone)
+        !matches!(self.caller, Caller::Unasked | Caller::Anyone)
     }
 
     /// Ends a stream once this access is no longer what it was: its token is revoked, expired, or has other rights.
@@ -136,7 +146,7 @@ impl Access {
 impl fmt::Display for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.caller {
-            Caller::Anyone => f.write_str("anyone"),
+            Caller::Unasked | Caller::Anyone => f.write_str("anyone"),
             Caller::Certificate(certificate) => write!(f, "certificate {}", certificate.0),
             Caller::User(name) => write!(f, "user {name:?}"),
             Caller::Token(_, token) => write!(f, "token {token}"),

@@ -57,7 +57,7 @@ impl Caller {
 
     /// Whether every flag is allowed.
     pub(crate) fn is_unlimited(&self) -> bool {
-        self.0.as_ref().is_some_and(|access| access.prefixes.is_empty())
+        self.0.as_ref().is_some_and(Access::is_unlimited)
     }
 }
 

@@ -1,4 +1,4 @@
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use flipper::context::Value;
 use flipper::json::Json;
@@ -10,7 +10,7 @@ use super::outcome::{Given, Outcome};
 use super::{answer, json, single};
 use crate::app::App;
 
-/// All flags by name, each with the parts of its answer that no context changes. Made again when a flag has changed.
+/// All flags by name, each with the answers that it often has. Made again when a flag has changed.
 #[derive(Default)]
 pub(super) struct FlagList(RwLock<Arc<Listed>>);
 
@@ -31,21 +31,8 @@ pub(super) struct Flag {
 enum Text {
     /// The answer to all contexts.
     Whole(String),
-    Parts(Parts),
-}
-
-#[derive(Debug)]
-struct Parts {
-    on: String,
-    off: String,
-    values: Vec<Part>,
-}
-
-#[derive(Debug)]
-struct Part {
-    key: String,
-    /// An answer to be ended, or why it has no value.
-    value: Result<String, String>,
+    /// The first outcome that was off, and that was on, with its answer: most flags have no other.
+    First([OnceLock<(Outcome, String)>; 2]),
 }
 
 impl FlagList {
@@ -99,17 +86,10 @@ impl Flag {
                 error::entry(name, Code::ParseError, &details, &mut whole);
                 Text::Whole(whole)
             }
-            Ok(record) => {
-                let parts = Parts::new(name, record);
-                match settled(record) {
-                    Some(outcome) => {
-                        let mut whole = String::new();
-                        parts.write(name, &outcome, &mut whole);
-                        Text::Whole(whole)
-                    }
-                    None => Text::Parts(parts),
-                }
-            }
+            Ok(record) => match settled(record) {
+                Some(outcome) => Text::Whole(text(name, record, &outcome)),
+                None => Text::First(Default::default()),
+            },
         };
         Self { flag, record, text }
     }
@@ -120,28 +100,29 @@ impl Flag {
 
     /// Its answer, and those of its values; returns whether time or chance decided.
     pub(super) fn write(&self, context: &[(&str, Value<'_>)], table: &FlagTable, out: &mut String) -> bool {
-        let parts = match &self.text {
+        let first = match &self.text {
             Text::Whole(text) => {
                 out.push_str(text);
                 return false;
             }
-            Text::Parts(parts) => parts,
+            Text::First(first) => first,
         };
         let name = self.name();
         self.flag.explain(context, |evaluation, record| match Outcome::of(name, evaluation, record, context, table) {
             Ok(outcome) => {
-                // Of a flag that has just changed, all is the new one's.
-                match record {
-                    Some(record) if !self.is_of(record) => Parts::new(name, record).write(name, &outcome, out),
-                    _ => parts.write(name, &outcome, out),
+                match (record, &self.record) {
+                    // Of a flag that has just changed, all is the new one's.
+                    (Some(record), _) if !self.is_of(record) => compose(name, record, &outcome, out),
+                    (_, Ok(record)) => write(first, name, record, &outcome, out),
+                    (_, Err(_)) => answer::own(name, &outcome, false, out),
                 }
                 outcome.is_passing
             }
             Err((code, details)) => {
                 error::entry(name, code, &details, out);
-                for Part { key, .. } in &parts.values {
+                for (key, ..) in self.record.iter().flat_map(|record| values(name, record)) {
                     out.push(',');
-                    error::entry(key, code, &details, out);
+                    error::entry(&key, code, &details, out);
                 }
                 false
             }
@@ -167,48 +148,49 @@ fn settled(record: &FlagRecord) -> Option<Outcome> {
     (unlimited && matches!(record.bucketer(), Bucketer::NoOp)).then_some(Outcome::ENABLED)
 }
 
-impl Parts {
-    fn new(name: &str, record: &FlagRecord) -> Self {
-        let flag = |enabled: bool| {
-            let mut text = String::new();
-            answer::begin(name, &Json::Bool(enabled), &mut text);
-            text
-        };
-        // The first level alone: an inner value repeated at each level could be large.
-        let data = record.client_data().as_object().into_iter().flat_map(|data| data.iter());
-        let values = data.map(|(member, value)| {
-            let key = format!("{name}/{member}");
-            let value = if json::is_value(value) {
-                let mut text = String::new();
-                answer::begin(&key, value, &mut text);
-                Ok(text)
-            } else {
-                Err(single::no_value(name, member))
-            };
-            Part { key, value }
-        });
-        Self { on: flag(true), off: flag(false), values: values.collect() }
+fn write(
+    first: &[OnceLock<(Outcome, String)>; 2],
+    name: &str,
+    record: &FlagRecord,
+    outcome: &Outcome,
+    out: &mut String,
+) {
+    // A variant's value may be large.
+    let Given::Switch = outcome.given else { return compose(name, record, outcome, out) };
+    let first = &first[usize::from(outcome.enabled)];
+    match first.get_or_init(|| (outcome.clone(), text(name, record, outcome))) {
+        (first, text) if first.reads_as(outcome) => out.push_str(text),
+        _ => compose(name, record, outcome, out),
     }
+}
 
-    fn write(&self, name: &str, outcome: &Outcome, out: &mut String) {
-        if let Given::Switch = outcome.given {
-            out.push_str(if outcome.enabled { &self.on } else { &self.off });
+fn text(name: &str, record: &FlagRecord, outcome: &Outcome) -> String {
+    let mut text = String::new();
+    compose(name, record, outcome, &mut text);
+    text.shrink_to_fit();
+    text
+}
+
+/// The answer of the flag itself, and those of its values.
+fn compose(name: &str, record: &FlagRecord, outcome: &Outcome, out: &mut String) {
+    answer::own(name, outcome, false, out);
+    for (key, member, value) in values(name, record) {
+        out.push(',');
+        if !outcome.enabled {
+            error::entry(&key, Code::General, &single::is_off(name, outcome), out);
+        } else if json::is_value(value) {
+            answer::begin(&key, value, out);
             answer::end(outcome, false, out);
         } else {
-            answer::own(name, outcome, false, out);
-        }
-        for Part { key, value } in &self.values {
-            out.push(',');
-            match value {
-                _ if !outcome.enabled => error::entry(key, Code::General, &single::is_off(name, outcome), out),
-                Ok(begun) => {
-                    out.push_str(begun);
-                    answer::end(outcome, false, out);
-                }
-                Err(details) => error::entry(key, Code::General, details, out),
-            }
+            error::entry(&key, Code::General, &single::no_value(name, member), out);
         }
     }
+}
+
+/// With their keys. The first level alone: an inner value repeated at each level could be large.
+fn values<'a>(name: &'a str, record: &'a FlagRecord) -> impl Iterator<Item = (String, &'a str, &'a Json)> {
+    let members = record.client_data().as_object().into_iter().flat_map(|data| data.iter());
+    members.map(move |(member, value)| (format!("{name}/{member}"), member, value))
 }
 
 #[cfg(test)]
@@ -221,7 +203,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_parts_stay_those_of_a_flag_that_is_written_without_a_change() {
+    fn a_kept_text_is_of_its_own_outcome_alone() {
+        let mut record = FlagRecord::new("F", 1);
+        record.set_client_data([("a", 1)].into_iter().collect());
+        let first = Default::default();
+        let reasons = [("TARGETING_MATCH", "conditions_met"), ("SPLIT", "bucket"), ("UNKNOWN", "conditions_met")];
+        for (enabled, (reason, reason_code)) in
+            [true, false, true].into_iter().flat_map(|on| reasons.map(|it| (on, it)))
+        {
+            let outcome = Outcome { enabled, given: Given::Switch, reason, reason_code, is_passing: false };
+            let (mut written, mut composed) = (String::new(), String::new());
+            write(&first, "F", &record, &outcome, &mut written);
+            compose("F", &record, &outcome, &mut composed);
+            assert_eq!(written, composed);
+            let read: serde_json::Value = serde_json::from_str(&format!("[{written}]")).unwrap();
+            assert_eq!((&read[0]["value"], &read[0]["reason"]), (&enabled.into(), &reason.into()));
+            assert_eq!(read[1]["errorCode"].is_string(), !enabled);
+        }
+    }
+
+    #[test]
+    fn the_texts_stay_those_of_a_flag_that_is_written_without_a_change() {
         let store = MemoryFeatureFlagStore::new();
         let features = FeatureFlagClient::new(store.clone());
         let mut record = FlagRecord::new("F", 1);

@@ -74,24 +74,30 @@ impl Entry {
     }
 
     /// As the routes, without the search for one.
-    pub(crate) async fn answer(self, request: &mut Request) -> Response {
-        self.around.answer(self.ofrep, request).await
+    pub(crate) async fn answer(&self, request: &mut Request) -> Response {
+        self.around.answer(&self.ofrep, request).await
     }
 }
 
 impl Answer for Arc<Ofrep> {
     async fn answer(self, request: &mut Request, access: Option<&Access>) -> Response {
+        <&Self as Answer>::answer(&self, request, access).await
+    }
+}
+
+impl Answer for &Arc<Ofrep> {
+    async fn answer(self, request: &mut Request, access: Option<&Access>) -> Response {
         let body = std::mem::take(request.body_mut());
         let (headers, is_post) = (request.headers(), request.method() == Method::POST);
         let is_get = request.method() == Method::GET;
         match (path::target(request.uri().path()), access) {
-            (Target::Single(key), Some(access)) if is_post => single::answer(&self, access, &key, headers, body).await,
-            (Target::Bulk, Some(access)) if is_post => bulk::answer(&self, access, headers, body).await,
+            (Target::Single(key), Some(access)) if is_post => single::answer(self, access, &key, headers, body).await,
+            (Target::Bulk, Some(access)) if is_post => bulk::answer(self, access, headers, body).await,
             // No layer has said what the caller may do.
             (Target::Single(_) | Target::Bulk, None) if is_post => {
                 error(StatusCode::FORBIDDEN, None, Code::General, "this server does not know what its callers may do")
             }
-            (Target::Stream, _) if is_get => stream::answer(&self),
+            (Target::Stream, _) if is_get => stream::answer(self),
             (Target::Single(key), _) => not_allowed(Some(&key), "POST"),
             (Target::Bulk, _) => not_allowed(None, "POST"),
             (Target::Stream, _) => not_allowed(None, "GET"),

@@ -48,6 +48,11 @@ impl Outcome {
         is_passing: false,
     };
 
+    /// Whether the flag itself has the same answer, if that is a switch.
+    pub(super) fn reads_as(&self, other: &Self) -> bool {
+        (self.enabled, self.reason, self.reason_code) == (other.enabled, other.reason, other.reason_code)
+    }
+
     /// Or the error, with details that name no attribute which the caller could not know or need not send: web pages ask too.
     pub(super) fn of(
         name: &str,

@@ -23,7 +23,7 @@ pub(super) fn is_passing(reason: &Reason, record: &FlagRecord, table: &FlagTable
         Reason::CustomBucketer { .. } => true,
         _ => false,
     };
-    own || may_pass_by_others(record, table)
+    own || (!record.prerequisites().is_empty() && may_pass_by_others(record, table))
 }
 
 /// Whether a flag that this one needs may pass, however it answers now. Each is looked at once, and its name copied once: thousands of flags may

@@ -38,7 +38,7 @@ impl FromRequestParts<Arc<State>> for Viewer {
         let who = access.filter(|access| access.is_known()).map(ToString::to_string);
         let actor = access.and_then(Access::actor);
         let is_logged_in = parts.extensions.get::<Session>().is_some();
-        let is_admin = access.is_some_and(|access| access.role == Role::Admin && access.prefixes.is_empty());
+        let is_admin = access.is_some_and(|access| access.role == Role::Admin && access.is_unlimited());
         let bound = format!("{} {}", session_of(parts, is_logged_in), who.as_deref().unwrap_or_default());
         let is_script = parts.headers.contains_key(SCRIPT);
         Ok(Self { caller, who, actor, is_logged_in, is_admin, is_script, bound })

@@ -1,5 +1,6 @@
 //! The listeners: connections within limits, and an end that loses no answer.
 
+mod idle;
 mod options;
 mod timed;
 mod tls;
@@ -15,7 +16,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use futures_util::future::Either;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, server};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -24,6 +25,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tower::ServiceExt;
 
+use self::idle::IdleTimer;
 pub use self::options::HttpOptions;
 use self::timed::Timed;
 pub use self::tls::{Accepted, Acceptor, ByteStream};
@@ -220,17 +222,20 @@ async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
         }
         false => extensions,
     };
+    // The counts of clones are the connection's: all threads would change the server's.
+    let ofrep = shared.ofrep.clone().map(Arc::new);
     let is_answering = Arc::new(AtomicBool::new(false));
     let head = (!is_http2).then(|| (options.header_time, is_answering.clone()));
     let io = TokioIo::new(Timed::new(stream, options.write_time, head));
     let answer = move |mut request: Request<Incoming>| {
         request.extensions_mut().extend(extensions.clone());
         request.extensions_mut().insert(ConnectInfo(peer));
-        match &shared.ofrep {
+        match &ofrep {
             Some(ofrep) if is_ofrep(request.uri().path()) => {
                 let ofrep = ofrep.clone();
                 let mut request = request.map(Body::new);
-                Either::Left(async move { Ok(ofrep.answer(&mut request).await) })
+                // Boxed: hyper keeps the place of an answer as long as the connection, and a follower's would be three times as large.
+                Either::Left(Box::pin(async move { Ok(ofrep.answer(&mut request).await) }))
             }
             _ => Either::Right(shared.router.clone().oneshot(request)),
         }
@@ -264,12 +269,22 @@ async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
             }
         }
     } else {
+        let idle = IdleTimer::default();
         let mut builder = server::conn::http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(options.idle_time).max_buf_size(options.max_head);
+        builder.timer(idle.clone()).header_read_timeout(options.idle_time).max_buf_size(options.max_head);
         let service = service_fn(move |request| {
             is_answering.store(true, Ordering::Release);
-            let (answer, is_answering) = (answer(request), is_answering.clone());
-            async move { answer.await.inspect(|_| is_answering.store(false, Ordering::Release)) }
+            let (answer, is_answering, idle) = (answer(request), is_answering.clone(), idle.clone());
+            async move {
+                let answer = answer.await;
+                is_answering.store(false, Ordering::Release);
+                // A stream takes long, and there are thousands.
+                answer.inspect(|response| {
+                    if response.body().size_hint().exact().is_none() {
+                        idle.clear();
+                    }
+                })
+            }
         });
         let connection = builder.serve_connection(io, service);
         let mut connection = std::pin::pin!(connection);
