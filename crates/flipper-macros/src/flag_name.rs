@@ -4,8 +4,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Error, Expr, ExprLit, Lit, LitStr, Result};
 
-/// In bytes. A test compares these rules with `flipper::store::validate_new_name`.
-const MAX: usize = 255;
+use crate::name_rules::check;
 
 pub(crate) enum FlagName {
     Literal(LitStr),
@@ -33,42 +32,6 @@ impl FlagName {
         match self {
             Self::Literal(name) => quote!(#name),
             Self::Constant(name) => quote!(const { #flipper::__private::flag_name(#name) }),
-        }
-    }
-}
-
-pub(crate) fn check(name: &str) -> std::result::Result<(), String> {
-    if name.is_empty() {
-        return Err("a flag's name cannot be empty: give it 1 to 255 bytes, as in `\"MY_FEATURE\"`".to_owned());
-    }
-    if name.len() > MAX {
-        return Err(format!("this flag's name has {} bytes: shorten it to at most {MAX}", name.len()));
-    }
-    match name.chars().find(|c| *c == '/' || c.is_control()) {
-        Some('/') => Err("a flag's name cannot have a `/`: write `_`, `-` or `.` instead".to_owned()),
-        Some(c) => Err(format!("a flag's name cannot have control characters: take out {c:?}")),
-        None => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// At run time it panics, where the compiler would report an error.
-    fn is_constant_name(name: &'static str) -> bool {
-        std::panic::catch_unwind(|| flipper::__private::flag_name(name)).is_ok()
-    }
-
-    #[test]
-    fn rules_are_those_of_the_library() {
-        let mut names = vec![String::new(), "a".repeat(255), "a".repeat(256), "é".repeat(127), "é".repeat(128)];
-        names.extend((0..=0x2100).filter_map(char::from_u32).map(|c| format!("a{c}b")));
-        names.extend((0..=0x2100).filter_map(char::from_u32).map(String::from));
-        for name in names {
-            let allowed = flipper::store::validate_new_name(&name).is_ok();
-            assert_eq!(check(&name).is_ok(), allowed, "{name:?}");
-            assert_eq!(is_constant_name(name.clone().leak()), allowed, "{name:?}");
         }
     }
 }

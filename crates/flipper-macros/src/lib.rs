@@ -4,6 +4,7 @@
 mod flag_name;
 mod flags;
 mod is_enabled;
+mod name_rules;
 
 use proc_macro::TokenStream;
 

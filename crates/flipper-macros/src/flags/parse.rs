@@ -9,7 +9,8 @@ use syn::{
     token,
 };
 
-use crate::flag_name::{self, FlagName};
+use crate::flag_name::FlagName;
+use crate::name_rules;
 
 const USAGE: &str = "as in `flipper::flags! { pub struct Flags { new_checkout: \"NEW_CHECKOUT\" = true, } }`";
 
@@ -149,7 +150,7 @@ fn flag_name(field: &Ident, name: Expr) -> Result<FlagName> {
 
 fn field_name(field: &Ident) -> Result<FlagName> {
     let name = field.unraw().to_string().to_uppercase();
-    flag_name::check(&name).map_err(|message| Error::new_spanned(field, message))?;
+    name_rules::check(&name).map_err(|message| Error::new_spanned(field, message))?;
     Ok(FlagName::Literal(LitStr::new(&name, field.span())))
 }
 
