@@ -49,7 +49,7 @@ async fn seen(server: &S3Server, changes: u32) {
     while !matches!(watch.next().await.unwrap(), WatchEvent::Reset { .. }) {}
     for change in 1..=changes {
         tokio::time::sleep(PERIOD * change / changes).await;
-        let record = FlagRecord::new("F", 7 + u64::from(change));
+        let record = FlagRecord::new("F", 7 + i64::from(change));
         let began = Instant::now();
         assert_eq!(server.ask("PUT", &format!("/{bucket}/F"), record.to_json().as_bytes()).status, 200);
         while !matches!(watch.next().await.unwrap(), WatchEvent::Changed { .. }) {}
