@@ -50,6 +50,17 @@ enum ReadyServe {
     },
 }
 
+impl ReadyServe {
+    #[inline]
+    fn constant(&self) -> Option<bool> {
+        match self {
+            Self::On | Self::Variant(_) => Some(true),
+            Self::Off => Some(false),
+            Self::Share { .. } => None,
+        }
+    }
+}
+
 /// What a check needs besides the attributes.
 #[derive(Clone, Copy)]
 pub(super) struct Ask<'a> {
@@ -118,22 +129,21 @@ impl Extra {
         let visit = Visit::first(plan, &left);
         let holds = |rule: &&ReadyRule| rule.when.as_ref().is_none_or(|when| when.holds(attributes, &visit));
         match &self.rules.iter().find(holds)?.serve {
-            ReadyServe::On | ReadyServe::Variant(_) => Some(true),
-            ReadyServe::Off => Some(false),
             ReadyServe::Share { ready, .. } => ready.as_ref().map(|share| share.takes(attributes)),
+            serve => serve.constant(),
         }
     }
 
-    /// The comparison of the only rule, and what it serves, if nothing comes before it, and then at most the bucketer.
-    pub(super) fn only_comparison(&self) -> Option<(&Word, &ReadyCheck, bool)> {
-        let [ReadyRule { when: Some(when), serve, .. }] = self.rules.as_slice() else { return None };
-        let serves = match serve {
-            ReadyServe::On | ReadyServe::Variant(_) => true,
-            ReadyServe::Off => false,
-            ReadyServe::Share { .. } => return None,
+    /// The comparison of the only rule that has one, what this rule serves, and what the rule for all others does, if there is one. `None` if
+    /// anything comes before it.
+    pub(super) fn only_comparison(&self) -> Option<(&Word, &ReadyCheck, bool, Option<bool>)> {
+        let (first, others) = match self.rules.as_slice() {
+            [first] => (first, None),
+            [first, others @ ReadyRule { when: None, .. }] => (first, Some(others.serve.constant()?)),
+            _ => return None,
         };
-        let (name, check) = when.comparison().filter(|_| self.rules_first)?;
-        Some((name, check, serves))
+        let (name, check) = first.when.as_ref().filter(|_| self.rules_first)?.comparison()?;
+        Some((name, check, first.serve.constant()?, others))
     }
 
     /// Before anything else of an enabled flag. `None`: nothing of it keeps the flag off.

@@ -97,9 +97,9 @@ impl Plan {
             let (name, check) = self.all_checks.only()?;
             return Sole::new(name, check, Answers { holds: true, fails: false, missing: true, first_counts: false });
         }
-        let (name, check, serves) = self.extra.as_ref()?.only_comparison()?;
+        let (name, check, serves, others) = self.extra.as_ref()?.only_comparison()?;
         // Where the rule does not hold.
-        let rest = self.settled_plainly(true)?;
+        let rest = others.or_else(|| self.settled_plainly(true))?;
         Sole::new(name, check, Answers { holds: serves, fails: rest, missing: rest, first_counts: true })
     }
 
