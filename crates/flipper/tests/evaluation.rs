@@ -5,10 +5,12 @@ use std::io::Read;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use flipper::client::Local;
-use flipper::context::Attributes;
-use flipper::evaluation::{Clock, RandomSource, Reason};
+use flipper::context::{Attributes, Value};
+use flipper::evaluation::{Clock, Operator, RandomSource, Reason};
 use flipper::json::Json;
-use flipper::{Bucketer, Context, FeatureFlagClient, MemoryFeatureFlagStore, context};
+use flipper::targeting::{Rule, Serve};
+use flipper::{Bucketer, Condition, Context, FeatureFlagClient, FlagRecord, MemoryFeatureFlagStore, context};
+use flipper_testkit::block_on;
 
 const NAME: &str = "FLAG";
 
@@ -99,6 +101,75 @@ fn golden_evaluations_are_pythons() {
     }
     let expected = [("eval", 290), ("load", 78), ("missing", 42), ("result", 5383), ("score", 1683)];
     assert_eq!(counts, expected.map(|(outcome, count)| (outcome.to_owned(), count)).into());
+}
+
+/// A check of such a flag does not read the record, which `evaluate` does. The states follow each other in one flag, plain ones between.
+#[test]
+fn flags_of_one_comparison_answer_as_their_records_do() {
+    let values = [
+        Value::Str("pro"),
+        Value::Str(""),
+        Value::Str("exactly 16 bytes"),
+        Value::Str("seventeen letters"),
+        Value::Int(1),
+        Value::Int(i64::MIN),
+        Value::UInt(u64::MAX),
+        Value::Bool(true),
+        Value::Float(1.0),
+        Value::Null,
+    ];
+    let mut contexts = vec![vec![], vec![("other", Value::Int(1))]];
+    contexts.extend(
+        values.iter().flat_map(|value| [vec![("plan", *value)], vec![("other", Value::Null), ("plan", *value)]]),
+    );
+    contexts.extend(values.iter().flat_map(|one| values.map(|two| vec![("plan", *one), ("x", two), ("plan", two)])));
+    let rule = |serve, condition: &Condition| Rule::new(serve).when(condition.clone());
+    type Shape<'a> = (&'a str, &'a dyn Fn(&mut FlagRecord, &Condition));
+    let shapes: [Shape<'_>; 7] = [
+        ("condition", &|record, condition| record.set_conditions(vec![condition.clone()])),
+        ("strict", &|record, condition| {
+            record.set_strict(true);
+            record.set_conditions(vec![condition.clone()]);
+        }),
+        ("on", &|record, condition| record.set_rules(vec![rule(Serve::On, condition)])),
+        ("off", &|record, condition| record.set_rules(vec![rule(Serve::Off, condition)])),
+        ("on, else off", &|record, condition| {
+            record.set_rules(vec![rule(Serve::On, condition), Rule::new(Serve::Off)]);
+        }),
+        ("off, else on", &|record, condition| {
+            record.set_rules(vec![rule(Serve::Off, condition), Rule::new(Serve::On)]);
+        }),
+        ("with another condition", &|record, condition| {
+            record.set_conditions(vec![Condition::new().eq("other", 1)]);
+            record.set_rules(vec![rule(Serve::On, condition)]);
+        }),
+    ];
+    let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
+    let flag = block_on(features.create(NAME)).unwrap();
+    let operators = [Operator::Eq, Operator::Ne, Operator::Gt, Operator::Gte, Operator::Lt, Operator::Lte];
+    for (shape, set) in shapes {
+        for (operator, value) in operators.iter().flat_map(|operator| values.map(|value| (*operator, value))) {
+            let condition = Condition::new().with("plan", operator, value);
+            for enabled in [true, false] {
+                block_on(flag.update(|record| {
+                    *record = FlagRecord::new(NAME, 1);
+                    record.set_enabled(enabled);
+                    set(record, &condition);
+                    Ok(())
+                }))
+                .unwrap();
+                for context in &contexts {
+                    let evaluation = flag.evaluate(context);
+                    let answers = [features.is_enabled_with(NAME, context), flag.is_enabled_with(context)];
+                    assert_eq!(
+                        answers, [evaluation.is_enabled; 2],
+                        "{shape}: {condition}, {enabled}, {context:?}: {evaluation:?}"
+                    );
+                }
+                assert_eq!(flag.is_enabled(), flag.evaluate(&context! {}).is_enabled);
+            }
+        }
+    }
 }
 
 #[test]
