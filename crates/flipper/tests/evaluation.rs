@@ -103,6 +103,13 @@ fn golden_evaluations_are_pythons() {
     assert_eq!(counts, expected.map(|(outcome, count)| (outcome.to_owned(), count)).into());
 }
 
+/// What makes a flag of a condition.
+type Shape = (&'static str, fn(&mut FlagRecord, &Condition));
+
+fn rule(serve: Serve, condition: &Condition) -> Rule {
+    Rule::new(serve).when(condition.clone())
+}
+
 /// A check of such a flag does not read the record, which `evaluate` does. The states follow each other in one flag, plain ones between.
 #[test]
 fn flags_of_one_comparison_answer_as_their_records_do() {
@@ -123,23 +130,21 @@ fn flags_of_one_comparison_answer_as_their_records_do() {
         values.iter().flat_map(|value| [vec![("plan", *value)], vec![("other", Value::Null), ("plan", *value)]]),
     );
     contexts.extend(values.iter().flat_map(|one| values.map(|two| vec![("plan", *one), ("x", two), ("plan", two)])));
-    let rule = |serve, condition: &Condition| Rule::new(serve).when(condition.clone());
-    type Shape<'a> = (&'a str, &'a dyn Fn(&mut FlagRecord, &Condition));
-    let shapes: [Shape<'_>; 7] = [
-        ("condition", &|record, condition| record.set_conditions(vec![condition.clone()])),
-        ("strict", &|record, condition| {
+    let shapes: [Shape; 7] = [
+        ("condition", |record, condition| record.set_conditions(vec![condition.clone()])),
+        ("strict", |record, condition| {
             record.set_strict(true);
             record.set_conditions(vec![condition.clone()]);
         }),
-        ("on", &|record, condition| record.set_rules(vec![rule(Serve::On, condition)])),
-        ("off", &|record, condition| record.set_rules(vec![rule(Serve::Off, condition)])),
-        ("on, else off", &|record, condition| {
+        ("on", |record, condition| record.set_rules(vec![rule(Serve::On, condition)])),
+        ("off", |record, condition| record.set_rules(vec![rule(Serve::Off, condition)])),
+        ("on, else off", |record, condition| {
             record.set_rules(vec![rule(Serve::On, condition), Rule::new(Serve::Off)]);
         }),
-        ("off, else on", &|record, condition| {
+        ("off, else on", |record, condition| {
             record.set_rules(vec![rule(Serve::Off, condition), Rule::new(Serve::On)]);
         }),
-        ("with another condition", &|record, condition| {
+        ("with another condition", |record, condition| {
             record.set_conditions(vec![Condition::new().eq("other", 1)]);
             record.set_rules(vec![rule(Serve::On, condition)]);
         }),

@@ -1,5 +1,5 @@
 //! Checks while flags change: a model of every order of steps, and real threads. The model repeats `Slot::set` and the
-//! checks step by step; change both together. `Cell` says when a sole comparison is being written.
+//! checks step by step; change both together. `Cell::get` returns nothing while a sole comparison is written; its own model is at the end.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -413,4 +413,54 @@ fn writers_of_one_table_end_with_the_newest_of_each_flag() {
         let stored = table.get(&format!("FLAG_{flag}"));
         assert_eq!(stored.map(|stored| stored.version), (!newest.is_multiple_of(3)).then(|| Version::ordered(newest)));
     }
+}
+
+/// `Cell`: the sequence and two numbers, each write of a place with what a reader of it then knows of the others.
+#[derive(Clone, Copy, Debug)]
+struct Fences {
+    release: bool,
+    acquire: bool,
+}
+
+/// Whether a reader takes numbers that were not written together.
+fn a_mixture_is_taken(fences: Fences) -> bool {
+    const SEQUENCE: usize = 0;
+    const ONE: usize = 1;
+    const TWO: usize = 2;
+    const WRITES: usize = 2;
+    let both = |one: [usize; 3], two: [usize; 3]| std::array::from_fn::<_, 3, _>(|place| one[place].max(two[place]));
+    let mut written: [Vec<[usize; 3]>; 3] = std::array::from_fn(|_| vec![[0; 3]]);
+    let (mut knows, mut fenced) = ([0; 3], [0; 3]);
+    for write in 1..=WRITES {
+        let mut store = |place: usize, number: usize, shows: [usize; 3]| {
+            let mut shows = shows;
+            shows[place] = number;
+            written[place].push(shows);
+            knows[place] = number;
+            knows
+        };
+        let begun = store(SEQUENCE, 2 * write - 1, fenced);
+        if fences.release {
+            fenced = begun;
+        }
+        store(ONE, write, fenced);
+        let all = store(TWO, write, fenced);
+        store(SEQUENCE, 2 * write, all);
+    }
+    (0..=2 * WRITES).any(|first| {
+        let view = both(written[SEQUENCE][first], [first, 0, 0]);
+        let numbers = (view[ONE]..=WRITES).flat_map(|one| (view[TWO]..=WRITES).map(move |two| (one, two)));
+        numbers.filter(|(one, two)| one != two || 2 * one != first).any(|(one, two)| {
+            let seen = both(written[ONE][one], written[TWO][two]);
+            let view = if fences.acquire { both(view, seen) } else { view };
+            first % 2 == 0 && view[SEQUENCE] <= first
+        })
+    })
+}
+
+#[test]
+fn numbers_are_taken_together_and_each_fence_is_needed() {
+    assert!(!a_mixture_is_taken(Fences { release: true, acquire: true }));
+    assert!(a_mixture_is_taken(Fences { release: false, acquire: true }));
+    assert!(a_mixture_is_taken(Fences { release: true, acquire: false }));
 }

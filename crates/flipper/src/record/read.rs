@@ -14,11 +14,15 @@ impl FlagRecord {
     ///
     /// `Corrupt`, naming the field, if it is not JSON or not a flag.
     pub fn from_json(bytes: impl AsRef<[u8]>) -> Result<Self> {
-        if let Some(record) = plain(bytes.as_ref()) {
-            return Ok(record);
+        match plain(bytes.as_ref()) {
+            Some(record) => Ok(record),
+            None => Self::parsed(bytes.as_ref()),
         }
+    }
+
+    pub(super) fn parsed(bytes: &[u8]) -> Result<Self> {
         let mut record = ObjectField::<Item>::default();
-        parse(bytes.as_ref(), |parser| record.read(parser, 0)).map_err(Error::corrupt)?;
+        parse(bytes, |parser| record.read(parser, 0)).map_err(Error::corrupt)?;
         record.must_be_object("flag")?;
         let item = record.fields;
         let Json::String(name) = required(item.feature_name, "feature_name")? else {

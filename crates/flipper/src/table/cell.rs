@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
-/// It takes no space for its emptiness: then all numbers are 0.
 pub(super) struct Cell<const N: usize> {
     /// Odd while the numbers are written.
     sequence: AtomicU64,

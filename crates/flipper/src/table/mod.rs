@@ -47,7 +47,8 @@ const CHANGES_KEPT: usize = 1024;
 /// table grows in small steps. With one exception: while a mirror makes room for more flags than twice the table's, a new name that finds the
 /// table full makes all the rest of that room.
 ///
-/// Names are never removed: each takes 130 to 180 bytes, plus its length if over 38. Reading a missing name adds nothing.
+/// Names are never removed: each takes 130 to 180 bytes, plus its length if over 38, and with flags that one comparison decides up to
+/// 48 more. Reading a missing name adds nothing.
 ///
 /// ```
 /// use flipper::FlagRecord;

@@ -161,7 +161,8 @@ impl Entry {
                 let has = |what: bool, bit| if what { bit } else { 0 };
                 Answer::pair(without_context, with_context)
                     | has(plan.has_conditions(), HAS_CONDITIONS)
-                    | has(plan.sole().is_some(), HAS_SOLE)
+                    // So a check that loads this byte once more, for the comparison, finds the same state or a later one that has one, too.
+                    | has(with_context == Answer::EVALUATE && plan.sole().is_some(), HAS_SOLE)
             }
         }
     }
