@@ -8,6 +8,8 @@ mod name_rules;
 
 use proc_macro::TokenStream;
 
+/// Calls the function only while a flag is on.
+///
 /// # Arguments
 ///
 /// First the client (any expression), then the flag's name (a string or a constant). A handle replaces both:

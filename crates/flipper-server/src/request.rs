@@ -137,7 +137,7 @@ async fn answer(app: &App, control: Option<&AccessControl>, inner: impl Answer, 
                 path,
                 status = status.as_u16(),
                 reason = response.extensions().get::<Reason>().map_or("", |reason| &*reason.0),
-                took_us = began.map_or(0, |began| u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX)),
+                took_us = began.map(|began| u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX)),
                 id = id.to_str().unwrap_or_default(),
                 trace = trace.as_deref().unwrap_or_default()
             )

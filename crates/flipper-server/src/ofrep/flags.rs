@@ -10,6 +10,9 @@ use super::outcome::{Given, Outcome};
 use super::{answer, json, single};
 use crate::app::App;
 
+/// Bytes of a kept text. A flag's data may be large, and is in memory already.
+const LONGEST_KEPT: usize = 1024;
+
 /// All flags by name, each with the answers that it often has. Made again when a flag has changed.
 #[derive(Default)]
 pub(super) struct FlagList(RwLock<Arc<Listed>>);
@@ -32,8 +35,11 @@ enum Text {
     /// The answer to all contexts.
     Whole(String),
     /// The first outcome that was off, and that was on, with its answer: most flags have no other.
-    First([OnceLock<(Outcome, String)>; 2]),
+    First(First),
 }
+
+/// `None` if the text is too long to keep.
+type First = [OnceLock<Option<(Outcome, String)>>; 2];
 
 impl FlagList {
     pub(super) fn current(&self, app: &App) -> Arc<Listed> {
@@ -86,9 +92,9 @@ impl Flag {
                 error::entry(name, Code::ParseError, &details, &mut whole);
                 Text::Whole(whole)
             }
-            Ok(record) => match settled(record) {
-                Some(outcome) => Text::Whole(text(name, record, &outcome)),
-                None => Text::First(Default::default()),
+            Ok(record) => match settled(record).and_then(|outcome| kept(name, record, &outcome)) {
+                Some((_, text)) => Text::Whole(text),
+                None => Text::First(First::default()),
             },
         };
         Self { flag, record, text }
@@ -148,27 +154,21 @@ fn settled(record: &FlagRecord) -> Option<Outcome> {
     (unlimited && matches!(record.bucketer(), Bucketer::NoOp)).then_some(Outcome::ENABLED)
 }
 
-fn write(
-    first: &[OnceLock<(Outcome, String)>; 2],
-    name: &str,
-    record: &FlagRecord,
-    outcome: &Outcome,
-    out: &mut String,
-) {
+fn write(first: &First, name: &str, record: &FlagRecord, outcome: &Outcome, out: &mut String) {
     // A variant's value may be large.
     let Given::Switch = outcome.given else { return compose(name, record, outcome, out) };
     let first = &first[usize::from(outcome.enabled)];
-    match first.get_or_init(|| (outcome.clone(), text(name, record, outcome))) {
-        (first, text) if first.reads_as(outcome) => out.push_str(text),
+    match first.get_or_init(|| kept(name, record, outcome)) {
+        Some((first, text)) if first.reads_as(outcome) => out.push_str(text),
         _ => compose(name, record, outcome, out),
     }
 }
 
-fn text(name: &str, record: &FlagRecord, outcome: &Outcome) -> String {
+fn kept(name: &str, record: &FlagRecord, outcome: &Outcome) -> Option<(Outcome, String)> {
     let mut text = String::new();
     compose(name, record, outcome, &mut text);
     text.shrink_to_fit();
-    text
+    (text.len() <= LONGEST_KEPT).then(|| (outcome.clone(), text))
 }
 
 /// The answer of the flag itself, and those of its values.
@@ -220,6 +220,27 @@ mod tests {
             assert_eq!((&read[0]["value"], &read[0]["reason"]), (&enabled.into(), &reason.into()));
             assert_eq!(read[1]["errorCode"].is_string(), !enabled);
         }
+    }
+
+    #[test]
+    fn a_long_text_is_not_kept() {
+        let features = FeatureFlagClient::new(MemoryFeatureFlagStore::new());
+        let is_kept = |length| {
+            let mut record = FlagRecord::new("F", 1);
+            record.set_enabled(true);
+            record.set_client_data([("a", "x".repeat(length))].into_iter().collect());
+            let first = First::default();
+            for _ in 0..2 {
+                let (mut written, mut composed) = (String::new(), String::new());
+                write(&first, "F", &record, &Outcome::ENABLED, &mut written);
+                compose("F", &record, &Outcome::ENABLED, &mut composed);
+                assert_eq!(written, composed);
+            }
+            let flag = Flag::new(features.get("F"), Ok(Arc::new(record)));
+            (first[1].get().unwrap().is_some(), matches!(flag.text, Text::Whole(_)))
+        };
+        assert_eq!(is_kept(100), (true, true));
+        assert_eq!(is_kept(LONGEST_KEPT), (false, false));
     }
 
     #[test]

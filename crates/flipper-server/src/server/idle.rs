@@ -33,11 +33,15 @@ struct Waiting {
 
 impl Timer for IdleTimer {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
-        self.sleep_until(Instant::now() + duration)
+        self.sleep_until(self.now() + duration)
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
         Box::pin(Waiting { timer: self.clone(), deadline })
+    }
+
+    fn now(&self) -> Instant {
+        tokio::time::Instant::now().into()
     }
 }
 
@@ -50,9 +54,6 @@ impl Future for Waiting {
         let deadline = self.deadline.into();
         let mut timer = self.timer.lock();
         let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if timer.deadline() > deadline {
-            timer.as_mut().reset(deadline);
-        }
         loop {
             ready!(timer.as_mut().poll(context));
             if timer.deadline() >= deadline {
@@ -60,5 +61,59 @@ impl Future for Waiting {
             }
             timer.as_mut().reset(deadline);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::future::poll_immediate;
+    use hyper::server::conn::http1::Builder;
+    use hyper::service::service_fn;
+    use hyper::{Request, Response};
+    use hyper_util::rt::TokioIo;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    const IDLE: Duration = Duration::from_secs(60);
+
+    #[track_caller]
+    fn assert_took(took: Duration, expected: Duration) {
+        // tokio's timers are of whole milliseconds.
+        assert!((expected..expected + Duration::from_millis(5)).contains(&took), "{took:?}, not {expected:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_does_not_end_at_the_deadline_of_an_earlier_one() {
+        let timer = IdleTimer::default();
+        let begun = timer.now();
+        let mut first = timer.sleep(IDLE);
+        assert!(poll_immediate(first.as_mut()).await.is_none());
+        drop(first);
+        tokio::time::sleep(IDLE / 2).await;
+        timer.sleep(IDLE).await;
+        assert_took(timer.now() - begun, IDLE * 3 / 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_kept_for_the_whole_time_after_each_request() {
+        let (mut client, stream) = tokio::io::duplex(4096);
+        let timer = IdleTimer::default();
+        let begun = timer.now();
+        let answer = service_fn(|_: Request<_>| async { Ok::<_, Infallible>(Response::new(String::new())) });
+        let mut builder = Builder::new();
+        builder.timer(timer.clone()).header_read_timeout(IDLE);
+        let connection = tokio::spawn(builder.serve_connection(TokioIo::new(stream), answer));
+        for _ in 0..2 {
+            tokio::time::sleep(IDLE * 3 / 4).await;
+            client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        }
+        let mut answers = String::new();
+        client.read_to_string(&mut answers).await.unwrap();
+        assert_eq!(answers.matches("HTTP/1.1 200").count(), 2, "{answers}");
+        assert_took(timer.now() - begun, IDLE * 5 / 2);
+        assert!(connection.await.unwrap().is_err());
     }
 }
