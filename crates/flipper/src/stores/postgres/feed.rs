@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::state::{Parts, sql, triggers};
+use super::state::{Parts, commits, sql, triggers};
 use super::table::{Table, literal, quoted};
 
 /// The schema of our own.
@@ -56,6 +56,8 @@ pub(super) struct Queries {
     pub(super) poll: String,
     /// The same, with the fingerprint of all rows.
     pub(super) check: String,
+    /// Whether anything can have changed.
+    pub(super) commits: String,
 }
 
 impl Queries {
@@ -88,6 +90,7 @@ impl Queries {
             load: format!("{}{}", state(!fed), all(&names.table)),
             poll: format!("{}{changed}", state(!fed)),
             check: format!("{}{changed}", state(true)),
+            commits: commits(&path),
         }
     }
 }

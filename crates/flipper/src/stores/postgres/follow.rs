@@ -14,7 +14,7 @@ use super::errors::Failure;
 use super::feed::{Names, Queries, readable};
 use super::link::{Link, Query, found_in};
 use super::loading::{First, begin, item_of, load, name_of};
-use super::state::{COMMITS, Since, State};
+use super::state::{Since, State};
 use super::table::{Found, stored};
 use crate::pause::Pause;
 use crate::state::{Stored, Updates, Version, Watch};
@@ -288,13 +288,13 @@ impl Session<'_> {
         Ok(true)
     }
 
-    /// Whether no transaction has ended on this server since the last poll: then rows, triggers and rights are as they were. A poll that is not
-    /// prepared takes longer, and one that compares all rows much longer.
+    /// Whether no transaction has ended on this server since the last poll, and it is the same table: then the rows of a logged local table, its
+    /// triggers and rights are as they were. A poll that is not prepared takes longer, and one that compares all rows much longer.
     async fn is_unchanged(&mut self) -> Result<bool, Failure> {
         if self.poll.is_some() || self.state.is_of_standby() {
             return Ok(false);
         }
-        let rows = self.connection.rows(COMMITS, &[], self.link.timeout).await?;
+        let rows = self.connection.rows(&self.feed.queries.commits, &[], self.link.timeout).await?;
         let commits: Option<String> = rows.first().map_or(Ok(None), |row| row.try_get(0)).map_err(Failure::Asking)?;
         let before = std::mem::replace(&mut self.commits, commits);
         Ok(before.is_some() && before == self.commits)
