@@ -22,7 +22,7 @@ use crate::store::{FeatureFlagStore, differences};
 use crate::stores::event_sender::{EventSender, Unwatched};
 use crate::stores::feed::feed_by_task;
 
-/// For what the feed cannot list, such as writers in replication.
+/// For what the feed cannot list, such as writers in replication, and for rows that change without a transaction of the server.
 const CHECK_EVERY: Duration = Duration::from_secs(30);
 /// For a notification that this process sends itself.
 const PROOF: Duration = Duration::from_secs(1);
@@ -241,13 +241,14 @@ impl Session<'_> {
     /// `false`: changes are known in another way now.
     async fn poll(&mut self, events: &mut EventSender) -> Result<bool, End> {
         let is_fed = self.state.feed.is_some();
-        let checks = is_fed && self.checked.elapsed() >= CHECK_EVERY;
+        let is_due = self.checked.elapsed() >= CHECK_EVERY;
+        let checks = is_fed && is_due;
         let after = self.state.feed.as_ref().map_or(0, |feed| feed.at);
         // The second shows the planner, of one plan for all values, that few rows are between them.
         let values: &[Value] =
             if is_fed { &[(Box::new(after), Type::INT8), (Box::new(i64::MAX), Type::INT8)] } else { &[] };
         let asked = Instant::now();
-        if !checks && self.is_unchanged().await? {
+        if !is_due && self.is_unchanged().await? {
             events.confirm(self.state.confirms(asked, self.valid_for())).await?;
             return Ok(true);
         }
@@ -267,6 +268,10 @@ impl Session<'_> {
         let Some((first, changed)) = rows.split_first() else { return Ok(false) };
         let state = State::read(first)?;
         state.believable()?;
+        // Without the feed each poll compares all rows.
+        if is_due || !is_fed {
+            self.checked = asked;
+        }
         let all = match state.since(&self.state) {
             Since::Doubt(why) => return Err(Failure::lost(why).into()),
             Since::AnotherWay => return Ok(false),
@@ -302,7 +307,6 @@ impl Session<'_> {
 
     /// Whether rows have changed that the feed does not list. Where the feed has listed some, only a whole read shows.
     fn differs(&mut self, state: &State) -> bool {
-        self.checked = Instant::now();
         let found = state.feed.as_ref().map(|feed| (feed.at, state.fingerprint.clone()));
         let before = std::mem::replace(&mut self.fingerprint, found.clone());
         before != found
