@@ -124,6 +124,7 @@ async fn session(
         feed,
         poll: None,
         commits: None,
+        commits_refused: false,
         state,
         known: before.known,
         proofs: PROOFS,
@@ -191,6 +192,8 @@ struct Session<'a> {
     poll: Option<Statement>,
     /// What the server had committed before the last poll.
     commits: Option<String>,
+    /// The server has refused to say it.
+    commits_refused: bool,
     state: State,
     known: Arc<BTreeMap<String, Version>>,
     every: Duration,
@@ -296,10 +299,17 @@ impl Session<'_> {
     /// Whether no transaction has ended on this server since the last poll, and it is the same table: then the rows of a logged local table, its
     /// triggers and rights are as they were. A poll that is not prepared takes longer, and one that compares all rows much longer.
     async fn is_unchanged(&mut self) -> Result<bool, Failure> {
-        if self.poll.is_some() || self.state.is_of_standby() {
+        if self.poll.is_some() || self.commits_refused || self.state.is_of_standby() {
             return Ok(false);
         }
-        let rows = self.connection.rows(&self.feed.queries.commits, &[], self.link.timeout).await?;
+        let rows = match self.connection.rows(&self.feed.queries.commits, &[], self.link.timeout).await {
+            // Such as one without that function, or without the right to call it: rows can be compared all the same.
+            Err(failure) if failure.is_servers() => {
+                self.commits_refused = true;
+                return Ok(false);
+            }
+            rows => rows?,
+        };
         let commits: Option<String> = rows.first().map_or(Ok(None), |row| row.try_get(0)).map_err(Failure::Asking)?;
         let before = std::mem::replace(&mut self.commits, commits);
         Ok(before.is_some() && before == self.commits)
