@@ -97,6 +97,9 @@ impl Queries {
 
 /// What is asked before the feed's names are known.
 pub(super) struct First {
+    /// Before the snapshot is taken, the table is locked against its replacement: else the state may be of this one, and the flags of the other,
+    /// whose rows the snapshot does not have.
+    pub(super) begin: String,
     pub(super) state: String,
     pub(super) flags: String,
     /// By one statement, as in [`Queries`]; it takes a quarter longer.
@@ -108,7 +111,8 @@ impl First {
         let (path, n, i) = (table.path(), quoted(&table.name), quoted(&table.item));
         let state = sql(&Parts { table: &literal(&path), clock: None, fingerprint: None });
         let both = format!("{state}{}", all(table));
-        Self { state, flags: format!("SELECT f.{n}::text, f.{i} FROM {path} AS f"), both }
+        let begin = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE {path} IN ACCESS SHARE MODE");
+        Self { begin, state, flags: format!("SELECT f.{n}::text, f.{i} FROM {path} AS f"), both }
     }
 }
 

@@ -34,20 +34,17 @@ pub(super) async fn begin(link: &Arc<Link>) -> Result<First, Failure> {
         let read_at = Instant::now();
         let loaded = if is_one_snapshot {
             // All are sent at once.
-            let begin = connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", link.timeout);
+            let begin = connection.run(&queries.begin, link.timeout);
             let state = connection.rows(&queries.state, &[], link.timeout);
             let (begun, state, read) = join3(begin, state, read(&connection, &queries.flags, link.timeout)).await;
-            match begun {
-                // Such as a pool's that gives each statement another connection.
-                Err(failure) if failure.is_servers() => {
+            match (begun, state, read) {
+                (Ok(()), Ok(rows), Ok((_, flags))) => State::of(rows.first()).map(|state| (state, flags)),
+                // Such as a pool's that gives each statement another connection, or of a table that cannot be locked.
+                (Err(failure), ..) if failure.is_servers() && !failure.is_missing() => {
                     is_one_snapshot = false;
                     continue;
                 }
-                begun => begun?,
-            }
-            match (state, read) {
-                (Ok(rows), Ok((_, flags))) => State::of(rows.first()).map(|state| (state, flags)),
-                (Err(failure), _) | (_, Err(failure)) => Err(failure),
+                (Err(failure), ..) | (_, Err(failure), _) | (.., Err(failure)) => Err(failure),
             }
         } else {
             load(&connection, &queries.both, link.timeout).await
