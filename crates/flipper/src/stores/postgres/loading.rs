@@ -80,6 +80,8 @@ async fn read(connection: &Connection, query: &str, limit: Duration) -> Result<(
     let mut rows = std::pin::pin!(rows);
     let (mut unnamed, mut flags) = (None, Vec::new());
     loop {
+        // Else rows that have arrived would keep other tasks waiting.
+        tokio::task::consume_budget().await;
         let row = match rows.try_next().now_or_never() {
             // Most have arrived, and need no timer.
             Some(arrived) => arrived.map_err(Failure::Asking)?,
