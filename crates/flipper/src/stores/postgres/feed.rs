@@ -96,7 +96,7 @@ impl Queries {
 }
 
 /// What is asked before the feed's names are known.
-pub(super) struct First {
+pub(super) struct FirstQueries {
     /// Before the snapshot is taken, the table is locked against its replacement: else the state may be of this one, and the flags of the other,
     /// whose rows the snapshot does not have.
     pub(super) begin: String,
@@ -106,7 +106,7 @@ pub(super) struct First {
     pub(super) both: String,
 }
 
-impl First {
+impl FirstQueries {
     pub(super) fn of(table: &Table) -> Self {
         let (path, n, i) = (table.path(), quoted(&table.name), quoted(&table.item));
         let state = sql(&Parts { table: &literal(&path), clock: None, fingerprint: None });

@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 
 use super::connection::{Connection, open, unsent};
 use super::errors::Failure;
-use super::feed::First as Queries;
+use super::feed::FirstQueries;
 use super::link::Link;
 use super::state::State;
 use super::table::stored;
@@ -27,7 +27,7 @@ pub(super) struct First {
 
 pub(super) async fn begin(link: &Arc<Link>) -> Result<First, Failure> {
     link.table.check().map_err(unsent)?;
-    let queries = Queries::of(&link.table);
+    let queries = FirstQueries::of(&link.table);
     let (mut is_one_snapshot, mut was_missing) = (true, false);
     loop {
         let connection = open(&link.source, link.timeout).await?;
