@@ -38,7 +38,7 @@ impl Pool {
     pub fn start(server: &PostgresServer, mode: PoolMode) -> Option<Self> {
         let program = find("pgbouncer")?;
         let (dir, port) = (folder(), free_port());
-        write(&dir, port, mode, server.port());
+        write(&dir, port, mode, server.port(), "");
         let log = fs::File::create(dir.path().join("log")).unwrap();
         let mut start = command(program, dir.path());
         start.arg("pgbouncer.ini").stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
@@ -70,11 +70,19 @@ impl Pool {
 
     /// Leads to another server from now on; its clients stay connected.
     pub fn lead_to(&self, server: &PostgresServer) {
-        write(&self.dir, self.port, self.mode, server.port());
+        self.lead(server, "", "inet_server_port()", &server.port().to_string());
+    }
+
+    /// Likewise to a database of it, whatever the clients' URLs say.
+    pub fn lead_to_database(&self, server: &PostgresServer, database: &str) {
+        self.lead(server, &format!("dbname={database}"), "current_database()", database);
+    }
+
+    fn lead(&self, server: &PostgresServer, more: &str, ask: &str, wanted: &str) {
+        write(&self.dir, self.port, self.mode, server.port(), more);
         kill_process(Pid::from_child(&self.process), Signal::HUP).unwrap();
-        let port = server.port().to_string();
-        wait_until("pgbouncer leads to the other server", || {
-            psql(&self.url(), "SELECT inet_server_port()").is_ok_and(|found| found == port)
+        wait_until("pgbouncer leads elsewhere", || {
+            psql(&self.url(), &format!("SELECT {ask}")).is_ok_and(|found| found == wanted)
         });
     }
 }
@@ -86,14 +94,14 @@ impl Drop for Pool {
     }
 }
 
-fn write(dir: &TempDir, port: u16, mode: PoolMode, server: u16) {
+fn write(dir: &TempDir, port: u16, mode: PoolMode, server: u16, more: &str) {
     let mode = match mode {
         PoolMode::Session => "session",
         PoolMode::Transaction => "transaction",
         PoolMode::Statement => "statement",
     };
     let text = format!(
-        "[databases]\n* = host=127.0.0.1 port={server} user=postgres password={PASSWORD}\n\
+        "[databases]\n* = host=127.0.0.1 port={server} user=postgres password={PASSWORD} {more}\n\
          [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\nadmin_users = postgres\n\
          pool_mode = {mode}\ndefault_pool_size = 20\nserver_login_retry = 1\n"
     );

@@ -23,9 +23,11 @@ pub use self::many::FlagStream;
 ))]
 pub(crate) use self::many::pages;
 pub(crate) use self::many::{give_up, whole};
-pub use self::polling::watch_by_polling;
 #[cfg(any(feature = "postgres", feature = "redis"))]
-pub(crate) use self::polling::{differences, versions};
+pub(crate) use self::polling::differences;
+#[cfg(feature = "redis")]
+pub(crate) use self::polling::versions;
+pub use self::polling::watch_by_polling;
 use crate::error::{Error, ErrorKind, Result};
 pub use crate::identity::Identity;
 pub use crate::inspection::{Check, Finding};

@@ -85,6 +85,10 @@ impl Follow<'_> {
         self.find(|event| matches!(event, WatchEvent::Following(Updates::Poll { .. })).then_some(())).await;
     }
 
+    async fn confirmed_after(&mut self, then: Instant) {
+        self.find(|event| matches!(event, WatchEvent::Confirmed { at, .. } if at > then).then_some(())).await;
+    }
+
     /// Waits for this state of the flag (`None`: missing); fails if a doubt begins.
     async fn until(&mut self, name: &str, enabled: Option<bool>) {
         let is_so = |flag: &Stored| flag.record.as_ref().ok().map(|record| record.is_enabled()) == enabled;

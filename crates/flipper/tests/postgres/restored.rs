@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::Instant;
 
 use flipper::FeatureFlagStore;
-use flipper::store::Precondition;
+use flipper::store::{Precondition, WatchEvent};
 use flipper_testkit::postgres::{Pool, PoolMode, PostgresServer};
+use flipper_testkit::wait_until;
 
-use crate::{Follow, eventually, flag, names, random_table, shared, store};
+use crate::writes::tokio_postgres_session;
+use crate::{Follow, eventually, flag, json, names, random_table, shared, store};
 
 #[tokio::test]
 async fn the_table_is_dropped_and_restored_from_an_older_dump() {
@@ -113,4 +116,59 @@ async fn the_database_is_replaced_by_an_older_copy_behind_a_pool() {
     pool.resume();
     follow.lost().await;
     assert_eq!(names(&follow.restored().await), ["OLD"]);
+}
+
+/// No transaction ends, which a follower without the feed asks first.
+#[tokio::test]
+async fn a_pool_leads_to_another_database_of_the_silent_server() {
+    let Some(server) = PostgresServer::options().set("autovacuum=off").start() else { return };
+    let Some(pool) = Pool::start(&server, PoolMode::Transaction) else { return };
+    let store = store(&pool.url(), "feature_flags");
+    store.put(&flag("OLD", true), Precondition::Absent.into()).await.unwrap();
+    pool.pause();
+    server.psql("\\c template1\nCREATE DATABASE older TEMPLATE postgres");
+    pool.resume();
+    store.put(&flag("NEW", true), Precondition::Absent.into()).await.unwrap();
+    let mut follow = Follow::of(&store);
+    follow.until("NEW", Some(true)).await;
+    for _ in 0..3 {
+        follow.confirmed_after(Instant::now()).await;
+    }
+    pool.lead_to_database(&server, "older");
+    let moved = Instant::now();
+    let lost = follow.find(|event| match event {
+        WatchEvent::Confirmed { at, .. } => {
+            assert!(at < moved, "flags of another database were confirmed");
+            None
+        }
+        event => matches!(event, WatchEvent::Lost(_)).then_some(()),
+    });
+    lost.await;
+    assert_eq!(names(&follow.restored().await), ["OLD"]);
+}
+
+/// As `pg_restore --clean --single-transaction` does it.
+#[tokio::test]
+async fn the_table_is_replaced_while_a_follower_starts() {
+    let Some(server) = shared() else { return };
+    let table = random_table();
+    let store = store(&server.url(), &table);
+    store.put(&flag("OLD", true), Precondition::Absent.into()).await.unwrap();
+    let restore = tokio_postgres_session(&server).await;
+    let replace = format!(
+        "BEGIN; DROP TABLE {table}; CREATE TABLE {table} (name text PRIMARY KEY, item bytea NOT NULL); \
+         INSERT INTO {table} SELECT 'F', {}",
+        json("F", true)
+    );
+    restore.batch_execute(&replace).await.unwrap();
+    let mut follow = Follow::of(&store);
+    let flags = async {
+        wait_until("the follower waits", || {
+            let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+            server.psql(&format!("{waits} AND query LIKE '%{table}%'")) == "1"
+        });
+        restore.batch_execute("COMMIT").await.unwrap();
+    };
+    let (flags, ()) = futures_util::future::join(follow.reset(), flags).await;
+    assert_eq!(names(&flags), ["F"]);
 }

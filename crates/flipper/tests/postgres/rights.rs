@@ -110,6 +110,20 @@ async fn a_right_that_is_taken_away_for_a_while() {
     assert!(!flags[0].record.as_ref().unwrap().is_enabled());
 }
 
+/// Which only saves the comparison of all rows.
+#[tokio::test]
+async fn without_the_right_to_ask_which_transactions_ended() {
+    let Some(server) = PostgresServer::start() else { return };
+    let owner = store(&server.url(), "feature_flags");
+    owner.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
+    server.psql("REVOKE EXECUTE ON FUNCTION pg_current_snapshot() FROM PUBLIC");
+    let reader = store(&role(&server, "feature_flags", "SELECT"), "feature_flags");
+    let mut follow = Follow::of(&reader);
+    follow.until("F", Some(true)).await;
+    owner.put(&flag("F", false), Precondition::Any.into()).await.unwrap();
+    follow.until("F", Some(false)).await;
+}
+
 /// What they add to the feed would run with the rights of who installs it.
 #[tokio::test]
 async fn a_feed_that_others_have_prepared_is_not_trusted() {

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::state::{Parts, sql, triggers};
+use super::state::{Parts, commits, sql, triggers};
 use super::table::{Table, literal, quoted};
 
 /// The schema of our own.
@@ -56,6 +56,8 @@ pub(super) struct Queries {
     pub(super) poll: String,
     /// The same, with the fingerprint of all rows.
     pub(super) check: String,
+    /// Whether anything can have changed.
+    pub(super) commits: String,
 }
 
 impl Queries {
@@ -88,24 +90,29 @@ impl Queries {
             load: format!("{}{}", state(!fed), all(&names.table)),
             poll: format!("{}{changed}", state(!fed)),
             check: format!("{}{changed}", state(true)),
+            commits: commits(&path),
         }
     }
 }
 
 /// What is asked before the feed's names are known.
-pub(super) struct First {
+pub(super) struct FirstQueries {
+    /// Before the snapshot is taken, the table is locked against its replacement: else the state may be of this one, and the flags of the other,
+    /// whose rows the snapshot does not have.
+    pub(super) begin: String,
     pub(super) state: String,
     pub(super) flags: String,
     /// By one statement, as in [`Queries`]; it takes a quarter longer.
     pub(super) both: String,
 }
 
-impl First {
+impl FirstQueries {
     pub(super) fn of(table: &Table) -> Self {
         let (path, n, i) = (table.path(), quoted(&table.name), quoted(&table.item));
         let state = sql(&Parts { table: &literal(&path), clock: None, fingerprint: None });
         let both = format!("{state}{}", all(table));
-        Self { state, flags: format!("SELECT f.{n}::text, f.{i} FROM {path} AS f"), both }
+        let begin = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE {path} IN ACCESS SHARE MODE");
+        Self { begin, state, flags: format!("SELECT f.{n}::text, f.{i} FROM {path} AS f"), both }
     }
 }
 

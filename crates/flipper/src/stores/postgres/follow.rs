@@ -14,7 +14,7 @@ use super::errors::Failure;
 use super::feed::{Names, Queries, readable};
 use super::link::{Link, Query, found_in};
 use super::loading::{First, begin, item_of, load, name_of};
-use super::state::{COMMITS, Since, State};
+use super::state::{Since, State};
 use super::table::{Found, stored};
 use crate::pause::Pause;
 use crate::state::{Stored, Updates, Version, Watch};
@@ -22,7 +22,7 @@ use crate::store::{FeatureFlagStore, differences};
 use crate::stores::event_sender::{EventSender, Unwatched};
 use crate::stores::feed::feed_by_task;
 
-/// For what the feed cannot list, such as writers in replication.
+/// For what the feed cannot list, such as writers in replication, and for rows that change without a transaction of the server.
 const CHECK_EVERY: Duration = Duration::from_secs(30);
 /// For a notification that this process sends itself.
 const PROOF: Duration = Duration::from_secs(1);
@@ -124,6 +124,7 @@ async fn session(
         feed,
         poll: None,
         commits: None,
+        commits_refused: false,
         state,
         known: before.known,
         proofs: PROOFS,
@@ -191,6 +192,8 @@ struct Session<'a> {
     poll: Option<Statement>,
     /// What the server had committed before the last poll.
     commits: Option<String>,
+    /// The server has refused to say it.
+    commits_refused: bool,
     state: State,
     known: Arc<BTreeMap<String, Version>>,
     every: Duration,
@@ -241,13 +244,14 @@ impl Session<'_> {
     /// `false`: changes are known in another way now.
     async fn poll(&mut self, events: &mut EventSender) -> Result<bool, End> {
         let is_fed = self.state.feed.is_some();
-        let checks = is_fed && self.checked.elapsed() >= CHECK_EVERY;
+        let is_due = self.checked.elapsed() >= CHECK_EVERY;
+        let checks = is_fed && is_due;
         let after = self.state.feed.as_ref().map_or(0, |feed| feed.at);
         // The second shows the planner, of one plan for all values, that few rows are between them.
         let values: &[Value] =
             if is_fed { &[(Box::new(after), Type::INT8), (Box::new(i64::MAX), Type::INT8)] } else { &[] };
         let asked = Instant::now();
-        if !checks && self.is_unchanged().await? {
+        if !is_due && self.is_unchanged().await? {
             events.confirm(self.state.confirms(asked, self.valid_for())).await?;
             return Ok(true);
         }
@@ -267,6 +271,10 @@ impl Session<'_> {
         let Some((first, changed)) = rows.split_first() else { return Ok(false) };
         let state = State::read(first)?;
         state.believable()?;
+        // Without the feed each poll compares all rows.
+        if is_due || !is_fed {
+            self.checked = asked;
+        }
         let all = match state.since(&self.state) {
             Since::Doubt(why) => return Err(Failure::lost(why).into()),
             Since::AnotherWay => return Ok(false),
@@ -288,13 +296,20 @@ impl Session<'_> {
         Ok(true)
     }
 
-    /// Whether no transaction has ended on this server since the last poll: then rows, triggers and rights are as they were. A poll that is not
-    /// prepared takes longer, and one that compares all rows much longer.
+    /// Whether no transaction has ended on this server since the last poll, and it is the same table: then the rows of a logged local table, its
+    /// triggers and rights are as they were. A poll that is not prepared takes longer, and one that compares all rows much longer.
     async fn is_unchanged(&mut self) -> Result<bool, Failure> {
-        if self.poll.is_some() || self.state.is_of_standby() {
+        if self.poll.is_some() || self.commits_refused || self.state.is_of_standby() {
             return Ok(false);
         }
-        let rows = self.connection.rows(COMMITS, &[], self.link.timeout).await?;
+        let rows = match self.connection.rows(&self.feed.queries.commits, &[], self.link.timeout).await {
+            // Such as one without that function, or without the right to call it: rows can be compared all the same.
+            Err(failure) if failure.is_servers() => {
+                self.commits_refused = true;
+                return Ok(false);
+            }
+            rows => rows?,
+        };
         let commits: Option<String> = rows.first().map_or(Ok(None), |row| row.try_get(0)).map_err(Failure::Asking)?;
         let before = std::mem::replace(&mut self.commits, commits);
         Ok(before.is_some() && before == self.commits)
@@ -302,7 +317,6 @@ impl Session<'_> {
 
     /// Whether rows have changed that the feed does not list. Where the feed has listed some, only a whole read shows.
     fn differs(&mut self, state: &State) -> bool {
-        self.checked = Instant::now();
         let found = state.feed.as_ref().map(|feed| (feed.at, state.fingerprint.clone()));
         let before = std::mem::replace(&mut self.fingerprint, found.clone());
         before != found

@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 
 use super::connection::{Connection, open, unsent};
 use super::errors::Failure;
-use super::feed::First as Queries;
+use super::feed::FirstQueries;
 use super::link::Link;
 use super::state::State;
 use super::table::stored;
@@ -27,27 +27,24 @@ pub(super) struct First {
 
 pub(super) async fn begin(link: &Arc<Link>) -> Result<First, Failure> {
     link.table.check().map_err(unsent)?;
-    let queries = Queries::of(&link.table);
+    let queries = FirstQueries::of(&link.table);
     let (mut is_one_snapshot, mut was_missing) = (true, false);
     loop {
         let connection = open(&link.source, link.timeout).await?;
         let read_at = Instant::now();
         let loaded = if is_one_snapshot {
             // All are sent at once.
-            let begin = connection.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", link.timeout);
+            let begin = connection.run(&queries.begin, link.timeout);
             let state = connection.rows(&queries.state, &[], link.timeout);
             let (begun, state, read) = join3(begin, state, read(&connection, &queries.flags, link.timeout)).await;
-            match begun {
-                // Such as a pool's that gives each statement another connection.
-                Err(failure) if failure.is_servers() => {
+            match (begun, state, read) {
+                (Ok(()), Ok(rows), Ok((_, flags))) => State::of(rows.first()).map(|state| (state, flags)),
+                // Such as a pool's that gives each statement another connection, or of a table that cannot be locked.
+                (Err(failure), ..) if failure.is_servers() && !failure.is_missing() => {
                     is_one_snapshot = false;
                     continue;
                 }
-                begun => begun?,
-            }
-            match (state, read) {
-                (Ok(rows), Ok((_, flags))) => State::of(rows.first()).map(|state| (state, flags)),
-                (Err(failure), _) | (_, Err(failure)) => Err(failure),
+                (Err(failure), ..) | (_, Err(failure), _) | (.., Err(failure)) => Err(failure),
             }
         } else {
             load(&connection, &queries.both, link.timeout).await
@@ -83,6 +80,8 @@ async fn read(connection: &Connection, query: &str, limit: Duration) -> Result<(
     let mut rows = std::pin::pin!(rows);
     let (mut unnamed, mut flags) = (None, Vec::new());
     loop {
+        // Else rows that have arrived would keep other tasks waiting.
+        tokio::task::consume_budget().await;
         let row = match rows.try_next().now_or_never() {
             // Most have arrived, and need no timer.
             Some(arrived) => arrived.map_err(Failure::Asking)?,

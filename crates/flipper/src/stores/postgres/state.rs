@@ -9,10 +9,26 @@ use super::errors::Failure;
 /// The longest silence before a standby asks its primary for a word (half of `wal_receiver_timeout`), with a margin.
 const HEARD_EVERY: Duration = Duration::from_secs(35);
 
-/// Which transactions have ended, on which server; NULL on a standby, where not all of them are in it. Two that are equal are of the same rows, in
-/// all tables. See `pg_current_snapshot` in PostgreSQL's manual.
-pub(super) const COMMITS: &str = "SELECT extract(epoch FROM pg_postmaster_start_time())::text || ':' || \
-     coalesce(inet_server_port()::text, '') || ' ' || CASE WHEN NOT pg_is_in_recovery() THEN pg_current_snapshot()::text END";
+/// Of [`State::server`].
+const SERVER: &str =
+    "extract(epoch FROM pg_postmaster_start_time())::text || ':' || coalesce(inet_server_port()::text, '')";
+
+/// Of [`State::table`]; NULL without the table, a string of SQL.
+fn identity(table: &str) -> String {
+    format!(
+        "to_regclass({table})::oid::text || '/' || (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())"
+    )
+}
+
+/// The query for which transactions have ended, on which server, and the table's identity; NULL on a standby, where not all of them are in it.
+/// Two that are equal are of the same rows, in the logged local tables of one database: other rows change without a transaction of this server.
+/// See `pg_current_snapshot` in PostgreSQL's manual.
+pub(super) fn commits(table: &str) -> String {
+    format!(
+        "SELECT {SERVER} || ' ' || {} || ' ' || CASE WHEN NOT pg_is_in_recovery() THEN pg_current_snapshot()::text END",
+        identity(table)
+    )
+}
 
 /// In the order of the array of [`sql`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,14 +87,13 @@ pub(super) fn sql(parts: &Parts<'_>) -> String {
     };
     format!(
         "SELECT NULL::text, NULL::bytea, ARRAY[\
-         extract(epoch FROM pg_postmaster_start_time())::text || ':' || coalesce(inet_server_port()::text, ''), \
-         to_regclass({table})::oid::text || '/' || (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()), \
-         pg_relation_filenode(to_regclass({table}))::text, \
+         {SERVER}, {}, pg_relation_filenode(to_regclass({table}))::text, \
          {}, CASE WHEN pg_is_in_recovery() THEN coalesce((SELECT coalesce(extract(epoch FROM greatest(\
          clock_timestamp() - r.last_msg_receipt_time, \
          CASE WHEN pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn() THEN clock_timestamp() - pg_last_xact_replay_timestamp() END\
          ))::text, '0') FROM pg_stat_wal_receiver AS r), 'alone') END, \
          {feed}, {fingerprint}]::text[], NULL::boolean{from}",
+        identity(table),
         triggers(table)
     )
 }
