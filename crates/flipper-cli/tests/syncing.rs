@@ -55,6 +55,8 @@ fn sync_follows_through_outages_of_both_sides() {
     assert!(has(&to_url, "A", Some(false)));
     succeed(&mut at(&from_url, &["create", "NEW"]));
     wait_until("NEW is there", || has(&to_url, "NEW", Some(false)));
+    // Its answer has come, too.
+    sync.line("wrote NEW");
     assert!(has(&to_url, "ONLY_THERE", Some(false)));
 
     sync.signal(Signal::INT);
