@@ -64,12 +64,16 @@ impl Follower {
     #[must_use]
     pub fn take(&mut self, delta: Delta, flags: Option<Vec<Stored>>, time: &AnswerTime) -> Vec<WatchEvent> {
         let mut events = Vec::new();
-        if let Some(flags) = flags {
-            self.reset(flags, delta.lost.is_none(), time, &mut events);
+        let lost = |reason| Error::unavailable(format!("server lost its store: {reason}"));
+        match (flags, &delta.lost) {
+            (Some(flags), is_lost) => self.reset(flags, is_lost.is_none(), time, &mut events),
+            // The changes may be those of a store that has lost its flags: none is live, not even for a moment.
+            (None, Some(reason)) => events.extend(self.lose(lost(reason))),
+            (None, None) => {}
         }
         events.extend(self.changes(delta.changes, time));
-        match delta.lost {
-            Some(reason) => events.extend(self.lose(Error::unavailable(format!("server lost its store: {reason}")))),
+        match &delta.lost {
+            Some(reason) => events.extend(self.lose(lost(reason))),
             None if self.lost.is_none() => {
                 events.push(WatchEvent::Confirmed { at: time.confirmed, valid_for: time.valid_for() });
             }
@@ -124,26 +128,42 @@ mod tests {
     use crate::record::FlagRecord;
     use crate::state::Version;
 
+    fn flag(number: usize) -> Stored {
+        let name = format!("FLAG_{number}");
+        Stored::from_json(name.clone(), Version::ordered(1), FlagRecord::new(name, 1).to_json().as_bytes())
+    }
+
     /// The kinds of events of the first answer of a server with so many flags.
     fn first_answer(follower: &mut Follower, server: &str, count: usize) -> String {
         let delta = Delta { server: Some(server.to_owned()), reset: true, ..Delta::default() };
-        let flag = |number| {
-            let name = format!("FLAG_{number}");
-            Stored::from_json(name.clone(), Version::ordered(1), FlagRecord::new(name, 1).to_json().as_bytes())
-        };
         let mut events: Vec<_> = follower.serving(&delta).into_iter().collect();
         assert!(follower.needs_flags(&delta));
         let time = AnswerTime::new(&delta, clock::instant());
         events.extend(follower.take(delta, Some((0..count).map(flag).collect()), &time));
+        kinds(&events)
+    }
+
+    fn kinds(events: &[WatchEvent]) -> String {
         let kinds = events.iter().map(|event| match event {
             WatchEvent::Serving(_) => "serving",
             WatchEvent::Lost(_) => "lost",
             WatchEvent::Restored => "restored",
             WatchEvent::Reset { .. } => "reset",
+            WatchEvent::Changed { .. } => "changed",
             WatchEvent::Confirmed { .. } => "confirmed",
             _ => "other",
         });
         kinds.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn changes_that_come_with_a_loss_come_after_it() {
+        let mut follower = Follower::new("store".to_owned(), Identity::new("http://h"));
+        assert_eq!(first_answer(&mut follower, "a", 10), "serving reset confirmed");
+        let change = Change { name: "FLAG_1".to_owned(), known: Known::Flag(flag(1)), read_us_ago: None };
+        let delta = Delta { lost: Some("gone".to_owned()), changes: vec![change], ..Delta::default() };
+        let time = AnswerTime::new(&delta, clock::instant());
+        assert_eq!(kinds(&follower.take(delta, None, &time)), "lost changed");
     }
 
     #[test]
