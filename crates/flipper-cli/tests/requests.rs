@@ -27,7 +27,9 @@ fn a_command_sends_few_requests() {
         let mut command = flipper(home.path(), &url);
         let (code, _, err) = support::run(command.args(arguments));
         assert!(code < 2, "{arguments:?}: {err}");
-        let requests = proxy.requests().split_off(before);
+        let mut requests = proxy.requests().split_off(before);
+        // After a write the history is made shorter in the background, which on a slow machine begins before the command ends.
+        requests.retain(|request| !request.starts_with("GET /v1/kv/.flags.history/?keys"));
         assert_eq!(requests.len(), expected, "{arguments:?}: {requests:#?}");
     }
 }
