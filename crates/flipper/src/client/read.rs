@@ -11,7 +11,7 @@ use crate::json::Json;
 use crate::overrides;
 use crate::record::FlagRecord;
 use crate::state::{Status, Stored};
-use crate::table::{Answer, Changes, Entry, FlagTable, Look, Slot, SlotRef, State};
+use crate::table::{Answer, Changes, Entry, FlagTable, Slot, SlotRef, State};
 use crate::targeting::Targeting;
 
 /// Where checks are answered; only [`Local`] has them.
@@ -59,11 +59,7 @@ impl<M> FeatureFlagClient<M> {
         if let Some(answer) = self.overridden(name) {
             return answer;
         }
-        match self.table().look(name) {
-            Look::Found(slot) => self.check(name, slot.get(), default),
-            Look::Missing => default,
-            Look::Unsure => self.find_and_check(name, default),
-        }
+        self.table().slot(name).map_or(default, |slot| self.check(name, slot.get(), default))
     }
 
     /// Whether the flag is enabled for these attributes; else as [`is_enabled`](Self::is_enabled).
@@ -88,11 +84,7 @@ impl<M> FeatureFlagClient<M> {
         if let Some(answer) = self.overridden(name) {
             return answer;
         }
-        match self.table().look(name) {
-            Look::Found(slot) => self.check_with(name, slot, context, false),
-            Look::Missing => false,
-            Look::Unsure => self.find_and_check_with(name, context),
-        }
+        self.table().slot(name).is_some_and(|slot| self.check_with(name, slot, context, false))
     }
 
     /// The check, where `false` would say too little.
@@ -418,22 +410,6 @@ impl<M> FeatureFlagClient<M> {
         &self.mode.local().table
     }
 
-    #[cold]
-    fn find_and_check(&self, name: &str, default: bool) -> bool
-    where
-        M: Checks,
-    {
-        self.table().slot(name).map_or(default, |slot| self.check(name, slot.get(), default))
-    }
-
-    #[cold]
-    fn find_and_check_with(&self, name: &str, context: &(impl Attributes + ?Sized)) -> bool
-    where
-        M: Checks,
-    {
-        self.table().slot(name).is_some_and(|slot| self.check_with(name, slot, context, false))
-    }
-
     #[inline]
     pub(crate) fn check(&self, name: &str, slot: &Slot, default: bool) -> bool {
         match slot.answer_without_context() {
@@ -457,7 +433,7 @@ impl<M> FeatureFlagClient<M> {
     }
 
     /// Apart, so that a constant answer saves no registers.
-    #[inline(never)]
+    #[inline]
     fn ask_with(&self, name: &str, slot: SlotRef<'_>, context: &(impl Attributes + ?Sized), default: bool) -> bool {
         match slot.sole().and_then(|sole| sole.answer(context)) {
             Some(answer) => answer,

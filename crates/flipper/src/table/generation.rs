@@ -24,7 +24,7 @@ pub(super) struct Group {
 }
 
 /// What a first look shows.
-pub(crate) enum Look<'a> {
+pub(super) enum Look<'a> {
     Found(SlotRef<'a>),
     Missing,
     /// Only a search knows.

@@ -23,7 +23,6 @@ pub(crate) use self::changes::About;
 pub use self::changes::{Change, Changes};
 pub(crate) use self::changes::{TableEvent, table_events};
 use self::dependents::Dependents;
-pub(crate) use self::generation::Look;
 use self::growth::Growth;
 use self::index::Index;
 pub(crate) use self::slot::{Answer, Entry, Slot, State};
@@ -227,11 +226,6 @@ impl FlagTable {
     #[must_use]
     pub fn corrupt(&self) -> Vec<(String, Corrupt)> {
         self.writer.lock().corrupt.iter().map(|(name, corrupt)| (name.clone(), corrupt.clone())).collect()
-    }
-
-    #[inline]
-    pub(crate) fn look(&self, name: &str) -> Look<'_> {
-        self.index.look(name)
     }
 
     #[inline]
