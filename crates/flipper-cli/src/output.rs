@@ -1,7 +1,7 @@
 //! Data goes to standard output, messages to standard error.
 
 use std::fmt::Display;
-use std::io::{self, BufWriter, StdoutLock, Write};
+use std::io::{self, BufWriter, Write};
 
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
@@ -15,6 +15,8 @@ pub(crate) const OFF: Style = AnsiColor::Red.on_default();
 pub(crate) const NOTE: Style = AnsiColor::Yellow.on_default();
 pub(crate) const STRONG: Style = Style::new().bold();
 pub(crate) const FAINT: Style = Style::new().dimmed();
+
+const BUFFER: usize = 1 << 16;
 
 /// Styled text. The streams strip styles if they are not a terminal or `NO_COLOR` is set.
 pub(crate) fn styled(style: Style, text: impl Display) -> String {
@@ -32,12 +34,15 @@ pub(crate) fn or_null<T: Into<Json>>(value: Option<T>) -> Json {
 /// Both streams. Data is buffered until [`flush`](Self::flush) or a message, which keeps the two in order.
 pub(crate) struct Output {
     json: bool,
-    data: BufWriter<AutoStream<StdoutLock<'static>>>,
+    data: BufWriter<AutoStream<Box<dyn Write>>>,
 }
 
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
-        Self { json, data: BufWriter::with_capacity(1 << 16, anstream::stdout().lock()) }
+        let choice = AutoStream::choice(&io::stdout());
+        // Where styles are stripped, what is between two of them is a write of its own.
+        let stripped: Box<dyn Write> = Box::new(BufWriter::with_capacity(BUFFER, io::stdout().lock()));
+        Self { json, data: BufWriter::with_capacity(BUFFER, AutoStream::new(stripped, choice)) }
     }
 
     pub(crate) fn json(&self) -> bool {

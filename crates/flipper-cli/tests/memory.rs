@@ -1,4 +1,4 @@
-//! Memory of commands on many flags: per flag, its text and at most a few hundred bytes.
+//! What commands take on many flags: of memory, per flag its text and at most a few hundred bytes; few system calls for their output.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use support::stores::{self, Make};
-use support::{flipper, succeed};
+use support::{FLIPPER, clean, flipper, succeed};
 
 /// More flags in the second run than in the first: the difference in memory is theirs.
 const MORE: usize = 12_000;
@@ -95,4 +95,23 @@ fn redis() {
 fn thrift() {
     // Two pages of its server, the most per read.
     play(stores::thrift, 20_000);
+}
+
+/// Lines without styles, as in a pipe, are written in large parts.
+#[test]
+fn a_list_takes_few_writes() {
+    let home = tempfile::tempdir().unwrap();
+    write(&home.path().join("many.json"), MORE);
+    succeed(flipper(home.path(), "sqlite:flags.db").args(["import", "many.json"]));
+    // The kernel adds the counts of a program that has ended to those of the shell that started it.
+    let script = r#""$0" list > list.txt && "$0" get FLAG_00000 > flag.txt && cat /proc/$$/io"#;
+    let mut shell = clean("sh", home.path());
+    shell.env("FLIPPER_STORE", "sqlite:flags.db").args(["-c", script, FLIPPER]);
+    let counts = shell.output().unwrap();
+    assert!(counts.status.success(), "{counts:?}");
+    let lines = fs::read_to_string(home.path().join("list.txt")).unwrap().lines().count();
+    assert!(lines > MORE, "{lines} lines");
+    let text = String::from_utf8(counts.stdout).unwrap();
+    let writes: usize = text.lines().find_map(|line| line.strip_prefix("syscw: ")).unwrap().parse().unwrap();
+    assert!((2..MORE / 100).contains(&writes), "{writes} writes");
 }
