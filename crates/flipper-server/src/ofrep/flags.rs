@@ -1,6 +1,7 @@
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use flipper::context::Value;
+use flipper::evaluation::Ready;
 use flipper::json::Json;
 use flipper::store::{Corrupt, FlagTable, Stored};
 use flipper::{Bucketer, FeatureFlag, FeatureFlagClient, FlagRecord};
@@ -9,9 +10,11 @@ use super::error::{self, Code};
 use super::outcome::{Given, Outcome};
 use super::{answer, json, single};
 use crate::app::App;
+use crate::etag::{self, Parts};
 
 /// Bytes of a kept text. A flag's data may be large, and is in memory already.
 const LONGEST_KEPT: usize = 1024;
+const BEGIN: &str = "{\"flags\":[";
 
 /// All flags by name, each with the answers that it often has. Made again when a flag has changed.
 #[derive(Default)]
@@ -33,13 +36,59 @@ pub(super) struct Flag {
 #[derive(Debug)]
 enum Text {
     /// The answer to all contexts.
-    Whole(String),
+    Whole(Kept),
     /// The first outcome that was off, and that was on, with its answer: most flags have no other.
-    First(First),
+    First(First, Option<Ready>),
 }
 
 /// `None` if the text is too long to keep.
-type First = [OnceLock<Option<(Outcome, String)>>; 2];
+type First = [OnceLock<Option<(Outcome, Kept)>>; 2];
+
+/// The answers of one flag, with a comma after each.
+#[derive(Debug)]
+struct Kept {
+    text: String,
+    hash: u64,
+}
+
+/// The answer for all flags.
+pub(super) struct Answers {
+    text: String,
+    parts: Parts,
+}
+
+impl Answers {
+    pub(super) fn with_capacity(length: usize) -> Self {
+        let mut text = String::with_capacity(length);
+        text.push_str(BEGIN);
+        Self { text, parts: Parts::new() }
+    }
+
+    fn push(&mut self, kept: &Kept) {
+        self.text.push_str(&kept.text);
+        self.parts.add(kept.hash);
+    }
+
+    fn write(&mut self, write: impl FnOnce(&mut String)) {
+        let begin = self.text.len();
+        write(&mut self.text);
+        self.text.push(',');
+        self.parts.add(etag::hash(&self.text.as_bytes()[begin..]));
+    }
+
+    /// The whole, with other members, and its tag.
+    pub(super) fn end(mut self, more: impl FnOnce(&mut String)) -> (String, String) {
+        if self.text.len() > BEGIN.len() {
+            self.text.pop();
+        }
+        let begin = self.text.len();
+        self.text.push(']');
+        more(&mut self.text);
+        self.text.push('}');
+        self.parts.add(etag::hash(&self.text.as_bytes()[begin..]));
+        (self.text, self.parts.tag())
+    }
+}
 
 impl FlagList {
     pub(super) fn current(&self, app: &App) -> Arc<Listed> {
@@ -66,20 +115,11 @@ fn renew(old: &[Arc<Flag>], features: &FeatureFlagClient, stored: Vec<Stored>) -
     let renewed = stored.into_iter().map(|Stored { name, record, .. }| {
         while old.next_if(|flag| flag.name() < &*name).is_some() {}
         match old.next_if(|flag| flag.name() == name) {
-            Some(flag) if is_same(&flag.record, &record) => flag.clone(),
+            Some(flag) if flag.is_still(&record) => flag.clone(),
             _ => Arc::new(Flag::new(features.get(name), record)),
         }
     });
     renewed.collect()
-}
-
-fn is_same(record: &Result<Arc<FlagRecord>, Corrupt>, other: &Result<Arc<FlagRecord>, Corrupt>) -> bool {
-    match (record, other) {
-        // That of a flag with no more than a state is made each time.
-        (Ok(record), Ok(other)) => Arc::ptr_eq(record, other) || record == other,
-        (Err(_), Err(_)) => true,
-        _ => false,
-    }
 }
 
 impl Flag {
@@ -87,17 +127,27 @@ impl Flag {
         let name = flag.name();
         let text = match &record {
             Err(_) => {
-                let mut whole = String::new();
                 let details = format!("flag {name:?}: {}", flipper::evaluation::Reason::Corrupt);
-                error::entry(name, Code::ParseError, &details, &mut whole);
-                Text::Whole(whole)
+                Text::Whole(Kept::new(|text| error::entry(name, Code::ParseError, &details, text)))
             }
             Ok(record) => match settled(record).and_then(|outcome| kept(name, record, &outcome)) {
-                Some((_, text)) => Text::Whole(text),
-                None => Text::First(First::default()),
+                Some((_, kept)) => Text::Whole(kept),
+                None => Text::First(First::default(), flag.ready(record)),
             },
         };
         Self { flag, record, text }
+    }
+
+    fn is_still(&self, record: &Result<Arc<FlagRecord>, Corrupt>) -> bool {
+        match (&self.record, record) {
+            // That of a flag with no more than a state is made each time.
+            (Ok(own), Ok(record)) if Arc::ptr_eq(own, record) || own == record => match &self.text {
+                Text::Whole(_) => true,
+                Text::First(_, ready) => *ready == self.flag.ready(record),
+            },
+            (Err(_), Err(_)) => true,
+            _ => false,
+        }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -105,31 +155,41 @@ impl Flag {
     }
 
     /// Its answer, and those of its values; returns whether time or chance decided.
-    pub(super) fn write(&self, context: &[(&str, Value<'_>)], table: &FlagTable, out: &mut String) -> bool {
-        let first = match &self.text {
-            Text::Whole(text) => {
-                out.push_str(text);
+    pub(super) fn write(&self, context: &[(&str, Value<'_>)], table: &FlagTable, out: &mut Answers) -> bool {
+        let (first, ready) = match &self.text {
+            Text::Whole(kept) => {
+                out.push(kept);
                 return false;
             }
-            Text::First(first) => first,
+            Text::First(first, ready) => (first, ready),
         };
         let name = self.name();
+        if let (Some(ready), Ok(record)) = (ready, &self.record)
+            && let Some(brief) = self.flag.explain_briefly(ready, context)
+        {
+            write(first, name, record, &Outcome::of_brief(brief), out);
+            return false;
+        }
         self.flag.explain(context, |evaluation, record| match Outcome::of(name, evaluation, record, context, table) {
             Ok(outcome) => {
                 match (record, &self.record) {
                     // Of a flag that has just changed, all is the new one's.
-                    (Some(record), _) if !self.is_of(record) => compose(name, record, &outcome, out),
+                    (Some(record), _) if !self.is_of(record) => {
+                        out.write(|text| compose(name, record, &outcome, text));
+                    }
                     (_, Ok(record)) => write(first, name, record, &outcome, out),
-                    (_, Err(_)) => answer::own(name, &outcome, false, out),
+                    (_, Err(_)) => out.write(|text| answer::own(name, &outcome, false, text)),
                 }
                 outcome.is_passing
             }
             Err((code, details)) => {
-                error::entry(name, code, &details, out);
-                for (key, ..) in self.record.iter().flat_map(|record| values(name, record)) {
-                    out.push(',');
-                    error::entry(&key, code, &details, out);
-                }
+                out.write(|text| {
+                    error::entry(name, code, &details, text);
+                    for (key, ..) in self.record.iter().flat_map(|record| values(name, record)) {
+                        text.push(',');
+                        error::entry(&key, code, &details, text);
+                    }
+                });
                 false
             }
         })
@@ -154,21 +214,32 @@ fn settled(record: &FlagRecord) -> Option<Outcome> {
     (unlimited && matches!(record.bucketer(), Bucketer::NoOp)).then_some(Outcome::ENABLED)
 }
 
-fn write(first: &First, name: &str, record: &FlagRecord, outcome: &Outcome, out: &mut String) {
+fn write(first: &First, name: &str, record: &FlagRecord, outcome: &Outcome, out: &mut Answers) {
     // A variant's value may be large.
-    let Given::Switch = outcome.given else { return compose(name, record, outcome, out) };
-    let first = &first[usize::from(outcome.enabled)];
-    match first.get_or_init(|| kept(name, record, outcome)) {
-        Some((first, text)) if first.reads_as(outcome) => out.push_str(text),
-        _ => compose(name, record, outcome, out),
+    let kept = match outcome.given {
+        Given::Switch => first[usize::from(outcome.enabled)].get_or_init(|| kept(name, record, outcome)).as_ref(),
+        _ => None,
+    };
+    match kept {
+        Some((first, kept)) if first.reads_as(outcome) => out.push(kept),
+        _ => out.write(|text| compose(name, record, outcome, text)),
     }
 }
 
-fn kept(name: &str, record: &FlagRecord, outcome: &Outcome) -> Option<(Outcome, String)> {
-    let mut text = String::new();
-    compose(name, record, outcome, &mut text);
-    text.shrink_to_fit();
-    (text.len() <= LONGEST_KEPT).then(|| (outcome.clone(), text))
+fn kept(name: &str, record: &FlagRecord, outcome: &Outcome) -> Option<(Outcome, Kept)> {
+    let kept = Kept::new(|text| compose(name, record, outcome, text));
+    (kept.text.len() <= LONGEST_KEPT).then(|| (outcome.clone(), kept))
+}
+
+impl Kept {
+    fn new(write: impl FnOnce(&mut String)) -> Self {
+        let mut text = String::new();
+        write(&mut text);
+        text.push(',');
+        text.shrink_to_fit();
+        let hash = etag::hash(text.as_bytes());
+        Self { text, hash }
+    }
 }
 
 /// The answer of the flag itself, and those of its values.
@@ -212,11 +283,11 @@ mod tests {
             [true, false, true].into_iter().flat_map(|on| reasons.map(|it| (on, it)))
         {
             let outcome = Outcome { enabled, given: Given::Switch, reason, reason_code, is_passing: false };
-            let (mut written, mut composed) = (String::new(), String::new());
+            let (mut written, mut composed) = (Answers::with_capacity(0), String::new());
             write(&first, "F", &record, &outcome, &mut written);
             compose("F", &record, &outcome, &mut composed);
-            assert_eq!(written, composed);
-            let read: serde_json::Value = serde_json::from_str(&format!("[{written}]")).unwrap();
+            assert_eq!(written.end(|_| {}).0, format!("{BEGIN}{composed}]}}"));
+            let read: serde_json::Value = serde_json::from_str(&format!("[{composed}]")).unwrap();
             assert_eq!((&read[0]["value"], &read[0]["reason"]), (&enabled.into(), &reason.into()));
             assert_eq!(read[1]["errorCode"].is_string(), !enabled);
         }
@@ -231,10 +302,10 @@ mod tests {
             record.set_client_data([("a", "x".repeat(length))].into_iter().collect());
             let first = First::default();
             for _ in 0..2 {
-                let (mut written, mut composed) = (String::new(), String::new());
+                let (mut written, mut composed) = (Answers::with_capacity(0), String::new());
                 write(&first, "F", &record, &Outcome::ENABLED, &mut written);
                 compose("F", &record, &Outcome::ENABLED, &mut composed);
-                assert_eq!(written, composed);
+                assert_eq!(written.end(|_| {}).0, format!("{BEGIN}{composed}]}}"));
             }
             let flag = Flag::new(features.get("F"), Ok(Arc::new(record)));
             (first[1].get().unwrap().is_some(), matches!(flag.text, Text::Whole(_)))

@@ -1,7 +1,7 @@
 use flipper::__openfeature::{self as openfeature, Failure, Standard};
 use flipper::FlagRecord;
 use flipper::context::Value;
-use flipper::evaluation::{Chosen, Evaluation, Reason};
+use flipper::evaluation::{Brief, Chosen, Evaluation, Reason};
 use flipper::store::FlagTable;
 
 use super::error::Code;
@@ -53,6 +53,11 @@ impl Outcome {
         (self.enabled, self.reason, self.reason_code) == (other.enabled, other.reason, other.reason_code)
     }
 
+    pub(super) fn of_brief(brief: Brief) -> Self {
+        let (enabled, standard, reason_code) = openfeature::of_brief(brief);
+        Self { enabled, given: Given::Switch, reason: word(standard), reason_code, is_passing: false }
+    }
+
     /// Or the error, with details that name no attribute which the caller could not know or need not send: web pages ask too.
     pub(super) fn of(
         name: &str,
@@ -62,12 +67,7 @@ impl Outcome {
         table: &FlagTable,
     ) -> Result<Self, (Code, String)> {
         let reason = match openfeature::reason(evaluation, record, context) {
-            Ok(Standard::Static) => "STATIC",
-            Ok(Standard::TargetingMatch) => "TARGETING_MATCH",
-            Ok(Standard::Split) => "SPLIT",
-            Ok(Standard::Disabled) => "DISABLED",
-            // OFREP has no other, and a client fails on them.
-            Ok(Standard::Default | Standard::Other) => "UNKNOWN",
+            Ok(standard) => word(standard),
             Err(Failure::NotFound) => return Err((Code::FlagNotFound, format!("there is no flag {name:?}"))),
             Err(failure) => {
                 let code = match failure {
@@ -85,6 +85,17 @@ impl Outcome {
             reason_code: evaluation.reason.code(),
             is_passing: record.is_some_and(|record| passing::is_passing(&evaluation.reason, record, table)),
         })
+    }
+}
+
+fn word(standard: Standard) -> &'static str {
+    match standard {
+        Standard::Static => "STATIC",
+        Standard::TargetingMatch => "TARGETING_MATCH",
+        Standard::Split => "SPLIT",
+        Standard::Disabled => "DISABLED",
+        // OFREP has no other, and a client fails on them.
+        Standard::Default | Standard::Other => "UNKNOWN",
     }
 }
 

@@ -83,15 +83,21 @@ impl AllChecks {
     /// Whether all checks hold; one that cannot be compared does not.
     #[inline]
     pub(crate) fn hold<A: Attributes + ?Sized>(&self, attributes: &A) -> bool {
-        let mut guess = 0;
+        self.hold_for_some(attributes).is_some()
+    }
+
+    /// If all checks hold: whether there is an attribute for any.
+    #[inline(always)]
+    pub(crate) fn hold_for_some<A: Attributes + ?Sized>(&self, attributes: &A) -> Option<bool> {
+        let (mut guess, mut is_any_given) = (0, false);
         for index in 0..attributes.len() {
             let Some(place) = self.place(attributes.attribute(index).0, guess) else { continue };
-            guess = place + 1;
+            (guess, is_any_given) = (place + 1, true);
             if !self.variables[place].holds(attributes, index) {
-                return false;
+                return None;
             }
         }
-        true
+        Some(is_any_given)
     }
 
     /// As [`hold`](Self::hold), where each variable is needed, and of a repeated attribute the first counts. Up to [`MOST_NEEDED`](Self::MOST_NEEDED).
