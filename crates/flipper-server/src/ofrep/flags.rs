@@ -1,7 +1,7 @@
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use flipper::context::Value;
-use flipper::evaluation::Ready;
+use flipper::evaluation::{Brief, Ready};
 use flipper::json::Json;
 use flipper::store::{Corrupt, FlagTable, Stored};
 use flipper::{Bucketer, FeatureFlag, FeatureFlagClient, FlagRecord};
@@ -37,12 +37,18 @@ pub(super) struct Flag {
 enum Text {
     /// The answer to all contexts.
     Whole(Kept),
-    /// The first outcome that was off, and that was on, with its answer: most flags have no other.
-    First(First, Option<Ready>),
+    /// The answers so far, and the flag if attributes alone decide most of its checks.
+    Some(Texts, Option<Ready>),
 }
 
-/// `None` if the text is too long to keep.
-type First = [OnceLock<Option<(Outcome, Kept)>>; 2];
+/// Most flags have no other outcomes. `None` if the text is too long to keep.
+#[derive(Debug, Default)]
+struct Texts {
+    /// Of the two outcomes that attributes alone decide.
+    brief: [OnceLock<Option<Kept>>; 2],
+    /// Of the first other outcome that was off, and that was on.
+    first: [OnceLock<Option<(Outcome, Kept)>>; 2],
+}
 
 /// The answers of one flag, with a comma after each.
 #[derive(Debug)]
@@ -131,8 +137,8 @@ impl Flag {
                 Text::Whole(Kept::new(|text| error::entry(name, Code::ParseError, &details, text)))
             }
             Ok(record) => match settled(record).and_then(|outcome| kept(name, record, &outcome)) {
-                Some((_, kept)) => Text::Whole(kept),
-                None => Text::First(First::default(), flag.ready(record)),
+                Some(kept) => Text::Whole(kept),
+                None => Text::Some(Texts::default(), flag.ready(record)),
             },
         };
         Self { flag, record, text }
@@ -143,7 +149,7 @@ impl Flag {
             // That of a flag with no more than a state is made each time.
             (Ok(own), Ok(record)) if Arc::ptr_eq(own, record) || own == record => match &self.text {
                 Text::Whole(_) => true,
-                Text::First(_, ready) => *ready == self.flag.ready(record),
+                Text::Some(_, ready) => *ready == self.flag.ready(record),
             },
             (Err(_), Err(_)) => true,
             _ => false,
@@ -156,18 +162,18 @@ impl Flag {
 
     /// Its answer, and those of its values; returns whether time or chance decided.
     pub(super) fn write(&self, context: &[(&str, Value<'_>)], table: &FlagTable, out: &mut Answers) -> bool {
-        let (first, ready) = match &self.text {
+        let (texts, ready) = match &self.text {
             Text::Whole(kept) => {
                 out.push(kept);
                 return false;
             }
-            Text::First(first, ready) => (first, ready),
+            Text::Some(texts, ready) => (texts, ready),
         };
         let name = self.name();
         if let (Some(ready), Ok(record)) = (ready, &self.record)
             && let Some(brief) = self.flag.explain_briefly(ready, context)
         {
-            write(first, name, record, &Outcome::of_brief(brief), out);
+            texts.write_brief(brief, name, record, out);
             return false;
         }
         self.flag.explain(context, |evaluation, record| match Outcome::of(name, evaluation, record, context, table) {
@@ -177,7 +183,7 @@ impl Flag {
                     (Some(record), _) if !self.is_of(record) => {
                         out.write(|text| compose(name, record, &outcome, text));
                     }
-                    (_, Ok(record)) => write(first, name, record, &outcome, out),
+                    (_, Ok(record)) => texts.write(&outcome, name, record, out),
                     (_, Err(_)) => out.write(|text| answer::own(name, &outcome, false, text)),
                 }
                 outcome.is_passing
@@ -214,21 +220,33 @@ fn settled(record: &FlagRecord) -> Option<Outcome> {
     (unlimited && matches!(record.bucketer(), Bucketer::NoOp)).then_some(Outcome::ENABLED)
 }
 
-fn write(first: &First, name: &str, record: &FlagRecord, outcome: &Outcome, out: &mut Answers) {
-    // A variant's value may be large.
-    let kept = match outcome.given {
-        Given::Switch => first[usize::from(outcome.enabled)].get_or_init(|| kept(name, record, outcome)).as_ref(),
-        _ => None,
-    };
-    match kept {
-        Some((first, kept)) if first.reads_as(outcome) => out.push(kept),
-        _ => out.write(|text| compose(name, record, outcome, text)),
+impl Texts {
+    fn write_brief(&self, brief: Brief, name: &str, record: &FlagRecord, out: &mut Answers) {
+        let (Brief::ConditionsMet { is_any_given: which } | Brief::Bucket { is_enabled: which }) = brief;
+        let outcome = || Outcome::of_brief(brief);
+        match self.brief[usize::from(which)].get_or_init(|| kept(name, record, &outcome())) {
+            Some(kept) => out.push(kept),
+            None => out.write(|text| compose(name, record, &outcome(), text)),
+        }
+    }
+
+    fn write(&self, outcome: &Outcome, name: &str, record: &FlagRecord, out: &mut Answers) {
+        let keep = || Some((outcome.clone(), kept(name, record, outcome)?));
+        let first = match outcome.given {
+            Given::Switch => self.first[usize::from(outcome.enabled)].get_or_init(keep).as_ref(),
+            // A variant's value may be large.
+            _ => None,
+        };
+        match first {
+            Some((first, kept)) if first.reads_as(outcome) => out.push(kept),
+            _ => out.write(|text| compose(name, record, outcome, text)),
+        }
     }
 }
 
-fn kept(name: &str, record: &FlagRecord, outcome: &Outcome) -> Option<(Outcome, Kept)> {
+fn kept(name: &str, record: &FlagRecord, outcome: &Outcome) -> Option<Kept> {
     let kept = Kept::new(|text| compose(name, record, outcome, text));
-    (kept.text.len() <= LONGEST_KEPT).then(|| (outcome.clone(), kept))
+    (kept.text.len() <= LONGEST_KEPT).then_some(kept)
 }
 
 impl Kept {
@@ -277,14 +295,14 @@ mod tests {
     fn a_kept_text_is_of_its_own_outcome_alone() {
         let mut record = FlagRecord::new("F", 1);
         record.set_client_data([("a", 1)].into_iter().collect());
-        let first = Default::default();
+        let texts = Texts::default();
         let reasons = [("TARGETING_MATCH", "conditions_met"), ("SPLIT", "bucket"), ("UNKNOWN", "conditions_met")];
         for (enabled, (reason, reason_code)) in
             [true, false, true].into_iter().flat_map(|on| reasons.map(|it| (on, it)))
         {
             let outcome = Outcome { enabled, given: Given::Switch, reason, reason_code, is_passing: false };
             let (mut written, mut composed) = (Answers::with_capacity(0), String::new());
-            write(&first, "F", &record, &outcome, &mut written);
+            texts.write(&outcome, "F", &record, &mut written);
             compose("F", &record, &outcome, &mut composed);
             assert_eq!(written.end(|_| {}).0, format!("{BEGIN}{composed}]}}"));
             let read: serde_json::Value = serde_json::from_str(&format!("[{composed}]")).unwrap();
@@ -300,15 +318,15 @@ mod tests {
             let mut record = FlagRecord::new("F", 1);
             record.set_enabled(true);
             record.set_client_data([("a", "x".repeat(length))].into_iter().collect());
-            let first = First::default();
+            let texts = Texts::default();
             for _ in 0..2 {
                 let (mut written, mut composed) = (Answers::with_capacity(0), String::new());
-                write(&first, "F", &record, &Outcome::ENABLED, &mut written);
+                texts.write(&Outcome::ENABLED, "F", &record, &mut written);
                 compose("F", &record, &Outcome::ENABLED, &mut composed);
                 assert_eq!(written.end(|_| {}).0, format!("{BEGIN}{composed}]}}"));
             }
             let flag = Flag::new(features.get("F"), Ok(Arc::new(record)));
-            (first[1].get().unwrap().is_some(), matches!(flag.text, Text::Whole(_)))
+            (texts.first[1].get().unwrap().is_some(), matches!(flag.text, Text::Whole(_)))
         };
         assert_eq!(is_kept(100), (true, true));
         assert_eq!(is_kept(LONGEST_KEPT), (false, false));

@@ -83,21 +83,36 @@ impl AllChecks {
     /// Whether all checks hold; one that cannot be compared does not.
     #[inline]
     pub(crate) fn hold<A: Attributes + ?Sized>(&self, attributes: &A) -> bool {
-        self.hold_for_some(attributes).is_some()
-    }
-
-    /// If all checks hold: whether there is an attribute for any.
-    #[inline(always)]
-    pub(crate) fn hold_for_some<A: Attributes + ?Sized>(&self, attributes: &A) -> Option<bool> {
-        let (mut guess, mut is_any_given) = (0, false);
+        let mut guess = 0;
         for index in 0..attributes.len() {
             let Some(place) = self.place(attributes.attribute(index).0, guess) else { continue };
-            (guess, is_any_given) = (place + 1, true);
+            guess = place + 1;
             if !self.variables[place].holds(attributes, index) {
-                return None;
+                return false;
             }
         }
-        Some(is_any_given)
+        true
+    }
+
+    /// If all checks hold: whether there is an attribute for any. For attributes whose order is not that of the checks.
+    pub(crate) fn hold_for_some<A: Attributes + ?Sized>(&self, attributes: &A) -> Option<bool> {
+        let mut is_any_given = false;
+        let mut holds = |variable: &Variable, index| {
+            is_any_given = true;
+            variable.holds(attributes, index)
+        };
+        let mut all = 0..attributes.len();
+        let hold = if self.variables.len() > FEW {
+            all.all(|index| match self.search(attributes.attribute(index).0) {
+                Some(place) => holds(&self.variables[place], index),
+                None => true,
+            })
+        } else {
+            self.variables.iter().all(|variable| {
+                all.clone().all(|index| !variable.name.is(attributes.attribute(index).0) || holds(variable, index))
+            })
+        };
+        hold.then_some(is_any_given)
     }
 
     /// As [`hold`](Self::hold), where each variable is needed, and of a repeated attribute the first counts. Up to [`MOST_NEEDED`](Self::MOST_NEEDED).
