@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, Hasher};
 
-use foldhash::quality::FixedState;
+use foldhash::quality::{FixedState, FoldHasher};
 use http::header::IF_NONE_MATCH;
 use http::{HeaderMap, HeaderValue};
 
@@ -10,13 +10,38 @@ use crate::hex;
 
 /// A strong validator of these bytes: a hash, the same for every server of the same version.
 pub(crate) fn of(body: &[u8]) -> String {
+    quoted(hash(body))
+}
+
+pub(crate) fn hash(bytes: &[u8]) -> u64 {
     let mut hasher = FixedState::with_seed(0).build_hasher();
-    hasher.write(body);
+    hasher.write(bytes);
+    hasher.finish()
+}
+
+fn quoted(hash: u64) -> String {
     let mut tag = String::with_capacity(18);
     tag.push('"');
-    hex::push(hasher.finish(), &mut tag);
+    hex::push(hash, &mut tag);
     tag.push('"');
     tag
+}
+
+/// A strong validator of a body in parts, by their hashes. The same bytes in other parts have another one.
+pub(crate) struct Parts(FoldHasher<'static>);
+
+impl Parts {
+    pub(crate) fn new() -> Self {
+        Self(FixedState::with_seed(0).build_hasher())
+    }
+
+    pub(crate) fn add(&mut self, hash: u64) {
+        self.0.write_u64(hash);
+    }
+
+    pub(crate) fn tag(&self) -> String {
+        quoted(self.0.finish())
+    }
 }
 
 /// Whether `If-None-Match` has this tag, strong or weak, or is `*`.

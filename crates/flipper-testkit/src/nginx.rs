@@ -1,4 +1,5 @@
-//! nginx before an HTTP server. It buffers answers, and its path `/team/` is the server's `/`.
+//! nginx before an HTTP server, as teams have it: it keeps connections to the server, buffers answers, and compresses them, streams too. Its path
+//! `/team/` is the server's `/`; all other paths are passed on as they are, with the headers that a server may trust.
 
 #![expect(clippy::unwrap_used, reason = "a panic is a test's report")]
 
@@ -45,8 +46,13 @@ impl Nginx {
             "daemon off;\nmaster_process off;\npid {place}/pid;\nerror_log {place}/error.log;\n\
              events {{ worker_connections 256; }}\n\
              http {{\naccess_log off;\n{temporary}\
-             server {{\nlisten 127.0.0.1:{port};\nlocation /team/ {{\nproxy_pass http://{server}/;\n\
-             proxy_http_version 1.1;\nproxy_set_header Connection \"\";\nproxy_buffering on;\nproxy_buffers 8 64k;\n}}\n}}\n}}\n"
+             gzip on;\ngzip_proxied any;\ngzip_min_length 20;\ngzip_types application/json text/event-stream;\n\
+             proxy_http_version 1.1;\nproxy_buffering on;\nproxy_buffers 8 64k;\n\
+             upstream flags {{\nserver {server};\nkeepalive 16;\n}}\n\
+             server {{\nlisten 127.0.0.1:{port};\n\
+             location /team/ {{\nproxy_pass http://flags/;\nproxy_set_header Host {server};\nproxy_set_header Connection \"\";\n}}\n\
+             location / {{\nproxy_pass http://flags;\nproxy_set_header Host $http_host;\nproxy_set_header Connection \"\";\n\
+             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\nproxy_set_header X-Forwarded-Proto $scheme;\n}}\n}}\n}}\n"
         );
         let (file, log) = (folder.path().join("nginx.conf"), folder.path().join("error.log"));
         fs::write(&file, configuration).unwrap();
@@ -58,6 +64,12 @@ impl Nginx {
             TcpStream::connect(("127.0.0.1", port)).is_ok()
         });
         Some(Self { port, _process: process, _folder: folder })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
     }
 
     /// Of the server, through it.

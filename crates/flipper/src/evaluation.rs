@@ -18,6 +18,8 @@ use std::sync::Arc;
 pub use chosen::{Chosen, FlagValue, FromJson, Text};
 pub(crate) use link::{DEEPEST, Linked, Links, MOST, NoLinks};
 pub(crate) use plan::{NO_ATTRIBUTES, Plan};
+#[doc(hidden)]
+pub use quick::{Brief, Ready};
 pub use reason::{Reason, Share, Unmet};
 
 pub use crate::clock::{Clock, RandomSource, SystemClock, ThreadRandom};

@@ -2,7 +2,7 @@
 
 use crate::conditions::Condition;
 use crate::context::Attributes;
-use crate::evaluation::{Evaluation, Reason, Share};
+use crate::evaluation::{Brief, Evaluation, Reason, Share};
 use crate::json::Json;
 use crate::record::FlagRecord;
 
@@ -66,6 +66,16 @@ pub fn reason(
         Reason::Bucket { .. } | Reason::Random { .. } | Reason::NoBucketAttribute { .. } => Standard::Split,
         Reason::Overridden => Standard::Other,
     })
+}
+
+/// The answer, its [`reason`], and its [code](Reason::code).
+pub fn of_brief(brief: Brief) -> (bool, Standard, &'static str) {
+    const BUCKET: &str = Reason::Bucket { score: 0.0, percentage: 0.0 }.code();
+    match brief {
+        Brief::ConditionsMet { is_any_given: true } => (true, Standard::TargetingMatch, Reason::ConditionsMet.code()),
+        Brief::ConditionsMet { is_any_given: false } => (true, Standard::Default, Reason::ConditionsMet.code()),
+        Brief::Bucket { is_enabled } => (is_enabled, Standard::Split, BUCKET),
+    }
 }
 
 /// Whether the flag has conditions, all on attributes that the context lacks.

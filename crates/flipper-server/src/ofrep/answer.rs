@@ -60,9 +60,8 @@ fn end_after_variant(outcome: &Outcome, is_stale: bool, out: &mut String) {
     out.push_str(if is_stale { "\",\"flipper.stale\":true}}" } else { "\"}}" });
 }
 
-/// 200 with this JSON, or 304. Without a tag if time or chance decided.
-pub(super) fn respond(asked: &HeaderMap, body: String, is_passing: bool, is_stale: bool) -> Response {
-    let tag = if is_passing { None } else { Some(etag::of(body.as_bytes())) };
+/// 200 with this JSON, or 304. `tag`: none if time or chance decided.
+pub(super) fn respond(asked: &HeaderMap, body: String, tag: Option<String>, is_stale: bool) -> Response {
     let is_known = tag.as_ref().is_some_and(|tag| etag::matches(asked, tag));
     let mut response = Response::new(if is_known { Body::empty() } else { Body::from(body) });
     let headers = response.headers_mut();

@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::response::Response;
 use http::HeaderMap;
 
+use super::flags::Answers;
 use super::{Ofrep, answer, context, error, json};
 use crate::access::{Access, Role};
 
@@ -25,32 +26,26 @@ async fn try_answer(ofrep: &Ofrep, access: &Access, headers: &HeaderMap, body: B
     let context = context::read(&body).map_err(|(code, details)| error(code.status(), None, code, &details))?;
     let attributes = context::attributes(&context, &ofrep.app.ofrep.targeting_key);
     let is_stale = ofrep.is_stale(None).await?;
-    let mut text = String::with_capacity(ofrep.size.0.load(Ordering::Relaxed) + 64);
-    text.push_str("{\"flags\":[");
-    let (mut is_first, mut is_passing) = (true, false);
+    let mut answers = Answers::with_capacity(ofrep.size.0.load(Ordering::Relaxed) + 64);
+    let (mut is_passing, is_unlimited) = (false, access.is_unlimited() && access.role >= Role::Evaluate);
     for flag in &ofrep.flags.current(&ofrep.app).flags {
-        if !access.allows(Role::Evaluate, flag.name()) {
-            continue;
+        if is_unlimited || access.allows(Role::Evaluate, flag.name()) {
+            is_passing |= flag.write(&attributes, ofrep.app.store.table(), &mut answers);
         }
-        if !is_first {
-            text.push(',');
+    }
+    let (text, tag) = answers.end(|text| {
+        // Not in each flag: a page would take that for a change of all of them.
+        if is_stale {
+            text.push_str(",\"metadata\":{\"flipper.stale\":true}");
         }
-        is_first = false;
-        is_passing |= flag.write(&attributes, ofrep.app.store.table(), &mut text);
-    }
-    text.push(']');
-    // Not in each flag: a page would take that for a change of all of them.
-    if is_stale {
-        text.push_str(",\"metadata\":{\"flipper.stale\":true}");
-    }
-    if let Some(url) = ofrep.stream_url() {
-        text.push_str(",\"eventStreams\":[{\"type\":\"sse\",\"url\":");
-        json::string(url, &mut text);
-        text.push_str(",\"inactivityDelaySec\":");
-        text.push_str(INACTIVITY_DELAY);
-        text.push_str("}]");
-    }
-    text.push('}');
+        if let Some(url) = ofrep.stream_url() {
+            text.push_str(",\"eventStreams\":[{\"type\":\"sse\",\"url\":");
+            json::string(url, text);
+            text.push_str(",\"inactivityDelaySec\":");
+            text.push_str(INACTIVITY_DELAY);
+            text.push_str("}]");
+        }
+    });
     ofrep.size.0.store(text.len(), Ordering::Relaxed);
-    Ok(answer::respond(headers, text, is_passing, is_stale))
+    Ok(answer::respond(headers, text, (!is_passing).then_some(tag), is_stale))
 }

@@ -1,6 +1,7 @@
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use flipper::context::Value;
+use flipper::evaluation::{Brief, Ready};
 use flipper::json::Json;
 use flipper::store::{Corrupt, FlagTable, Stored};
 use flipper::{Bucketer, FeatureFlag, FeatureFlagClient, FlagRecord};
@@ -9,9 +10,11 @@ use super::error::{self, Code};
 use super::outcome::{Given, Outcome};
 use super::{answer, json, single};
 use crate::app::App;
+use crate::etag::{self, Parts};
 
 /// Bytes of a kept text. A flag's data may be large, and is in memory already.
 const LONGEST_KEPT: usize = 1024;
+const BEGIN: &str = "{\"flags\":[";
 
 /// All flags by name, each with the answers that it often has. Made again when a flag has changed.
 #[derive(Default)]
@@ -33,13 +36,65 @@ pub(super) struct Flag {
 #[derive(Debug)]
 enum Text {
     /// The answer to all contexts.
-    Whole(String),
-    /// The first outcome that was off, and that was on, with its answer: most flags have no other.
-    First(First),
+    Whole(Kept),
+    /// The answers so far, and the flag if attributes alone decide most of its checks.
+    Some(Texts, Option<Ready>),
 }
 
-/// `None` if the text is too long to keep.
-type First = [OnceLock<Option<(Outcome, String)>>; 2];
+/// Most flags have no other outcomes. `None` if the text is too long to keep.
+#[derive(Debug, Default)]
+struct Texts {
+    /// Of the two outcomes that attributes alone decide.
+    brief: [OnceLock<Option<Kept>>; 2],
+    /// Of the first other outcome that was off, and that was on.
+    first: [OnceLock<Option<(Outcome, Kept)>>; 2],
+}
+
+/// The answers of one flag, with a comma after each.
+#[derive(Debug)]
+struct Kept {
+    text: String,
+    hash: u64,
+}
+
+/// The answer for all flags.
+pub(super) struct Answers {
+    text: String,
+    parts: Parts,
+}
+
+impl Answers {
+    pub(super) fn with_capacity(length: usize) -> Self {
+        let mut text = String::with_capacity(length);
+        text.push_str(BEGIN);
+        Self { text, parts: Parts::new() }
+    }
+
+    fn push(&mut self, kept: &Kept) {
+        self.text.push_str(&kept.text);
+        self.parts.add(kept.hash);
+    }
+
+    fn write(&mut self, write: impl FnOnce(&mut String)) {
+        let begin = self.text.len();
+        write(&mut self.text);
+        self.text.push(',');
+        self.parts.add(etag::hash(&self.text.as_bytes()[begin..]));
+    }
+
+    /// The whole, with other members, and its tag.
+    pub(super) fn end(mut self, more: impl FnOnce(&mut String)) -> (String, String) {
+        if self.text.len() > BEGIN.len() {
+            self.text.pop();
+        }
+        let begin = self.text.len();
+        self.text.push(']');
+        more(&mut self.text);
+        self.text.push('}');
+        self.parts.add(etag::hash(&self.text.as_bytes()[begin..]));
+        (self.text, self.parts.tag())
+    }
+}
 
 impl FlagList {
     pub(super) fn current(&self, app: &App) -> Arc<Listed> {
@@ -66,20 +121,11 @@ fn renew(old: &[Arc<Flag>], features: &FeatureFlagClient, stored: Vec<Stored>) -
     let renewed = stored.into_iter().map(|Stored { name, record, .. }| {
         while old.next_if(|flag| flag.name() < &*name).is_some() {}
         match old.next_if(|flag| flag.name() == name) {
-            Some(flag) if is_same(&flag.record, &record) => flag.clone(),
+            Some(flag) if flag.is_still(&record) => flag.clone(),
             _ => Arc::new(Flag::new(features.get(name), record)),
         }
     });
     renewed.collect()
-}
-
-fn is_same(record: &Result<Arc<FlagRecord>, Corrupt>, other: &Result<Arc<FlagRecord>, Corrupt>) -> bool {
-    match (record, other) {
-        // That of a flag with no more than a state is made each time.
-        (Ok(record), Ok(other)) => Arc::ptr_eq(record, other) || record == other,
-        (Err(_), Err(_)) => true,
-        _ => false,
-    }
 }
 
 impl Flag {
@@ -87,17 +133,27 @@ impl Flag {
         let name = flag.name();
         let text = match &record {
             Err(_) => {
-                let mut whole = String::new();
                 let details = format!("flag {name:?}: {}", flipper::evaluation::Reason::Corrupt);
-                error::entry(name, Code::ParseError, &details, &mut whole);
-                Text::Whole(whole)
+                Text::Whole(Kept::new(|text| error::entry(name, Code::ParseError, &details, text)))
             }
             Ok(record) => match settled(record).and_then(|outcome| kept(name, record, &outcome)) {
-                Some((_, text)) => Text::Whole(text),
-                None => Text::First(First::default()),
+                Some(kept) => Text::Whole(kept),
+                None => Text::Some(Texts::default(), flag.ready(record)),
             },
         };
         Self { flag, record, text }
+    }
+
+    fn is_still(&self, record: &Result<Arc<FlagRecord>, Corrupt>) -> bool {
+        match (&self.record, record) {
+            // That of a flag with no more than a state is made each time.
+            (Ok(own), Ok(record)) if Arc::ptr_eq(own, record) || own == record => match &self.text {
+                Text::Whole(_) => true,
+                Text::Some(_, ready) => *ready == self.flag.ready(record),
+            },
+            (Err(_), Err(_)) => true,
+            _ => false,
+        }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -105,31 +161,41 @@ impl Flag {
     }
 
     /// Its answer, and those of its values; returns whether time or chance decided.
-    pub(super) fn write(&self, context: &[(&str, Value<'_>)], table: &FlagTable, out: &mut String) -> bool {
-        let first = match &self.text {
-            Text::Whole(text) => {
-                out.push_str(text);
+    pub(super) fn write(&self, context: &[(&str, Value<'_>)], table: &FlagTable, out: &mut Answers) -> bool {
+        let (texts, ready) = match &self.text {
+            Text::Whole(kept) => {
+                out.push(kept);
                 return false;
             }
-            Text::First(first) => first,
+            Text::Some(texts, ready) => (texts, ready),
         };
         let name = self.name();
+        if let (Some(ready), Ok(record)) = (ready, &self.record)
+            && let Some(brief) = self.flag.explain_briefly(ready, context)
+        {
+            texts.write_brief(brief, name, record, out);
+            return false;
+        }
         self.flag.explain(context, |evaluation, record| match Outcome::of(name, evaluation, record, context, table) {
             Ok(outcome) => {
                 match (record, &self.record) {
                     // Of a flag that has just changed, all is the new one's.
-                    (Some(record), _) if !self.is_of(record) => compose(name, record, &outcome, out),
-                    (_, Ok(record)) => write(first, name, record, &outcome, out),
-                    (_, Err(_)) => answer::own(name, &outcome, false, out),
+                    (Some(record), _) if !self.is_of(record) => {
+                        out.write(|text| compose(name, record, &outcome, text));
+                    }
+                    (_, Ok(record)) => texts.write(&outcome, name, record, out),
+                    (_, Err(_)) => out.write(|text| answer::own(name, &outcome, false, text)),
                 }
                 outcome.is_passing
             }
             Err((code, details)) => {
-                error::entry(name, code, &details, out);
-                for (key, ..) in self.record.iter().flat_map(|record| values(name, record)) {
-                    out.push(',');
-                    error::entry(&key, code, &details, out);
-                }
+                out.write(|text| {
+                    error::entry(name, code, &details, text);
+                    for (key, ..) in self.record.iter().flat_map(|record| values(name, record)) {
+                        text.push(',');
+                        error::entry(&key, code, &details, text);
+                    }
+                });
                 false
             }
         })
@@ -154,21 +220,44 @@ fn settled(record: &FlagRecord) -> Option<Outcome> {
     (unlimited && matches!(record.bucketer(), Bucketer::NoOp)).then_some(Outcome::ENABLED)
 }
 
-fn write(first: &First, name: &str, record: &FlagRecord, outcome: &Outcome, out: &mut String) {
-    // A variant's value may be large.
-    let Given::Switch = outcome.given else { return compose(name, record, outcome, out) };
-    let first = &first[usize::from(outcome.enabled)];
-    match first.get_or_init(|| kept(name, record, outcome)) {
-        Some((first, text)) if first.reads_as(outcome) => out.push_str(text),
-        _ => compose(name, record, outcome, out),
+impl Texts {
+    fn write_brief(&self, brief: Brief, name: &str, record: &FlagRecord, out: &mut Answers) {
+        let (Brief::ConditionsMet { is_any_given: which } | Brief::Bucket { is_enabled: which }) = brief;
+        let outcome = || Outcome::of_brief(brief);
+        match self.brief[usize::from(which)].get_or_init(|| kept(name, record, &outcome())) {
+            Some(kept) => out.push(kept),
+            None => out.write(|text| compose(name, record, &outcome(), text)),
+        }
+    }
+
+    fn write(&self, outcome: &Outcome, name: &str, record: &FlagRecord, out: &mut Answers) {
+        let keep = || Some((outcome.clone(), kept(name, record, outcome)?));
+        let first = match outcome.given {
+            Given::Switch => self.first[usize::from(outcome.enabled)].get_or_init(keep).as_ref(),
+            // A variant's value may be large.
+            _ => None,
+        };
+        match first {
+            Some((first, kept)) if first.reads_as(outcome) => out.push(kept),
+            _ => out.write(|text| compose(name, record, outcome, text)),
+        }
     }
 }
 
-fn kept(name: &str, record: &FlagRecord, outcome: &Outcome) -> Option<(Outcome, String)> {
-    let mut text = String::new();
-    compose(name, record, outcome, &mut text);
-    text.shrink_to_fit();
-    (text.len() <= LONGEST_KEPT).then(|| (outcome.clone(), text))
+fn kept(name: &str, record: &FlagRecord, outcome: &Outcome) -> Option<Kept> {
+    let kept = Kept::new(|text| compose(name, record, outcome, text));
+    (kept.text.len() <= LONGEST_KEPT).then_some(kept)
+}
+
+impl Kept {
+    fn new(write: impl FnOnce(&mut String)) -> Self {
+        let mut text = String::new();
+        write(&mut text);
+        text.push(',');
+        text.shrink_to_fit();
+        let hash = etag::hash(text.as_bytes());
+        Self { text, hash }
+    }
 }
 
 /// The answer of the flag itself, and those of its values.
@@ -206,17 +295,17 @@ mod tests {
     fn a_kept_text_is_of_its_own_outcome_alone() {
         let mut record = FlagRecord::new("F", 1);
         record.set_client_data([("a", 1)].into_iter().collect());
-        let first = Default::default();
+        let texts = Texts::default();
         let reasons = [("TARGETING_MATCH", "conditions_met"), ("SPLIT", "bucket"), ("UNKNOWN", "conditions_met")];
         for (enabled, (reason, reason_code)) in
             [true, false, true].into_iter().flat_map(|on| reasons.map(|it| (on, it)))
         {
             let outcome = Outcome { enabled, given: Given::Switch, reason, reason_code, is_passing: false };
-            let (mut written, mut composed) = (String::new(), String::new());
-            write(&first, "F", &record, &outcome, &mut written);
+            let (mut written, mut composed) = (Answers::with_capacity(0), String::new());
+            texts.write(&outcome, "F", &record, &mut written);
             compose("F", &record, &outcome, &mut composed);
-            assert_eq!(written, composed);
-            let read: serde_json::Value = serde_json::from_str(&format!("[{written}]")).unwrap();
+            assert_eq!(written.end(|_| {}).0, format!("{BEGIN}{composed}]}}"));
+            let read: serde_json::Value = serde_json::from_str(&format!("[{composed}]")).unwrap();
             assert_eq!((&read[0]["value"], &read[0]["reason"]), (&enabled.into(), &reason.into()));
             assert_eq!(read[1]["errorCode"].is_string(), !enabled);
         }
@@ -229,15 +318,15 @@ mod tests {
             let mut record = FlagRecord::new("F", 1);
             record.set_enabled(true);
             record.set_client_data([("a", "x".repeat(length))].into_iter().collect());
-            let first = First::default();
+            let texts = Texts::default();
             for _ in 0..2 {
-                let (mut written, mut composed) = (String::new(), String::new());
-                write(&first, "F", &record, &Outcome::ENABLED, &mut written);
+                let (mut written, mut composed) = (Answers::with_capacity(0), String::new());
+                texts.write(&Outcome::ENABLED, "F", &record, &mut written);
                 compose("F", &record, &Outcome::ENABLED, &mut composed);
-                assert_eq!(written, composed);
+                assert_eq!(written.end(|_| {}).0, format!("{BEGIN}{composed}]}}"));
             }
             let flag = Flag::new(features.get("F"), Ok(Arc::new(record)));
-            (first[1].get().unwrap().is_some(), matches!(flag.text, Text::Whole(_)))
+            (texts.first[1].get().unwrap().is_some(), matches!(flag.text, Text::Whole(_)))
         };
         assert_eq!(is_kept(100), (true, true));
         assert_eq!(is_kept(LONGEST_KEPT), (false, false));

@@ -10,6 +10,7 @@ use super::outcome::{Given, Outcome};
 use super::{Ofrep, answer, context, json};
 use crate::access::{Access, Role};
 use crate::app::App;
+use crate::etag;
 
 /// Enough for most answers.
 const CAPACITY: usize = 256;
@@ -48,7 +49,8 @@ async fn try_answer(
         (None, Given::Error(details)) => return Err(refuse((Code::TargetingKeyMissing, details.clone()))),
         (None, _) => answer::own(key, &outcome, is_stale, &mut text),
     }
-    Ok(answer::respond(headers, text, outcome.is_passing, is_stale))
+    let tag = (!outcome.is_passing).then(|| etag::of(text.as_bytes()));
+    Ok(answer::respond(headers, text, tag, is_stale))
 }
 
 fn write(

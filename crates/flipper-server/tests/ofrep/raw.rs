@@ -6,7 +6,7 @@ use flipper::bucketing::{
     ConsistentHashPercentageBucketer, LinearRampPercentage, PercentageBucketer, SaltedPercentageBucketer,
 };
 use flipper::store::{Corrupt, Precondition, Stored, Version};
-use flipper::{Condition, FlagRecord};
+use flipper::{Condition, FeatureFlagClient, FlagRecord};
 use serde_json::json;
 
 use crate::support::Server;
@@ -268,6 +268,50 @@ fn a_tag_is_of_the_answer() {
     assert!(!http.bulk(&[], pro).text.contains("\"G"));
     server.flag("E", "{}", |_| {});
     assert!(http.bulk(&[], pro).text.starts_with(r#"{"flags":[{"key":"E","#));
+}
+
+#[test]
+fn a_tag_is_of_a_bulk_answer_that_is_kept_and_of_one_that_is_not() {
+    let server = Server::start();
+    server.flag("LONG", &json!({ "a": "x".repeat(5000) }).to_string(), |_| {});
+    server.flag("PLAN", "{}", |flag| flag.add_condition(Condition::new().eq("plan", "pro").gt("age", 18)));
+    server.flag("SHARE", "{}", |flag| flag.set_bucketer(SaltedPercentageBucketer::new("user", 0.5).into()));
+    let mut http = server.http();
+    let contexts = [
+        "{}",
+        r#"{"plan":"pro"}"#,
+        r#"{"plan":"free"}"#,
+        r#"{"plan":1}"#,
+        r#"{"age":"x"}"#,
+        r#"{"user":1}"#,
+        r#"{"user":7}"#,
+    ];
+    let mut answers: Vec<(String, String)> = Vec::new();
+    // Twice: the texts of the first time are kept.
+    for context in contexts.iter().chain(&contexts) {
+        let answer = http.bulk(&[], &format!(r#"{{"context":{context}}}"#));
+        assert_eq!(answer.json()["flags"].as_array().unwrap().len(), 4, "{context}");
+        answers.push((answer.text.clone(), answer.tag()));
+    }
+    for (text, tag) in &answers {
+        let of_text = answers.iter().filter(|(other, _)| other == text).count();
+        assert_eq!(of_text, answers.iter().filter(|(_, other)| other == tag).count(), "{tag} {text}");
+    }
+    assert!(answers.iter().any(|(text, _)| *text != answers[0].0));
+}
+
+/// The flags are the same, and read in another way.
+#[test]
+fn strictness_counts_at_once() {
+    let server = Server::start();
+    server.flag("F", "{}", |flag| flag.add_condition(Condition::new().eq("plan", "pro")));
+    let mut http = server.http();
+    let lacking = r#"{"context":{"a":1}}"#;
+    let first = http.bulk(&[], lacking);
+    assert_eq!(first.flag("F")["value"], true);
+    let _strict = FeatureFlagClient::builder().strict(true).build(server.store.clone());
+    let strict = http.bulk(&[("If-None-Match", &first.tag())], lacking);
+    assert_eq!((strict.status, &strict.flag("F")["value"]), (200, &json!(false)));
 }
 
 #[test]

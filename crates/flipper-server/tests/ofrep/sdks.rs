@@ -1,8 +1,12 @@
 //! What the callers of the SDKs for servers get: JavaScript, Python and Rust.
 
+use std::num::NonZeroU32;
+
 use flipper::Condition;
 use flipper::bucketing::{ConsistentHashPercentageBucketer, SaltedPercentageBucketer};
 use flipper::store::{Corrupt, Stored, Version};
+use flipper_server::{AccessControl, NewToken, Role, TokenFile, Tokens};
+use flipper_testkit::wait_until;
 use serde_json::{Value, json};
 
 use crate::support::{Client, Server};
@@ -134,12 +138,22 @@ fn errors_reach_the_caller_with_their_codes() {
 fn keys_and_base_urls_are_read_as_they_are_sent() {
     let server = Server::start();
     server.flag("a b+c", r#"{"d e":1,"x":{"y":2}}"#, |_| {});
+    server.flag("100%", "{}", |_| {});
     for base in [server.url(), format!("{}/", server.url())] {
         let mut clients = Client::all(&base);
         for (key, value) in [("a b+c/d e", 1), ("a b+c/x/y", 2)] {
             for (name, details) in details(&mut clients, "integer", key, &json!(0), &json!({})) {
                 assert_eq!(details["value"], value, "{name} {base} {key}: {details}");
             }
+        }
+        // Some send a bare `%`.
+        for (name, details) in details(&mut clients, "boolean", "100%", &json!(false), &json!({})) {
+            assert_eq!((&details["value"], &details["errorCode"]), (&json!(true), &Value::Null), "{name}: {details}");
+        }
+        // Not the answer for all flags.
+        for (name, details) in details(&mut clients, "boolean", "", &json!(true), &json!({})) {
+            let code = if name == "rust" { "FlagNotFound" } else { "FLAG_NOT_FOUND" };
+            assert_eq!((&details["value"], &details["errorCode"]), (&json!(true), &json!(code)), "{name}: {details}");
         }
     }
     // A wrong base path is an error to all, though not the same one.
@@ -175,18 +189,57 @@ fn contexts_mean_the_same_from_every_client() {
 }
 
 #[test]
-fn half_of_an_emoji_fails_no_flag_that_does_not_look_at_it() {
+fn what_is_no_text_or_number_elsewhere_fails_no_flag_that_does_not_look_at_it() {
     let server = Server::start();
     server.flag("F", "{}", |flag| flag.add_condition(Condition::new().eq("plan", "pro")));
-    // As JavaScript and Python cut texts; a Rust string has none.
+    // As JavaScript and Python cut texts; a Rust string has none. Python sends all digits of a number.
+    let digits = "9".repeat(400);
     for mut client in [Client::node(&server.url()), Client::python(&server.url())].into_iter().flatten() {
-        let context = r#"{"type":"boolean","key":"F","default":false,"context":{"plan":"pro","name":"a\ud83d"}}"#;
-        let details = client.ask(context);
-        assert_eq!(
-            (&details["value"], &details["reason"]),
-            (&json!(true), &json!("TARGETING_MATCH")),
-            "{}",
-            client.name
-        );
+        for odd in [r#""a\ud83d""#, "1180591620717411303424", &digits] {
+            let asked =
+                format!(r#"{{"type":"boolean","key":"F","default":false,"context":{{"plan":"pro","odd":{odd}}}}}"#);
+            let details = client.ask(&asked);
+            let expected = (&json!(true), &json!("TARGETING_MATCH"));
+            assert_eq!((&details["value"], &details["reason"]), expected, "{} {odd}", client.name);
+        }
+    }
+}
+
+/// A server with a token for flags that begin with `web.`, and the token.
+fn with_token(access: impl FnOnce(AccessControl) -> AccessControl) -> (Server, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = TokenFile::new(folder.path().join("tokens.json"));
+    let new = NewToken { name: "web".into(), role: Role::Evaluate, prefixes: vec!["web.".into()], lifetime: None };
+    let (_, secret) = file.create(&new).unwrap();
+    let tokens = Tokens::open(file.path()).unwrap();
+    let server = Server::with(|app, _| app.access(access(AccessControl::new().tokens(tokens))));
+    server.flag("web.F", "{}", |_| {});
+    server.flag("F", "{}", |_| {});
+    (server, secret.text().to_owned())
+}
+
+#[test]
+fn tokens_are_sent_and_refusals_are_errors() {
+    let (server, token) = with_token(|access| access);
+    for (token, key, value) in [(&*token, "web.F", true), (&token, "F", false), ("flp_none", "web.F", false)] {
+        for mut client in Client::with_token(&server.url(), token) {
+            let details = client.details("boolean", key, &json!(false), &json!({}));
+            assert_eq!(details["value"], value, "{} {key}: {details}", client.name);
+            let code = if value { Value::Null } else { json!("GENERAL") };
+            assert_eq!(details["errorCode"], code, "{} {key}: {details}", client.name);
+        }
+    }
+}
+
+/// With `Retry-After` in seconds, the one form that all read, a provider waits without a request.
+#[test]
+fn a_limited_provider_pauses_and_goes_on() {
+    let (server, token) = with_token(|access| access.requests_per_second(NonZeroU32::MIN));
+    for mut client in Client::with_token(&server.url(), &token) {
+        let mut is_on = || client.details("boolean", "web.F", &json!(false), &json!({}))["value"] == true;
+        wait_until("it is answered", &mut is_on);
+        wait_until("the limit is reached", || !is_on());
+        // Each request would be refused, and asked without a pause the limit would be reached for good.
+        wait_until("it is answered again", &mut is_on);
     }
 }

@@ -2,6 +2,7 @@
 
 use flipper::Condition;
 use flipper::bucketing::SaltedPercentageBucketer;
+use flipper_server::{AccessControl, NewToken, Role, TokenFile, Tokens};
 use flipper_testkit::wait_until;
 use serde_json::{Value, json};
 
@@ -87,6 +88,45 @@ fn a_page_follows_the_stream_and_asks_again_after_a_break() {
     server.restart();
     server.block_on(server.features.enable("F")).unwrap();
     wait_until("the page has asked again", || web.details("boolean", "F", &json!(false))["value"] == true);
+}
+
+#[test]
+fn a_page_that_cannot_ask_keeps_its_flags_and_goes_on() {
+    let Some(mut web) = Web::open() else { return };
+    let mut server = server(&web);
+    server.flag("F", "{}", |_| {});
+    let options = json!({ "baseUrl": server.url(), "pollInterval": 100, "cacheMode": "disabled" });
+    assert_eq!(web.start(&options, &json!({})), "ready");
+    server.stop();
+    wait_until("the page notices", || web.status() == "STALE");
+    assert_eq!(web.details("boolean", "F", &json!(false))["value"], true);
+    server.restart();
+    server.block_on(server.features.disable("F")).unwrap();
+    wait_until("the page has the change", || web.details("boolean", "F", &json!(true))["value"] == false);
+    // As docs/ofrep.md says.
+    assert_eq!(web.status(), "STALE");
+}
+
+/// Without the headers of CORS, a page would not learn that its token is refused.
+#[test]
+fn a_page_sends_a_token() {
+    let Some(mut web) = Web::open() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = TokenFile::new(folder.path().join("tokens.json"));
+    let new = NewToken { name: "web".into(), role: Role::Evaluate, prefixes: Vec::new(), lifetime: None };
+    let (_, secret) = file.create(&new).unwrap();
+    let access = AccessControl::new().tokens(Tokens::open(file.path()).unwrap());
+    let server = Server::with(|app, _| app.access(access).cors_origins([&web.origin]).unwrap());
+    server.flag("F", "{}", |_| {});
+    for (token, started, status) in [(secret.text(), "ready", "READY"), ("flp_none", "ProviderFatalError", "FATAL")] {
+        let headers = [["Authorization", &format!("Bearer {token}")]];
+        let options = json!({ "baseUrl": server.url(), "cacheMode": "disabled", "headers": headers });
+        let answer = web.start(&options, &json!({}));
+        assert!(answer.contains(started), "{answer}");
+        assert_eq!(web.status(), status);
+        assert_eq!(web.details("boolean", "F", &json!(false))["value"], status == "READY");
+        web.eval(".reload");
+    }
 }
 
 #[test]

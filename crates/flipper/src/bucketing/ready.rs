@@ -26,10 +26,14 @@ impl ReadyShare {
 
     #[inline]
     pub(crate) fn takes<A: Attributes + ?Sized>(&self, attributes: &A) -> bool {
-        match self.by.place_in(attributes) {
-            Some(index) => u64::from(bucket_at(self.seed, attributes, index)) < self.end,
-            None => self.without_attribute,
-        }
+        self.takes_given(attributes).unwrap_or(self.without_attribute)
+    }
+
+    /// `None` without the attribute.
+    #[inline(always)]
+    pub(crate) fn takes_given<A: Attributes + ?Sized>(&self, attributes: &A) -> Option<bool> {
+        let index = self.by.place_in(attributes)?;
+        Some(u64::from(bucket_at(self.seed, attributes, index)) < self.end)
     }
 }
 

@@ -9,7 +9,7 @@ use super::chosen::Chosen;
 use super::extra::{Ask, Extra};
 use super::link::{Links, MOST, NoLinks, Visit};
 use super::matcher::Matcher;
-use super::quick::Quick;
+use super::quick::{Brief, Quick};
 use super::verdict::Verdict;
 use super::{Bucket, Environment, Evaluation, Exact};
 use crate::bucketing::{
@@ -260,6 +260,15 @@ impl Plan {
         let variant = self.extra.as_ref().and_then(|extra| extra.chosen(&verdict, attributes)).cloned();
         let reason = verdict.reason(0.0, self.rule_name(&verdict));
         Evaluation { variant, ..Evaluation::of(verdict.enabled(), reason) }
+    }
+
+    /// Whether [`brief`](Self::brief) has an answer to most checks with attributes.
+    pub(super) fn is_quick(&self) -> bool {
+        self.extra.is_none() && !matches!(self.quick, Quick::Nothing)
+    }
+
+    pub(super) fn brief<A: Attributes + ?Sized>(&self, attributes: &A) -> Option<Brief> {
+        self.quick.brief(&self.all_checks, attributes)
     }
 
     fn rule_name(&self, verdict: &Verdict<'_>) -> Option<&str> {

@@ -42,6 +42,11 @@ impl Kept {
         }
     }
 
+    /// Whether it is this one, not another that is equal.
+    pub(crate) fn is(&self, record: &Arc<FlagRecord>) -> bool {
+        matches!(self, Self::Whole(own) if Arc::ptr_eq(own, record))
+    }
+
     pub(crate) fn is_enabled(&self) -> bool {
         match self {
             Self::Plain { enabled, .. } => *enabled,

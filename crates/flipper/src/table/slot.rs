@@ -113,6 +113,14 @@ impl Entry {
         }
     }
 
+    /// If it is of this record.
+    pub(crate) fn plan_of(&self, record: &Arc<FlagRecord>) -> Option<&Arc<Plan>> {
+        match &self.state {
+            State::Present { record: kept, plan } => kept.is(record).then_some(plan),
+            State::Absent | State::Corrupt(_) => None,
+        }
+    }
+
     /// `None` also for a plain flag.
     pub(super) fn whole(&self) -> Option<&FlagRecord> {
         match &self.state {

@@ -31,14 +31,28 @@ impl Client {
     }
 
     pub(crate) fn node(url: &str) -> Option<Self> {
-        let (mut command, folder) =
-            node_script(&fs::read_to_string(Path::new(SOURCES).join("node/server.mjs")).unwrap())?;
-        Some(Self::start("node", command.arg(url), Some(folder)))
+        Self::node_of(&[url])
     }
 
     pub(crate) fn python(url: &str) -> Option<Self> {
+        Self::python_of(&[url])
+    }
+
+    /// Those that send a token.
+    pub(crate) fn with_token(url: &str, token: &str) -> Vec<Self> {
+        [Self::node_of(&[url, token]), Self::python_of(&[url, token])].into_iter().flatten().collect()
+    }
+
+    fn node_of(arguments: &[&str]) -> Option<Self> {
+        let (mut command, folder) =
+            node_script(&fs::read_to_string(Path::new(SOURCES).join("node/server.mjs")).unwrap())?;
+        Some(Self::start("node", command.args(arguments), Some(folder)))
+    }
+
+    fn python_of(arguments: &[&str]) -> Option<Self> {
         let mut command = Command::new(python()?);
-        Some(Self::start("python", command.arg(Path::new(SOURCES).join("python/server.py")).arg(url), None))
+        command.arg(Path::new(SOURCES).join("python/server.py"));
+        Some(Self::start("python", command.args(arguments), None))
     }
 
     /// A script of `clients`, with these arguments, and its first line, by which it is ready.

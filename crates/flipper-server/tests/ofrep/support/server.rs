@@ -1,5 +1,5 @@
 use std::future::IntoFuture;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use axum::Router;
@@ -42,10 +42,16 @@ impl Server {
         Self { address, features, app, store, runtime }
     }
 
-    /// Another one at the same address.
-    pub(crate) fn restart(&mut self) {
+    /// Until it is started again.
+    pub(crate) fn stop(&mut self) {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         std::mem::replace(&mut self.runtime, runtime).shutdown_background();
+        wait_until("it is away", || TcpStream::connect(self.address).is_err());
+    }
+
+    /// Another one at the same address.
+    pub(crate) fn restart(&mut self) {
+        self.stop();
         let listener = || self.runtime.block_on(TcpListener::bind(self.address));
         wait_until("the address is free", || listener().is_ok());
         self.runtime.spawn(axum::serve(listener().unwrap(), service(&self.app)).into_future());
