@@ -1,5 +1,5 @@
 //! From a write in one process until another one has it: each store, beside the least that a program without a library takes, and beside
-//! the Python library. docs/benchmarks-propagation.md says how.
+//! the Python library. README.md says how.
 //!
 //! `scripts/bench propagation [STORE]... [--rounds N] [--write]`; `--write` writes the table and the plot beside this file.
 

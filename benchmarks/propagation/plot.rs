@@ -21,7 +21,7 @@ const GRID: &str = "#7d859055";
 const LOW: f64 = 4.0;
 const HIGH: f64 = 9.0;
 const TIMES: [(i32, &str); 6] = [(4, "10 µs"), (5, "100 µs"), (6, "1 ms"), (7, "10 ms"), (8, "100 ms"), (9, "1 s")];
-const PARTS: [(f64, &str); 4] = [(0.0, "0"), (0.9, "90 %"), (0.99, "99 %"), (0.999, "99.9 %")];
+const PARTS: [(f64, &str); 5] = [(0.0, "0"), (0.5, "50 %"), (0.9, "90 %"), (0.99, "99 %"), (0.999, "99.9 %")];
 
 const fn color(kind: Kind) -> &'static str {
     match kind {

@@ -88,7 +88,7 @@ impl Run {
         let Self { date, load, processor } = self;
         let mut page = format!(
             "# A run\n\n`scripts/bench propagation --write`, {date}, {processor}, a load of {load} before it began. Versions: {}. \
-             [How it is measured](../../docs/benchmarks-propagation.md).\n\n{HEAD}",
+             [How it is measured](README.md).\n\n{HEAD}",
             versions()
         );
         for measured in found {
@@ -111,7 +111,8 @@ fn versions() -> String {
     let first = |program: &str, argument: &str| {
         let output = Command::new(program).arg(argument).output().ok()?;
         let line = String::from_utf8(output.stdout).ok()?;
-        Some(line.lines().next()?.to_owned())
+        // Then come hashes of its build.
+        Some(line.lines().next()?.split(" sha=").next()?.to_owned())
     };
     let found = [
         Some(format!("SQLite {}", rusqlite::version())),

@@ -12,9 +12,10 @@ use rusqlite::Connection;
 use super::{is_on, text};
 use crate::way::{FLAG, Write, saw};
 
-/// As this library has them.
+/// As this library has it.
 const PAUSE: Duration = Duration::from_micros(100);
-const LOOK: Duration = Duration::from_millis(50);
+/// A disk may be busy.
+const LOOK: Duration = Duration::from_secs(1);
 
 fn open(path: &str) -> Connection {
     let connection = Connection::open(path).unwrap();
