@@ -16,7 +16,6 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, NoTls};
 
-const CHANGES: usize = 2_000;
 const WRITES: usize = 2_000;
 const FLAGS: usize = 10_000;
 const STARTS: usize = 21;
