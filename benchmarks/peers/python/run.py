@@ -142,7 +142,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", default=",".join(rows.TITLES), help=f"of {', '.join(rows.TITLES)}")
     parser.add_argument("--quick", action="store_true", help="5 rounds in place of 35, and rough")
-    parser.add_argument("--write", action="store_true", help=f"also write {RESULTS.relative_to(ROOT)}")
+    parser.add_argument("--write", action="store_true", help="also write benchmarks/peers/results-python.md")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the times of all rounds")
     options = parser.parse_args()
     keys = options.rows.split(",")
@@ -164,8 +164,7 @@ def main():
         show(table(key, found[key]))
     show(fastest(found))
     if options.write:
-        command = " ".join(["scripts/bench peers-python", *sys.argv[1:]])
-        head = f"# A run in Python\n\n`{command}`, {datetime.date.today()}, {os.cpu_count()} × {processor()}, a load of {load:.1f} before it began."
+        head = f"# A run in Python\n\n`scripts/bench peers-python`{', quick and rough' if options.quick else ''}, {datetime.date.today()}, {os.cpu_count()} × {processor()}, a load of {load:.1f} before it began."
         RESULTS.write_text("\n".join([head, "", *page, ""]))
     if options.json:
         options.json.write_text(json.dumps(found))
