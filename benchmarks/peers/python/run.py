@@ -6,6 +6,7 @@ the median of the rounds, a ratio the median of the rounds' ratios. Nothing leav
 """
 
 import argparse
+import datetime
 import json
 import os
 import statistics
@@ -18,6 +19,7 @@ import rows
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
+RESULTS = HERE.parent / "results-python.md"
 ORIGINAL = ["flipper-client==1.3.2", "redis==4.4.4", "pyee==6.0.0", "thrift==0.25.0", "python-consul==1.1.0", "setuptools<81"]
 SDKS = [
     "UnleashClient==6.9.1", "growthbook==4.0.0", "openfeature-sdk==0.10.0", "launchdarkly-server-sdk==9.20.0", "configcat-client==10.0.1",
@@ -98,31 +100,49 @@ def number(value):
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
+TITLES = {name: title for name, title, _, _ in CONTESTANTS}
+
+
+def ratio(found, name):
+    return statistics.median(one / other for one, other in zip(found[name][0], found["ours"][0]))
+
+
 def table(key, found):
-    titles = {name: title for name, title, _, _ in CONTESTANTS}
-    print(f"\n### {rows.TITLES[key][0].upper()}{rows.TITLES[key][1:]} (`{key}`)\n\n| | ns | quartiles | × Flipper |\n|---|---|---|---|")
-    ours = found["ours"][0]
+    yield f"\n### {rows.TITLES[key][0].upper()}{rows.TITLES[key][1:]} (`{key}`)\n\n| | ns | quartiles | × Flipper |\n|---|---|---|---|"
     for name, (times, _) in found.items():
         low, middle, high = statistics.quantiles(times, n=4)
-        ratio = statistics.median(one / other for one, other in zip(times, ours))
-        print(f"| {titles[name]} | {number(middle)} | {number(low)} – {number(high)} | {number(ratio)} |")
+        yield f"| {TITLES[name]} | {number(middle)} | {number(low)} – {number(high)} | {number(ratio(found, name))} |"
     if key == rows.MEMORY:
-        print("\n### Bytes of a flag, 10,000 flags\n\n| | bytes |\n|---|---|")
+        yield "\n### Bytes of a flag, 10,000 flags\n\n| | bytes |\n|---|---|"
         for name, (_, size) in found.items():
-            print(f"| {titles[name]} | {size:,.0f} |")
+            yield f"| {TITLES[name]} | {size:,.0f} |"
+
+
+def fastest(found):
+    yield "\n### Beside the fastest other library\n\n| row | fastest | × Flipper |\n|---|---|---|"
+    for key, row in found.items():
+        others = [name for name in row if name != "limit" and not name.startswith("ours")]
+        name = min(others, key=lambda name: ratio(row, name))
+        yield f"| {rows.TITLES[key]} | {TITLES[name]} | {number(ratio(row, name))} |"
 
 
 def versions(pythons):
-    print("| | package | version |\n|---|---|---|")
+    yield "| | package | version |\n|---|---|---|"
     for _, title, where, package in CONTESTANTS:
         code = f"import importlib.metadata as m, platform; print(platform.python_version() if {package!r} == 'Python' else m.version({package!r}))"
-        print(f"| {title} | `{package}` | {subprocess.check_output([pythons[where], '-c', code], text=True).strip()} |")
+        yield f"| {title} | `{package}` | {subprocess.check_output([pythons[where], '-c', code], text=True).strip()} |"
+
+
+def processor():
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "an unknown processor")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", default=",".join(rows.TITLES), help=f"of {', '.join(rows.TITLES)}")
     parser.add_argument("--quick", action="store_true", help="5 rounds in place of 35, and rough")
+    parser.add_argument("--write", action="store_true", help="also write benchmarks/peers/results-python.md")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the times of all rounds")
     options = parser.parse_args()
     keys = options.rows.split(",")
@@ -130,12 +150,22 @@ def main():
         parser.error(f"no such row: {', '.join(unknown)}; there are {', '.join(rows.TITLES)}")
     packages = {"ours": [str(ROOT / "python"), "openfeature-sdk==0.10.0"], "original": ORIGINAL, "sdks": SDKS}
     pythons = {name: environment(name, wanted) for name, wanted in packages.items()}
-    versions(pythons)
-    found = {}
+    load = os.getloadavg()[0]
+    page, found = [], {}
+
+    def show(lines):
+        for line in lines:
+            print(line, flush=True)
+            page.append(line)
+
+    show(versions(pythons))
     for key in keys:
         found[key] = measure(key, pythons, 5 if options.quick else 35)
-        table(key, found[key])
-        sys.stdout.flush()
+        show(table(key, found[key]))
+    show(fastest(found))
+    if options.write:
+        head = f"# A run in Python\n\n`scripts/bench peers-python`{', quick and rough' if options.quick else ''}, {datetime.date.today()}, {os.cpu_count()} × {processor()}, a load of {load:.1f} before it began."
+        RESULTS.write_text("\n".join([head, "", *page, ""]))
     if options.json:
         options.json.write_text(json.dumps(found))
 

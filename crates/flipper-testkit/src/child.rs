@@ -40,8 +40,11 @@ impl Child {
         Self::start(command(role, arguments).uid(user).gid(user).current_dir("/"))
     }
 
+    /// Starts another program, whose lines are marked in the same way.
+    #[must_use]
     #[track_caller]
-    fn start(command: &mut Command) -> Self {
+    pub fn start(command: &mut Command) -> Self {
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().unwrap_or_else(|error| panic!("no child process: {error}"));
         let (sender, lines) = mpsc::channel();
         if let Some(stdout) = process.stdout.take() {
@@ -150,7 +153,6 @@ fn command(role: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(["child", "--exact", "--nocapture", "--test-threads=1"]);
     command.env(ROLE, role).env(ARGUMENTS, arguments.join("\n"));
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
     command
 }
 

@@ -1,7 +1,7 @@
-//! The server against a bare `thrift`-crate server and Python's `TThreadedServer`, with the same client; idle connections; the delay of
-//! a change; memory over many requests. Each server has its own process.
+//! The server against a bare `thrift`-crate server and Python's `TThreadedServer`, with the same client; idle connections;
+//! memory over many requests. Each server has its own process.
 //!
-//! `cargo bench --package flipper-thrift --bench server -- [rates] [idle] [watch] [flat]`; `flat` makes 10 million requests and runs
+//! `cargo bench --package flipper-thrift --bench server -- [rates] [idle] [flat]`; `flat` makes 10 million requests and runs
 //! only if it is named.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for people, which may fail")]
@@ -17,11 +17,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
-use flipper::ThriftRpcFeatureFlagStore;
-use flipper::store::{Precondition, WatchEvent};
-use flipper::{FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore};
+use flipper::store::Precondition;
+use flipper::{FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore};
 use flipper_thrift_protocol::feature_flag_store as t;
-use futures_util::StreamExt;
 use support::{Python, Raw, block_on};
 use thrift::protocol::{TBinaryInputProtocolFactory, TBinaryOutputProtocolFactory, TInputProtocol, TOutputProtocol};
 use thrift::server::{TProcessor, TServer, handle_process_result};
@@ -45,16 +43,16 @@ fn main() {
         |what: &str| arguments.is_empty() && what != "flat" || arguments.iter().any(|argument| argument == what);
     if !whole {
         // `cargo test` only checks that this runs.
-        return watch();
+        let server = Server::start("serve-ours");
+        fill(server.address);
+        load(server.address, Duration::from_millis(50));
+        return;
     }
     if asked("rates") {
         rates();
     }
     if asked("idle") {
         idle();
-    }
-    if asked("watch") {
-        watch();
     }
     if asked("flat") {
         flat();
@@ -370,40 +368,6 @@ fn idle() {
 
 fn mib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
-}
-
-fn watch() {
-    let server = Server::start("serve-ours");
-    fill(server.address);
-    let store = || ThriftRpcFeatureFlagStore::new("127.0.0.1", server.address.port());
-    let (sender, received) = std::sync::mpsc::channel();
-    let watching = store();
-    std::thread::spawn(move || {
-        block_on(async {
-            let mut events = watching.watch();
-            while let Some(event) = events.next().await {
-                // Events without a change.
-                let is_about_flags = matches!(event, WatchEvent::Reset { .. } | WatchEvent::Changed { .. });
-                if is_about_flags && sender.send((Instant::now(), event)).is_err() {
-                    break;
-                }
-            }
-        });
-    });
-    received.recv().unwrap();
-    let features = FeatureFlagClient::remote(store());
-    let mut took: Vec<_> = (0..2000)
-        .map(|round| {
-            let started = Instant::now();
-            block_on(async { if round % 2 == 0 { features.disable("F0").await } else { features.enable("F0").await } })
-                .unwrap();
-            let (at, event) = received.recv().unwrap();
-            assert!(matches!(event, WatchEvent::Changed { .. }));
-            at.duration_since(started)
-        })
-        .collect();
-    took.sort_unstable();
-    println!("enable() called to Watch elsewhere: p50 {:?}, p99 {:?}", took[1000], took[1980]);
 }
 
 fn flat() {

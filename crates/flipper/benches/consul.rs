@@ -11,8 +11,6 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and its panic is its report")]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -25,7 +23,7 @@ use flipper::store::{LocalFeatureFlagStore, Precondition};
 use flipper::{
     ConsulClient, ConsulFeatureFlagStore, FeatureFlagClient, FeatureFlagStore, FlagRecord, MirroredFeatureFlagStore,
 };
-use flipper_testkit::consul::ConsulAgent;
+use flipper_testkit::consul::{Connection, ConsulAgent};
 use flipper_testkit::{Child, child_role};
 use futures_util::StreamExt;
 use http_body_util::{BodyExt, Full};
@@ -88,7 +86,7 @@ async fn connect(address: &str, base: &str) -> Mirror {
 async fn write(role: &flipper_testkit::Role) {
     let [address, base, how] = &*role.arguments else { return };
     let store = if how == "own" { Some(connect(address, base).await) } else { None };
-    let mut bare = Bare::connect(address);
+    let mut bare = Connection::open(address);
     let hyper = Hyper::new(address);
     role.say("ready");
     let mut enabled = false;
@@ -163,7 +161,7 @@ impl Way {
     }
 
     async fn block(&mut self, agent: &ConsulAgent) {
-        let mut bare = Bare::connect(&agent.address());
+        let mut bare = Connection::open(&agent.address());
         let hyper = Hyper::new(&agent.address());
         let path = format!("/v1/kv/{}/?recurse", self.base);
         for _ in 0..ROUNDS {
@@ -244,7 +242,7 @@ async fn visible(agent: &ConsulAgent, size: usize) {
 
 fn fill(agent: &ConsulAgent, size: usize) -> String {
     let base = format!("bench-{size}-{:08x}", fastrand::u32(..));
-    let mut bare = Bare::connect(&agent.address());
+    let mut bare = Connection::open(&agent.address());
     for number in 0..size {
         let name = format!("F{number:05}");
         bare.request("PUT", &format!("/v1/kv/{base}/{name}"), flag(&name, false).to_json().as_bytes());
@@ -290,59 +288,5 @@ impl Hyper {
         let answer = self.client.request(request.body(Full::new(body.into())).unwrap()).await.unwrap();
         let index = answer.headers().get("x-consul-index").map_or(0, |index| index.to_str().unwrap().parse().unwrap());
         (index, answer.into_body().collect().await.unwrap().to_bytes().len())
-    }
-}
-
-struct Bare(BufReader<TcpStream>);
-
-impl Bare {
-    fn connect(address: &str) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Self(BufReader::new(stream))
-    }
-
-    fn request(&mut self, method: &str, path: &str, body: &[u8]) -> (u64, usize) {
-        self.send(method, path, body);
-        self.receive()
-    }
-
-    fn send(&mut self, method: &str, path: &str, body: &[u8]) {
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: consul\r\nContent-Length: {}\r\n\r\n", body.len());
-        self.0.get_mut().write_all(&[head.as_bytes(), body].concat()).unwrap();
-    }
-
-    fn receive(&mut self) -> (u64, usize) {
-        let (mut index, mut length, mut chunked) = (0, 0, false);
-        loop {
-            let line = self.line();
-            let line = line.to_ascii_lowercase();
-            match line.split_once(": ") {
-                Some(("x-consul-index", value)) => index = value.parse().unwrap(),
-                Some(("content-length", value)) => length = value.parse().unwrap(),
-                Some(("transfer-encoding", value)) => chunked = value == "chunked",
-                Some(_) => {}
-                None if line.is_empty() => break,
-                None => {}
-            }
-        }
-        let mut body = Vec::new();
-        while chunked {
-            let size = usize::from_str_radix(&self.line(), 16).unwrap();
-            let at = body.len();
-            body.resize(at + size + 2, 0);
-            self.0.read_exact(&mut body[at..]).unwrap();
-            chunked = size > 0;
-        }
-        let at = body.len();
-        body.resize(at + length, 0);
-        self.0.read_exact(&mut body[at..]).unwrap();
-        (index, body.len())
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.0.read_line(&mut line).unwrap();
-        line.trim_end().to_owned()
     }
 }

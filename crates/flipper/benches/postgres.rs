@@ -3,10 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and its panic is its report")]
 
-use std::future::poll_fn;
-use std::io::{BufRead, BufReader, Lines};
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use flipper::history::{HistoryLimits, HistoryQuery};
 use flipper::store::{LocalFeatureFlagStore, Precondition};
@@ -15,24 +12,16 @@ use flipper::{
     SqliteFeatureFlagStore,
 };
 use flipper_testkit::postgres::PostgresServer;
-use futures_util::StreamExt;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_postgres::types::Type;
-use tokio_postgres::{AsyncMessage, Client, NoTls};
+use tokio_postgres::{Client, NoTls};
 
-const CHANGES: usize = 2_000;
 const WRITES: usize = 2_000;
 const FLAGS: usize = 10_000;
 const STARTS: usize = 21;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [role, url] = &*arguments
-        && url.starts_with("postgresql://")
-    {
-        return runtime().block_on(follow(role, url));
-    }
     let Some(server) = PostgresServer::start() else { return };
     println!(
         "{:<58} {:>10} {:>10} {:>10} {:>10} {:>7} {:>7}",
@@ -49,9 +38,6 @@ fn main() {
         }
         if wanted("history") {
             pages(&server).await;
-        }
-        if wanted("processes") {
-            processes(&server).await;
         }
         if wanted("start") {
             start(&server).await;
@@ -98,20 +84,6 @@ async fn bare(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
     tokio::spawn(connection);
     client
-}
-
-/// With the payloads of its notifications.
-async fn listening(url: &str) -> (Client, UnboundedReceiver<String>) {
-    let (client, mut connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
-    let (sender, receiver) = unbounded_channel();
-    tokio::spawn(async move {
-        while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
-            if let AsyncMessage::Notification(notification) = message {
-                let _ = sender.send(notification.payload().to_owned());
-            }
-        }
-    });
-    (client, receiver)
 }
 
 async fn update(client: &Client, table: &str, item: &[u8]) {
@@ -206,98 +178,6 @@ async fn pages(server: &PostgresServer) {
         let [ours, sqlite] = took;
         row(&format!("first page of 100,000 entries, {what} / SQLite"), ours, sqlite);
     }
-}
-
-struct Follower {
-    process: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-}
-
-impl Follower {
-    fn start(role: &str, server: &PostgresServer) -> Self {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        let mut process = command.args([role, &server.url()]).stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        assert_eq!(lines.next().unwrap().unwrap(), "ready");
-        Self { process, lines }
-    }
-
-    fn saw(&mut self, start: SystemTime) -> Duration {
-        let line = self.lines.next().unwrap().unwrap();
-        let seen = SystemTime::UNIX_EPOCH + Duration::from_nanos(line.parse().unwrap());
-        seen.duration_since(start).unwrap_or_default()
-    }
-}
-
-impl Drop for Follower {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn seen() {
-    println!("{}", SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos());
-}
-
-async fn follow(role: &str, url: &str) {
-    if role == "ours" {
-        let features = FeatureFlagClient::new(flipper::open(&format!("{url}?table=followed")).unwrap());
-        features.ready().await.unwrap();
-        while features.status().updates != flipper::store::Updates::Push {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        let mut changes = features.changes();
-        let mut enabled = features.is_enabled("F");
-        println!("ready");
-        while changes.next().await.is_some() {
-            if features.is_enabled("F") != enabled {
-                seen();
-                enabled = !enabled;
-            }
-        }
-        return;
-    }
-    let (client, mut payloads) = listening(url).await;
-    client.batch_execute("LISTEN wire").await.unwrap();
-    println!("ready");
-    while payloads.recv().await.is_some() {
-        let read = "SELECT item FROM wire WHERE name = $1";
-        let rows = client.query_typed(read, &[(&"F", Type::TEXT)]).await.unwrap();
-        assert_eq!(rows.len(), 1);
-        seen();
-    }
-}
-
-/// From before `enable()` in this process to the new answer in another.
-async fn processes(server: &PostgresServer) {
-    let store = store(server, "followed");
-    store.install_feed(true).await.unwrap();
-    let features = FeatureFlagClient::new(store);
-    features.ready().await.unwrap();
-    features.create("F").or_get().await.unwrap();
-    features.disable("F").await.unwrap();
-    self::store(server, "wire").put(&flag("F", false), Precondition::Any.into()).await.unwrap();
-    let client = bare(&server.url()).await;
-    let [mut ours, mut wire] = ["ours", "wire"].map(|role| Follower::start(role, server));
-    let (mut ours_took, mut wire_took) = (Vec::new(), Vec::new());
-    for round in 0..times(CHANGES) {
-        let enabled = round % 2 == 0;
-        let start = SystemTime::now();
-        if enabled {
-            features.enable("F").await.unwrap();
-        } else {
-            features.disable("F").await.unwrap();
-        }
-        ours_took.push(ours.saw(start));
-        let item = flag("F", enabled).to_json();
-        let start = SystemTime::now();
-        client.batch_execute("BEGIN").await.unwrap();
-        update(&client, "wire", item.as_bytes()).await;
-        client.batch_execute("NOTIFY wire; COMMIT").await.unwrap();
-        wire_took.push(wire.saw(start));
-    }
-    row("enable() to another process / UPDATE, NOTIFY, SELECT", ours_took, wire_took);
 }
 
 async fn start(server: &PostgresServer) {

@@ -5,11 +5,13 @@
 
 mod agent;
 mod cluster;
+mod connection;
 mod http;
 mod proxy;
 
 pub use agent::{ConsulAgent, ConsulOptions, MASTER_TOKEN};
 pub use cluster::ConsulCluster;
+pub use connection::Connection;
 pub use http::Reply;
 pub use proxy::{ConsulProxy, Fault};
 pub(crate) use proxy::{length, read_head};
