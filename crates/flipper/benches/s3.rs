@@ -14,9 +14,9 @@ use flipper_testkit::s3::{KEY, Kind, S3Proxy, S3Server, SECRET};
 use futures_util::StreamExt;
 use object_store::aws::AmazonS3Builder;
 
-const STARTS: usize = 5;
+const STARTS: usize = 3;
 const PERIOD: Duration = Duration::from_secs(2);
-const CHANGES: u32 = 20;
+const CHANGES: u32 = 10;
 const WRITES: usize = 500;
 const WRITERS: usize = 8;
 const MERGES: usize = 50;

@@ -272,7 +272,7 @@ impl Session<'_> {
         let Some((first, changed)) = rows.split_first() else { return Ok(false) };
         let mut state = State::read(first)?;
         state.believable()?;
-        let mut changes = Changes::of(changed, after)?;
+        let changes = Changes::of(changed, after)?;
         if let Some(feed) = &mut state.feed {
             feed.at = changes.last.max(after);
         }
@@ -288,7 +288,7 @@ impl Session<'_> {
         };
         if !all {
             self.state = state;
-            for (name, row) in changes.flags.drain(..) {
+            for (name, row) in changes.flags {
                 self.emit(name, row, asked, events).await?;
             }
         } else if !self.compare_all(events).await? {
