@@ -51,6 +51,7 @@ page!(benchmarks_evaluation: "benchmarks-evaluation.md" if not(doctest));
 page!(benchmarks_http: "benchmarks-http.md" if not(doctest));
 page!(benchmarks_postgres: "benchmarks-postgres.md" if not(doctest));
 page!(benchmarks_redis: "benchmarks-redis.md" if not(doctest));
+page!(benchmarks_s3: "benchmarks-s3.md" if not(doctest));
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

@@ -71,7 +71,7 @@
 //! [Thrift](_guide::thrift) · [a store of your own](_guide::custom_store) · [the command](_guide::cli) · [coming from another tool](_guide::coming_from) ·
 //! [architecture](_guide::architecture) · benchmarks of [checks](_guide::benchmarks),
 //! [evaluation](_guide::benchmarks_evaluation), [Redis](_guide::benchmarks_redis), [Consul](_guide::benchmarks_consul),
-//! [PostgreSQL](_guide::benchmarks_postgres) and [the HTTP server](_guide::benchmarks_http)
+//! [PostgreSQL](_guide::benchmarks_postgres), [S3](_guide::benchmarks_s3) and [the HTTP server](_guide::benchmarks_http)
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -7,8 +7,8 @@ pub(crate) enum Postgres {
     /// Adds triggers that list changes, so that followers need not compare all rows
     #[command(after_help = "\
 The table stays as it is, for other programs too. Its owner should run this: the triggers of another user, who needs the rights \
-TRIGGER on the table and CREATE on the database, do not see writers in replication. Run again, it also removes the names of deleted \
-flags from the list of changes.")]
+TRIGGER on the table and CREATE on the database, do not see writers in replication. Run again, it completes what an older version has \
+installed, and lets users follow who may read the flags since.")]
     Install(Install),
     /// Removes what `install` added; only the table's owner may
     Uninstall(Uninstall),

@@ -110,7 +110,7 @@ async fn the_table_is_missing_for_a_while() {
 
 /// The feed's numbers go back with the database.
 #[tokio::test]
-async fn the_clock_goes_back() {
+async fn the_list_of_changes_goes_back() {
     let Some(server) = shared() else { return };
     let table = random_table();
     let store = store(&server.url(), &table);
@@ -120,14 +120,20 @@ async fn the_clock_goes_back() {
     }
     let mut follow = Follow::of(&store);
     follow.pushed().await;
-    let clock = server.psql(&format!(
-        "SELECT 'flipper.' || replace(p.proname, 'changed', 'clock') FROM pg_trigger t JOIN pg_proc p ON p.oid = tgfoid \
+    let history = server.psql(&format!(
+        "SELECT 'flipper.' || replace(p.proname, 'changed', 'history') FROM pg_trigger t JOIN pg_proc p ON p.oid = tgfoid \
          WHERE tgname = 'flipper_changed' AND tgrelid = '{table}'::regclass"
     ));
-    server.psql(&format!("UPDATE {clock} SET v = v - 3"));
-    let error = follow.lost().await;
-    assert!(error.chain().contains("went back"), "{error:?}");
-    assert_eq!(names(&follow.restored().await), ["F"]);
+    for undo in [format!("DELETE FROM {history} WHERE number > 2"), format!("TRUNCATE {history} RESTART IDENTITY")] {
+        server.psql(&undo);
+        let error = follow.lost().await;
+        assert!(error.chain().contains("went back"), "{error:?}");
+        assert_eq!(names(&follow.restored().await), ["F"]);
+        for enabled in [false, true] {
+            store.put(&flag("F", enabled), Precondition::Any.into()).await.unwrap();
+            follow.until("F", Some(enabled)).await;
+        }
+    }
 }
 
 #[tokio::test]

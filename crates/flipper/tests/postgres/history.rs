@@ -162,6 +162,8 @@ fn a_follower_knows_whether_there_is_one() {
     becomes(false);
     block_on(other.install_feed(true)).unwrap();
     becomes(true);
+    // It refuses to replace this one.
+    block_on(other.remove_feed()).unwrap();
     install_without_history(&server, &other, table);
     becomes(false);
     block_on(other.install_feed(false)).unwrap();

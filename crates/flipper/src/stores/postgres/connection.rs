@@ -127,8 +127,12 @@ async fn checked(connection: &Connection, wanted: Checked, limit: Duration) -> R
 impl Connection {
     /// Of an unnamed statement.
     pub(super) async fn rows(&self, query: &str, values: &[Value], limit: Duration) -> Result<Vec<Row>, Failure> {
-        let rows = async { self.stream(query, values).await?.try_collect().await };
-        self.within(limit, rows).await
+        self.within(limit, self.all(query, values)).await
+    }
+
+    /// Without a deadline.
+    pub(super) async fn all(&self, query: &str, values: &[Value]) -> Result<Vec<Row>, tokio_postgres::Error> {
+        self.stream(query, values).await?.try_collect().await
     }
 
     /// Statements without values and rows.

@@ -28,10 +28,6 @@ impl Names {
         format!("{SCHEMA}.clock_{}", self.mark)
     }
 
-    pub(super) fn changes(&self) -> String {
-        format!("{SCHEMA}.changes_{}", self.mark)
-    }
-
     pub(super) fn history(&self) -> String {
         format!("{SCHEMA}.history_{}", self.mark)
     }
@@ -45,16 +41,19 @@ impl Names {
     }
 }
 
-/// Each is one statement, and so of one snapshot. The first row is the state; the others are a name and its item.
+/// Each is one statement, and so of one snapshot. The first row is the state.
 #[derive(Debug)]
 pub(super) struct Queries {
     /// The state alone.
     pub(super) state: String,
-    /// All flags.
+    /// And all flags: a name and its item.
     pub(super) load: String,
-    /// The state, and of the feed all flags that changed after `$1` and before `$2`, with whether they are there.
+    /// And of the feed each change from the last one known, `$1`, to before `$2`: the flag's name, its item in an array (which is empty without the
+    /// flag), its number.
     pub(super) poll: String,
-    /// The same, with the fingerprint of all rows.
+    /// The same of a server that is no standby.
+    pub(super) poll_primary: String,
+    /// The same as `poll`, with the fingerprint of all rows.
     pub(super) check: String,
     /// Whether anything can have changed.
     pub(super) commits: String,
@@ -62,38 +61,47 @@ pub(super) struct Queries {
 
 impl Queries {
     pub(super) fn new(names: &Names, fed: bool) -> Self {
-        let (table, changes) = (names.table.path(), names.changes());
+        let (table, clock, history) = (names.table.path(), names.clock(), names.history());
         let (n, i) = (quoted(&names.table.name), quoted(&names.table.item));
         let path = literal(&table);
-        let clock = names.clock();
+        let last = format!("coalesce((SELECT h.number FROM {history} AS h ORDER BY h.number DESC LIMIT 1), 0)");
         // A row's place and writer change with any write of it, and no other row of its table or partition has both. To hash a text of them
         // takes twice as long.
         let fingerprint = format!(
             "(SELECT count(*)::text || ':' || \
              coalesce(bit_xor(hashtidextended(f.ctid, f.xmin::text::bigint # (f.tableoid::bigint << 32)))::text, '') FROM {table} AS f)"
         );
-        let state = |counted: bool| {
+        let state = |counted: bool, at: &str, types: [&str; 2], may_be_standby: bool| {
             let fingerprint = counted.then_some(fingerprint.as_str());
-            sql(&Parts { table: &path, clock: fed.then_some(clock.as_str()), fingerprint })
+            let feed = fed.then_some((clock.as_str(), at));
+            sql(&Parts { table: &path, feed, fingerprint, may_be_standby }, types)
         };
-        // In a shape that leaves the planner of a prepared statement no other way than by the index for each.
+        let whole = state(!fed, &last, ROW, true);
+        // The last one known shows that none after it was trimmed. The cast drops the collation of the history's names: the flags' may have another.
         let changed = match fed {
             true => format!(
-                " UNION ALL SELECT c.name, f.item, NULL, f.there IS NOT NULL FROM {changes} AS c \
-                 LEFT JOIN LATERAL (SELECT f.{i} AS item, true AS there FROM {table} AS f WHERE f.{n} = c.name OFFSET 0) AS f \
-                 ON true WHERE c.v > $1 AND c.v < $2"
+                " UNION ALL SELECT h.name, CASE WHEN h.number > $1 THEN \
+                 ARRAY(SELECT f.{i} FROM {table} AS f WHERE f.{n} = h.name::cstring::text) END, NULL, h.number \
+                 FROM {history} AS h WHERE h.number >= $1 AND h.number < $2"
             ),
             false => String::new(),
         };
+        let poll = |counted: bool, may_be_standby: bool| {
+            format!("{}{changed}", state(counted, "$1::bigint", ["text", "bytea[]"], may_be_standby))
+        };
         Self {
-            state: state(!fed),
-            load: format!("{}{}", state(!fed), all(&names.table)),
-            poll: format!("{}{changed}", state(!fed)),
-            check: format!("{}{changed}", state(true)),
+            load: format!("{whole}{}", all(&names.table)),
+            state: whole,
+            poll: poll(!fed, true),
+            poll_primary: poll(!fed, false),
+            check: poll(true, true),
             commits: commits(&path),
         }
     }
 }
+
+/// The types of a flag's name and item.
+const ROW: [&str; 2] = ["text", "bytea"];
 
 /// What is asked before the feed's names are known.
 pub(super) struct FirstQueries {
@@ -109,7 +117,8 @@ pub(super) struct FirstQueries {
 impl FirstQueries {
     pub(super) fn of(table: &Table) -> Self {
         let (path, n, i) = (table.path(), quoted(&table.name), quoted(&table.item));
-        let state = sql(&Parts { table: &literal(&path), clock: None, fingerprint: None });
+        let parts = Parts { table: &literal(&path), feed: None, fingerprint: None, may_be_standby: true };
+        let state = sql(&parts, ROW);
         let both = format!("{state}{}", all(table));
         let begin = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE {path} IN ACCESS SHARE MODE");
         Self { begin, state, flags: format!("SELECT f.{n}::text, f.{i} FROM {path} AS f"), both }
@@ -118,7 +127,7 @@ impl FirstQueries {
 
 fn all(table: &Table) -> String {
     let (path, n, i) = (table.path(), quoted(&table.name), quoted(&table.item));
-    format!(" UNION ALL SELECT f.{n}::text, f.{i}, NULL, true FROM {path} AS f")
+    format!(" UNION ALL SELECT f.{n}::text, f.{i}, NULL, NULL FROM {path} AS f")
 }
 
 /// Whether the feed's tables are there and readable; and the shortest time after which the server ends an idle session, in ms.
@@ -127,7 +136,7 @@ pub(super) fn readable(names: &Names) -> String {
     format!(
         "SELECT (SELECT count(*) = 2 AND bool_and(has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')) \
          FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
-         WHERE n.nspname = {schema} AND c.relname IN ('clock_{mark}', 'changes_{mark}')), {}, \
+         WHERE n.nspname = {schema} AND c.relname IN ('clock_{mark}', 'history_{mark}')), {}, \
          (SELECT s.setting FROM pg_settings AS s WHERE s.name = 'idle_session_timeout')",
         triggers(&literal(&names.table.path()))
     )

@@ -1,6 +1,6 @@
 //! Follows the table on a connection of its own: by the feed if it is installed, else by the fingerprint of all rows. Writes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use super::connection::{Connection, PROBE, Value};
 use super::errors::Failure;
 use super::feed::{Names, Queries, readable};
 use super::link::{Link, Query, found_in};
-use super::loading::{First, begin, item_of, load, name_of};
+use super::loading::{First, begin, load, name_of};
 use super::state::{Since, State};
 use super::table::{Found, stored};
 use crate::pause::Pause;
@@ -179,7 +179,8 @@ async fn find_feed(connection: &Connection, link: &Link) -> Result<Feed, Failure
     };
     let (readable, triggers, idle) = rows.first().map(read).transpose().map_err(Failure::Asking)?.unwrap_or_default();
     let idle = idle.and_then(|idle| idle.parse().ok()).filter(|idle| *idle > 0).map(Duration::from_millis);
-    let is_complete = readable == Some(true) && State::is_fed(&triggers.unwrap_or_default());
+    // An older version's triggers wrote another list.
+    let is_complete = found.has_history && readable == Some(true) && State::is_fed(&triggers.unwrap_or_default());
     Ok(Feed { queries: Queries::new(&names, is_complete), names, is_complete, idle })
 }
 
@@ -229,7 +230,7 @@ impl Session<'_> {
         if listen(self.link, &self.connection, &self.feed.names).await? {
             self.proofs = 0;
             self.every = self.feed.no_longer_than_idle(self.store.poll_every);
-            self.poll = Some(self.connection.prepare(&self.feed.queries.poll, self.link.timeout).await?);
+            self.poll = Some(self.connection.prepare(&self.feed.queries.poll_primary, self.link.timeout).await?);
             events.following(Updates::Push).await?;
             // For what was written before.
             self.connection.inbox.changed.notify_one();
@@ -269,8 +270,12 @@ impl Session<'_> {
             rows => rows?,
         };
         let Some((first, changed)) = rows.split_first() else { return Ok(false) };
-        let state = State::read(first)?;
+        let mut state = State::read(first)?;
         state.believable()?;
+        let changes = Changes::of(changed, after)?;
+        if let Some(feed) = &mut state.feed {
+            feed.at = changes.last.max(after);
+        }
         // Without the feed each poll compares all rows.
         if is_due || !is_fed {
             self.checked = asked;
@@ -279,12 +284,12 @@ impl Session<'_> {
             Since::Doubt(why) => return Err(Failure::lost(why).into()),
             Since::AnotherWay => return Ok(false),
             Since::All => true,
-            Since::Listed => checks && self.differs(&state),
+            Since::Listed => is_fed && !changes.are_all || checks && self.differs(&state),
         };
         if !all {
             self.state = state;
-            for row in changed {
-                self.emit(row, asked, events).await?;
+            for (name, row) in changes.flags {
+                self.emit(name, row, asked, events).await?;
             }
         } else if !self.compare_all(events).await? {
             return Ok(false);
@@ -347,12 +352,11 @@ impl Session<'_> {
         Ok(())
     }
 
-    async fn emit(&mut self, row: &Row, read_at: Instant, events: &EventSender) -> Result<(), End> {
-        let Some(name) = name_of(row)? else { return Ok(()) };
-        let is_there: Option<bool> = row.try_get(3).map_err(Failure::Asking)?;
+    async fn emit(&mut self, name: &str, row: &Row, read_at: Instant, events: &EventSender) -> Result<(), End> {
+        let items: Option<Vec<Option<&[u8]>>> = row.try_get(1).map_err(Failure::Asking)?;
         let known = Arc::make_mut(&mut self.known);
-        let flag = if is_there == Some(true) {
-            let flag = stored(name, item_of(row)?);
+        let flag = if let Some(item) = items.unwrap_or_default().pop() {
+            let flag = stored(name, item);
             known.insert(name.to_owned(), flag.version.clone());
             Some(flag)
         } else {
@@ -360,6 +364,33 @@ impl Session<'_> {
             None
         };
         Ok(events.emit_read(name.to_owned(), flag, read_at).await?)
+    }
+}
+
+/// What the feed lists.
+struct Changes<'a> {
+    /// Each once, with its row now.
+    flags: Vec<(&'a str, &'a Row)>,
+    last: i64,
+    /// None was trimmed before it was read.
+    are_all: bool,
+}
+
+impl<'a> Changes<'a> {
+    fn of(rows: &'a [Row], after: i64) -> Result<Self, Failure> {
+        let (mut seen, mut changes) = (HashSet::new(), Self { flags: Vec::new(), last: 0, are_all: false });
+        for row in rows {
+            let number: Option<i64> = row.try_get(3).map_err(Failure::Asking)?;
+            let (Some(name), Some(number)) = (name_of(row)?, number) else { continue };
+            changes.last = changes.last.max(number);
+            if number == after {
+                changes.are_all = true;
+            } else if seen.insert(name) {
+                changes.flags.push((name, row));
+            }
+        }
+        changes.are_all |= after == 0 && rows.is_empty();
+        Ok(changes)
     }
 }
 

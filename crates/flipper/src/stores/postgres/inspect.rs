@@ -208,11 +208,16 @@ impl Asker<'_> {
             let hint = "`flipper postgres install`, as the table's owner, enables them";
             return Ok(without("a trigger is disabled or missing").into_iter().map(|check| check.hint(hint)).collect());
         }
+        if !found.has_history {
+            let mut checks = without("the triggers are those of an older version");
+            checks.push(self.history(found, &names).await?);
+            return Ok(checks);
+        }
         if tables != Some(true) {
             let hint = format!(
                 "`GRANT USAGE ON SCHEMA flipper TO …; GRANT SELECT ON {}, {} TO …`",
                 names.clock(),
-                names.changes()
+                names.history()
             );
             return Ok(without("this user may not read the list of changes")
                 .into_iter()

@@ -20,7 +20,7 @@ pub(super) const SEARCH_PATH: &str = "pg_catalog, pg_temp";
 pub(super) fn install(names: &Names, notifies: bool, limits: Option<HistoryLimits>) -> String {
     let (table, n, mark) = (names.table.path(), quoted(&names.table.name), &names.mark);
     let i = quoted(&names.table.item);
-    let (clock, changes, history) = (names.clock(), names.changes(), names.history());
+    let (clock, history) = (names.clock(), names.history());
     let Kept { entries, age } = Kept::of(limits.unwrap_or_default());
     let kept = |column: &str| match limits {
         Some(_) => format!("excluded.{column}"),
@@ -30,26 +30,17 @@ pub(super) fn install(names: &Names, notifies: bool, limits: Option<HistoryLimit
     let (changed, truncated) = (names.function("changed"), names.function("truncated"));
     let (path, shown) = (literal(&table), &table);
     let notify = match notifies {
-        true => format!("\n    IF pg_catalog.pg_notify('{}', '') IS NULL THEN END IF;", names.channel()),
+        // In an expression: a `PERFORM` would be a query of its own.
+        true => format!("\n  IF pg_catalog.pg_notify('{}', '') IS NULL THEN END IF;", names.channel()),
         false => String::new(),
     };
-    // Functions are called in expressions: a `PERFORM` would be a query of its own.
-    let raise = format!(
-        "UPDATE {clock} AS c SET v = c.v + 1 RETURNING c.v, c.entries, c.age INTO at, kept, longest;\n    raised := pg_catalog.set_config('flipper.at_{mark}', at::text, true);{notify}"
-    );
-    let note = |row: &str| {
-        format!(
-            "INSERT INTO {changes} AS c (name, v) VALUES ({row}.{n}, at) ON CONFLICT (name) DO UPDATE SET v = excluded.v;"
-        )
-    };
-    let (old, new) = (note("OLD"), note("NEW"));
     // An item that is NULL is a flag that is unreadable.
     let item = |row: &str| format!("coalesce({row}.{i}, '')");
     let setting = |name: &str| format!("nullif(pg_catalog.current_setting('{SCHEMA}.{name}', true), '')");
     let cause = ["verb", "actor", "reason", "source"].map(setting).join(", ");
     let entry = |name: &str, before: &str, after: &str| {
         format!(
-            "INSERT INTO {history} (name, verb, actor, reason, source, before, after)\n      \
+            "INSERT INTO {history} (name, verb, actor, reason, source, before, after)\n        \
              VALUES ({name}.{n}, {cause}, {before}, {after}) RETURNING number INTO written;"
         )
     };
@@ -85,13 +76,13 @@ END $flipper$;
 CREATE TABLE IF NOT EXISTS {clock} (
   one boolean PRIMARY KEY DEFAULT true CHECK (one),
   origin text NOT NULL,
-  v bigint NOT NULL,
   reset_at bigint NOT NULL,
-  notifies boolean NOT NULL
+  notifies boolean NOT NULL,
+  entries integer,
+  age interval
 );
-CREATE TABLE IF NOT EXISTS {changes} (name text PRIMARY KEY, v bigint NOT NULL);
-CREATE INDEX IF NOT EXISTS changes_{mark}_v ON {changes} (v);
--- A flag before and after each write. Numbers are in the order of the commits, as those of the clock, whose row the writer has locked.
+-- A flag before and after each write. Numbers are in the order of the commits, as a writer has locked the clock's row: so followers read here what
+-- has changed since.
 CREATE TABLE IF NOT EXISTS {history} (
   number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -101,43 +92,31 @@ CREATE TABLE IF NOT EXISTS {history} (
 );
 CREATE INDEX IF NOT EXISTS history_{mark}_name ON {history} (name, number);
 
--- Raised once by a transaction, when it commits: so numbers are in the order of the commits, and no writer waits for long.
+-- When a transaction commits: so no writer waits for long. It locks the clock before it takes a number, and until its end.
 CREATE OR REPLACE FUNCTION {changed}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = {SEARCH_PATH} AS $flipper$
 DECLARE
-  at bigint;
-  raised text;
   kept integer;
   longest interval;
   written bigint;
   oldest bigint;
 BEGIN
-  raised := pg_catalog.current_setting('flipper.at_{mark}', true);
-  -- Anyone may set it.
-  IF raised <> '' THEN
-    SELECT c.v, c.entries, c.age INTO at, kept, longest FROM {clock} AS c WHERE c.v::text = raised;
-  END IF;
-  IF at IS NULL THEN
-    {raise}
-  END IF;
+  SELECT c.entries, c.age INTO kept, longest FROM {clock} AS c FOR UPDATE;{notify}
   IF TG_OP = 'UPDATE' AND NEW.{n} = OLD.{n} THEN
-    {new}
     {changed_entry}
   ELSE
     IF TG_OP <> 'INSERT' AND OLD.{n} IS NOT NULL THEN
-      {old}
       {deleted_entry}
     END IF;
     IF TG_OP <> 'DELETE' AND NEW.{n} IS NOT NULL THEN
-      {new}
       {created_entry}
     END IF;
   END IF;
-  -- Once in a hundredth of what is kept. What another transaction deletes is not waited for.
+  -- Once in a hundredth of what is kept, and never the last. What another transaction deletes is not waited for.
   IF written % least(greatest(kept / 100, 1), 64) = 0 THEN
     SELECT min(h.number) INTO oldest FROM {history} AS h;
     DELETE FROM {history} AS h WHERE h.number IN (
       SELECT o.number FROM {history} AS o
-      WHERE o.number < oldest + {AT_ONCE} AND o.number < greatest(written - kept + 1, coalesce((
+      WHERE o.number < oldest + {AT_ONCE} AND o.number < written AND o.number < greatest(written - kept + 1, coalesce((
         SELECT y.number FROM {history} AS y
         WHERE y.number < oldest + {AT_ONCE} AND y.at >= pg_catalog.clock_timestamp() - longest
         ORDER BY y.number LIMIT 1), oldest + {AT_ONCE}))
@@ -147,15 +126,8 @@ BEGIN
 END $flipper$;
 
 CREATE OR REPLACE FUNCTION {truncated}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = {SEARCH_PATH} AS $flipper$
-DECLARE
-  at bigint;
-  raised text;
-  kept integer;
-  longest interval;
 BEGIN
-    {raise}
-  UPDATE {clock} SET reset_at = at;
-  DELETE FROM {changes};
+  UPDATE {clock} SET reset_at = reset_at + 1;{notify}
   -- Once the table has another name, this one may be another table's.
   IF TG_RELID = pg_catalog.to_regclass({path}) AND pg_catalog.has_table_privilege(TG_RELID, 'SELECT') THEN
     INSERT INTO {history} (name, verb, actor, reason, source, before)
@@ -195,24 +167,23 @@ BEGIN
     WHERE c.oid = {path}::regclass AND a.privilege_type = 'SELECT'
   LOOP
     EXECUTE format('GRANT USAGE ON SCHEMA {SCHEMA} TO %s', who);
-    EXECUTE format('GRANT SELECT ON {clock}, {changes}, {history} TO %s', who);
+    EXECUTE format('GRANT SELECT ON {clock}, {history} TO %s', who);
   END LOOP;
 END $flipper$;
 
 -- What an earlier layout lacks or had, after the table of flags is locked, as writers lock them.
 DO $flipper$ BEGIN
-  IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = '{clock}'::regclass AND attname = 'entries') THEN
-    ALTER TABLE {clock} ADD COLUMN entries integer, ADD COLUMN age interval;
+  IF EXISTS (SELECT FROM pg_attribute WHERE attrelid = '{clock}'::regclass AND attname = 'v' AND NOT attisdropped) THEN
+    ALTER TABLE {clock} DROP COLUMN v, ADD COLUMN IF NOT EXISTS entries integer, ADD COLUMN IF NOT EXISTS age interval;
   END IF;
 END $flipper$;
+DROP TABLE IF EXISTS {SCHEMA}.changes_{mark};
 DROP INDEX IF EXISTS {SCHEMA}.history_{mark}_at;
 
--- What was written until now is in no list: followers read all. How much history is kept, the triggers read here.
-INSERT INTO {clock} AS c (origin, v, reset_at, notifies, entries, age)
-  VALUES (gen_random_uuid()::text, 1, 1, {notifies}, {entries}, interval '{age} seconds')
-  ON CONFLICT (one) DO UPDATE SET v = c.v + 1, reset_at = c.v + 1, notifies = excluded.notifies, entries = {kept_entries}, age = {kept_age};
--- Nor do they need the names of deleted flags.
-DELETE FROM {changes};
+-- What was written until now may be in no list: followers read all. How much history is kept, the triggers read here.
+INSERT INTO {clock} AS c (origin, reset_at, notifies, entries, age)
+  VALUES (gen_random_uuid()::text, 1, {notifies}, {entries}, interval '{age} seconds')
+  ON CONFLICT (one) DO UPDATE SET reset_at = c.reset_at + 1, notifies = excluded.notifies, entries = {kept_entries}, age = {kept_age};
 COMMIT;
 "#
     )
@@ -220,7 +191,7 @@ COMMIT;
 
 pub(super) fn uninstall(names: &Names) -> String {
     let table = names.table.path();
-    let (clock, changes, history) = (names.clock(), names.changes(), names.history());
+    let (clock, history, mark) = (names.clock(), names.history(), &names.mark);
     let (changed, truncated) = (names.function("changed"), names.function("truncated"));
     format!(
         r#"-- Removes the feed of changes of {table}, and the history. Only the table's owner may drop its triggers.
@@ -230,7 +201,7 @@ SET LOCAL lock_timeout = '{LOCK}s';
 DROP TRIGGER IF EXISTS flipper_changed ON {table};
 DROP TRIGGER IF EXISTS flipper_truncated ON {table};
 DROP FUNCTION IF EXISTS {changed}(), {truncated}();
-DROP TABLE IF EXISTS {clock}, {changes}, {history};
+DROP TABLE IF EXISTS {clock}, {history}, {SCHEMA}.changes_{mark};
 DO $flipper$ BEGIN
   IF NOT EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace('{SCHEMA}'))
     AND NOT EXISTS (SELECT FROM pg_proc WHERE pronamespace = to_regnamespace('{SCHEMA}'))

@@ -1,10 +1,11 @@
 //! All flags, with the state to which they belong.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
-use futures_util::future::{FutureExt, join3};
+use futures_util::future::{Either, FutureExt, join, select};
 use tokio_postgres::Row;
 
 use super::connection::{Connection, open, unsent};
@@ -33,10 +34,14 @@ pub(super) async fn begin(link: &Arc<Link>) -> Result<First, Failure> {
         let connection = open(&link.source, link.timeout).await?;
         let read_at = Instant::now();
         let loaded = if is_one_snapshot {
-            // All are sent at once.
+            // All are sent at once, the state last: meanwhile flags are made. Its time begins after them.
             let begin = connection.run(&queries.begin, link.timeout);
-            let state = connection.rows(&queries.state, &[], link.timeout);
-            let (begun, state, read) = join3(begin, state, read(&connection, &queries.flags, link.timeout)).await;
+            let flags = join(begin, read(&connection, &queries.flags, link.timeout));
+            let state = connection.all(&queries.state, &[]);
+            let ((begun, read), state) = match select(pin!(flags), pin!(state)).await {
+                Either::Left((read, state)) => (read, connection.within(link.timeout, state).await),
+                Either::Right((state, read)) => (read.await, state.map_err(Failure::Asking)),
+            };
             match (begun, state, read) {
                 (Ok(()), Ok(rows), Ok((_, flags))) => State::of(rows.first()).map(|state| (state, flags)),
                 // Such as a pool's that gives each statement another connection, or of a table that cannot be locked.
@@ -77,7 +82,7 @@ pub(super) async fn load(
 /// The first row without a name, and the flags of all others, made as they arrive.
 async fn read(connection: &Connection, query: &str, limit: Duration) -> Result<(Option<Row>, Vec<Stored>), Failure> {
     let rows = connection.within(limit, connection.stream(query, &[])).await?;
-    let mut rows = std::pin::pin!(rows);
+    let mut rows = pin!(rows);
     let (mut unnamed, mut flags) = (None, Vec::new());
     loop {
         // Else rows that have arrived would keep other tasks waiting.
@@ -100,6 +105,6 @@ pub(super) fn name_of(row: &Row) -> Result<Option<&str>, Failure> {
     row.try_get(0).map_err(Failure::Asking)
 }
 
-pub(super) fn item_of(row: &Row) -> Result<Option<&[u8]>, Failure> {
+fn item_of(row: &Row) -> Result<Option<&[u8]>, Failure> {
     row.try_get(1).map_err(Failure::Asking)
 }

@@ -204,8 +204,8 @@ impl PostgresFeatureFlagStore {
     /// program is in the history from then on. To what an older version has installed, it adds what is missing. Other programs go on as
     /// before.
     ///
-    /// A commit then also updates one row of the feed, so a transaction in `REPEATABLE READ` or `SERIALIZABLE` that writes a flag may have to be
-    /// repeated. With `notifies`, transactions that write flags cannot be prepared (`PREPARE TRANSACTION`).
+    /// A commit then also locks one row of the feed, so commits that write flags take turns. With `notifies`, transactions that write flags
+    /// cannot be prepared (`PREPARE TRANSACTION`).
     ///
     /// # Errors
     ///

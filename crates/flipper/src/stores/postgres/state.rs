@@ -13,11 +13,10 @@ const HEARD_EVERY: Duration = Duration::from_secs(35);
 const SERVER: &str =
     "extract(epoch FROM pg_postmaster_start_time())::text || ':' || coalesce(inet_server_port()::text, '')";
 
-/// Of [`State::table`]; NULL without the table, a string of SQL.
+/// Of [`State::table`]; NULL without the table, a string of SQL. The path of any table has the database's number, and is read faster than the
+/// list of databases.
 fn identity(table: &str) -> String {
-    format!(
-        "to_regclass({table})::oid::text || '/' || (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())"
-    )
+    format!("to_regclass({table})::oid::text || '/' || pg_relation_filepath('pg_catalog.pg_class'::regclass)")
 }
 
 /// The query for which transactions have ended, on which server, and the table's identity; NULL on a standby, where not all of them are in it.
@@ -42,7 +41,7 @@ pub(super) struct State {
     /// How long a standby has heard nothing from its primary, or cannot apply it; `alone` without one. Only `pg_read_all_stats` sees when
     /// it last heard from it: for others that counts as now, until the standby itself gives the primary up.
     behind: Option<String>,
-    /// Of the feed: which installation, its clock, when all was removed, and whether writers notify.
+    /// Of the feed: which installation, its last change, how often all was removed, and whether writers notify.
     pub(super) feed: Option<Clock>,
     pub(super) fingerprint: Option<String>,
 }
@@ -51,7 +50,7 @@ pub(super) struct State {
 pub(super) struct Clock {
     origin: String,
     pub(super) at: i64,
-    reset_at: i64,
+    resets: i64,
     pub(super) notifies: bool,
 }
 
@@ -71,28 +70,35 @@ pub(super) enum Since {
 pub(super) struct Parts<'a> {
     /// The table's path, as a string of SQL.
     pub(super) table: &'a str,
-    /// The clock's table, if there is a feed.
-    pub(super) clock: Option<&'a str>,
+    /// The clock's table and the query for the last change, if there is a feed.
+    pub(super) feed: Option<(&'a str, &'a str)>,
     /// The query for the fingerprint, if it is wanted.
     pub(super) fingerprint: Option<&'a str>,
+    /// It may be a standby, which then says how far behind it is.
+    pub(super) may_be_standby: bool,
 }
 
-/// An array of text; no row of it, if the clock has none.
-pub(super) fn sql(parts: &Parts<'_>) -> String {
-    let Parts { table, clock, fingerprint } = parts;
+/// Of [`State::behind`].
+const BEHIND: &str = "CASE WHEN pg_is_in_recovery() THEN coalesce((SELECT coalesce(extract(epoch FROM greatest(\
+     clock_timestamp() - r.last_msg_receipt_time, \
+     CASE WHEN pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn() THEN clock_timestamp() - pg_last_xact_replay_timestamp() END\
+     ))::text, '0') FROM pg_stat_wal_receiver AS r), 'alone') END";
+
+/// The columns are NULL of both types, an array of text, and of the feed a number that is NULL; no row, if the clock has none.
+pub(super) fn sql(parts: &Parts<'_>, types: [&str; 2]) -> String {
+    let Parts { table, feed, fingerprint, may_be_standby } = parts;
+    let behind = if *may_be_standby { BEHIND } else { "NULL" };
     let fingerprint = fingerprint.unwrap_or("NULL");
-    let (feed, from) = match clock {
-        Some(clock) => ("c.origin, c.v::text, c.reset_at::text, c.notifies::text", format!(" FROM {clock} AS c")),
-        None => ("NULL, NULL, NULL, NULL", String::new()),
+    let (feed, from) = match feed {
+        Some((clock, at)) => {
+            (format!("c.origin, {at}::text, c.reset_at::text, c.notifies::text"), format!(" FROM {clock} AS c"))
+        }
+        None => ("NULL, NULL, NULL, NULL".to_owned(), String::new()),
     };
+    let [name, item] = types;
     format!(
-        "SELECT NULL::text, NULL::bytea, ARRAY[\
-         {SERVER}, {}, pg_relation_filenode(to_regclass({table}))::text, \
-         {}, CASE WHEN pg_is_in_recovery() THEN coalesce((SELECT coalesce(extract(epoch FROM greatest(\
-         clock_timestamp() - r.last_msg_receipt_time, \
-         CASE WHEN pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn() THEN clock_timestamp() - pg_last_xact_replay_timestamp() END\
-         ))::text, '0') FROM pg_stat_wal_receiver AS r), 'alone') END, \
-         {feed}, {fingerprint}]::text[], NULL::boolean{from}",
+        "SELECT NULL::{name}, NULL::{item}, ARRAY[\
+         {SERVER}, {}, pg_relation_filenode(to_regclass({table}))::text, {}, {behind}, {feed}, {fingerprint}]::text[], NULL::bigint{from}",
         identity(table),
         triggers(table)
     )
@@ -101,8 +107,8 @@ pub(super) fn sql(parts: &Parts<'_>) -> String {
 /// The query for the identities of both triggers, and when they fire.
 pub(super) fn triggers(table: &str) -> String {
     format!(
-        "(SELECT string_agg(t.oid::text || ':' || t.xmin::text || ':' || t.tgenabled::text, ',' ORDER BY t.tgname) \
-         FROM pg_trigger AS t WHERE t.tgrelid = to_regclass({table}) AND t.tgname IN ('flipper_changed', 'flipper_truncated'))"
+        "array_to_string(ARRAY(SELECT t.oid::text || ':' || t.xmin::text || ':' || t.tgenabled::text \
+         FROM pg_trigger AS t WHERE t.tgrelid = to_regclass({table}) AND t.tgname IN ('flipper_changed', 'flipper_truncated')), ',')"
     )
 }
 
@@ -121,18 +127,22 @@ impl State {
         let mut next = || fields.next().flatten();
         let (server, table, file, triggers, behind) = (next(), next(), next(), next(), next());
         let number = |text: Option<String>| text.and_then(|text| text.parse().ok());
-        let (origin, at, reset_at, notifies) = (next(), number(next()), number(next()), next());
-        let feed = match (origin, at, reset_at) {
-            (Some(origin), Some(at), Some(reset_at)) => {
-                Some(Clock { origin, at, reset_at, notifies: notifies.as_deref() == Some("true") })
+        let (origin, at, resets, notifies) = (next(), number(next()), number(next()), next());
+        let feed = match (origin, at, resets) {
+            (Some(origin), Some(at), Some(resets)) => {
+                Some(Clock { origin, at, resets, notifies: notifies.as_deref() == Some("true") })
             }
             _ => None,
         };
+        let mut triggers: Vec<&str> = triggers.as_deref().unwrap_or_default().split(',').collect();
+        triggers.sort_unstable();
+        // Without the file of the table whose path it is.
+        let table = table.as_deref().and_then(|path| path.rsplit_once('/')).map_or("", |(table, _)| table);
         Ok(Self {
             server: server.unwrap_or_default(),
-            table: table.unwrap_or_default(),
+            table: table.to_owned(),
             file: file.unwrap_or_default(),
-            triggers: triggers.unwrap_or_default(),
+            triggers: triggers.join(","),
             behind,
             feed,
             fingerprint: next(),
@@ -171,7 +181,7 @@ impl State {
             return Since::Doubt("the table was dropped, and another one has its name");
         }
         match (&self.feed, &before.feed) {
-            (Some(now), Some(then)) if now.origin == then.origin && now.at < then.at => {
+            (Some(now), Some(then)) if now.origin == then.origin && (now.at < then.at || now.resets < then.resets) => {
                 return Since::Doubt("the changes went back to an earlier state");
             }
             (Some(now), Some(then)) if now.origin == then.origin => {
@@ -179,7 +189,7 @@ impl State {
                     return Since::AnotherWay;
                 }
                 // TRUNCATE, or the table was written whole.
-                if now.reset_at > then.at || self.file != before.file {
+                if now.resets > then.resets || self.file != before.file {
                     return Since::All;
                 }
             }
@@ -199,7 +209,7 @@ mod tests {
     use super::*;
 
     fn fed(at: i64) -> State {
-        let feed = Some(Clock { origin: "o".into(), at, reset_at: 1, notifies: true });
+        let feed = Some(Clock { origin: "o".into(), at, resets: 1, notifies: true });
         State { server: "s".into(), table: "7".into(), triggers: "1:2:O,3:4:O".into(), feed, ..State::default() }
     }
 
@@ -207,13 +217,16 @@ mod tests {
     fn what_begins_a_doubt() {
         assert_eq!(fed(6).since(&fed(5)), Since::Listed);
         assert!(matches!(fed(4).since(&fed(5)), Since::Doubt(_)));
+        let mut earlier = fed(5);
+        earlier.feed.as_mut().unwrap().resets = 0;
+        assert!(matches!(earlier.since(&fed(5)), Since::Doubt(_)));
         assert!(matches!(State { server: "t".into(), ..fed(6) }.since(&fed(5)), Since::Doubt(_)));
         assert!(matches!(State { table: "8".into(), ..fed(6) }.since(&fed(5)), Since::Doubt(_)));
     }
 
     #[test]
     fn what_is_read_again() {
-        let truncated = Some(Clock { origin: "o".into(), at: 9, reset_at: 9, notifies: true });
+        let truncated = Some(Clock { origin: "o".into(), at: 5, resets: 2, notifies: true });
         assert_eq!(State { feed: truncated, ..fed(0) }.since(&fed(5)), Since::All);
         assert_eq!(State { file: "9".into(), ..fed(5) }.since(&fed(5)), Since::All);
         let bare = |fingerprint: &str| State { feed: None, fingerprint: Some(fingerprint.into()), ..fed(0) };
