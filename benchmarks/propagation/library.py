@@ -1,7 +1,9 @@
 """The Python library, as one of two processes: `write` sets the flag to what each line says, `follow` checks it all the time. Both print
 lines for the parent, with nanoseconds of the clock that all processes share."""
 
+import os
 import sys
+import threading
 import time
 
 from flipper import FeatureFlagClient
@@ -58,6 +60,8 @@ if role == "write":
             client.disable(NAME)
         say(began)
 else:
+    # Ends with the parent, which never writes to it.
+    threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
     was_on = client.is_enabled(NAME)
     say("ready")
     while True:

@@ -1,5 +1,6 @@
 //! A process that writes and one that follows, and how both work with this library.
 
+use std::io::Read;
 use std::process::Command;
 use std::time::Duration;
 
@@ -103,6 +104,9 @@ pub(crate) fn runtime() -> Runtime {
 /// In a child.
 pub(crate) fn play(role: &Role) {
     let [how, place] = &*role.arguments else { return };
+    if role.name != "write" {
+        end_with_parent();
+    }
     match (&*role.name, &**how) {
         ("serve", _) => bare::http::serve(role),
         ("write", "ours") => write(role, our_writer(place)),
@@ -110,6 +114,15 @@ pub(crate) fn play(role: &Role) {
         (_, "ours") => runtime().block_on(follow(role, place)),
         (_, how) => bare::follow(how, place, role),
     }
+}
+
+/// It never writes to one that only follows or serves.
+fn end_with_parent() {
+    std::thread::spawn(|| {
+        // Any result is the end of the input.
+        let _ = std::io::stdin().read(&mut [0]);
+        std::process::exit(0);
+    });
 }
 
 pub(crate) type Write = Box<dyn FnMut(bool)>;

@@ -49,13 +49,13 @@ fn main() {
         "flags", "", "p50", "p99", "× socket", "× hyper", "woken p50"
     );
     let named: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
-    // `cargo test` leaves `--bench` out: one size shows that this runs.
+    // `cargo test` leaves `--bench` out: one turn at one size shows that this runs.
     if !std::env::args().any(|argument| argument == "--bench") {
-        return runtime.block_on(visible(&agent, 1));
+        return runtime.block_on(visible(&agent, 1, 1));
     }
     let sizes = if named.is_empty() { &SIZES[..] } else { &named };
     for size in sizes {
-        runtime.block_on(visible(&agent, *size));
+        runtime.block_on(visible(&agent, *size, BLOCKS));
     }
     for size in sizes {
         runtime.block_on(idle(&agent, *size));
@@ -215,12 +215,12 @@ impl Way {
     }
 }
 
-async fn visible(agent: &ConsulAgent, size: usize) {
+async fn visible(agent: &ConsulAgent, size: usize, blocks: usize) {
     let mut ways = Vec::new();
     for name in ["socket", "hyper", "foreign", "own"] {
         ways.push(Way::new(agent, name, size).await);
     }
-    for _ in 0..BLOCKS {
+    for _ in 0..blocks {
         for way in &mut ways {
             // Until the background work of the block before is done.
             tokio::time::sleep(Duration::from_secs(1)).await;
