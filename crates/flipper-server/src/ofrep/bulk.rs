@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::response::Response;
 use http::HeaderMap;
 
-use super::flags::Answers;
+use super::texts::Answers;
 use super::{Ofrep, answer, context, error, json};
 use crate::access::{Access, Role};
 

@@ -8,13 +8,12 @@ use flipper::{Bucketer, FeatureFlag, FeatureFlagClient, FlagRecord};
 
 use super::error::{self, Code};
 use super::outcome::{Given, Outcome};
+use super::texts::{Answers, Kept};
 use super::{answer, json, single};
 use crate::app::App;
-use crate::etag::{self, Parts};
 
 /// Bytes of a kept text. A flag's data may be large, and is in memory already.
 const LONGEST_KEPT: usize = 1024;
-const BEGIN: &str = "{\"flags\":[";
 
 /// All flags by name, each with the answers that it often has. Made again when a flag has changed.
 #[derive(Default)]
@@ -48,52 +47,6 @@ struct Texts {
     brief: [OnceLock<Option<Kept>>; 2],
     /// Of the first other outcome that was off, and that was on.
     first: [OnceLock<Option<(Outcome, Kept)>>; 2],
-}
-
-/// The answers of one flag, with a comma after each.
-#[derive(Debug)]
-struct Kept {
-    text: String,
-    hash: u64,
-}
-
-/// The answer for all flags.
-pub(super) struct Answers {
-    text: String,
-    parts: Parts,
-}
-
-impl Answers {
-    pub(super) fn with_capacity(length: usize) -> Self {
-        let mut text = String::with_capacity(length);
-        text.push_str(BEGIN);
-        Self { text, parts: Parts::new() }
-    }
-
-    fn push(&mut self, kept: &Kept) {
-        self.text.push_str(&kept.text);
-        self.parts.add(kept.hash);
-    }
-
-    fn write(&mut self, write: impl FnOnce(&mut String)) {
-        let begin = self.text.len();
-        write(&mut self.text);
-        self.text.push(',');
-        self.parts.add(etag::hash(&self.text.as_bytes()[begin..]));
-    }
-
-    /// The whole, with other members, and its tag.
-    pub(super) fn end(mut self, more: impl FnOnce(&mut String)) -> (String, String) {
-        if self.text.len() > BEGIN.len() {
-            self.text.pop();
-        }
-        let begin = self.text.len();
-        self.text.push(']');
-        more(&mut self.text);
-        self.text.push('}');
-        self.parts.add(etag::hash(&self.text.as_bytes()[begin..]));
-        (self.text, self.parts.tag())
-    }
 }
 
 impl FlagList {
@@ -246,18 +199,7 @@ impl Texts {
 
 fn kept(name: &str, record: &FlagRecord, outcome: &Outcome) -> Option<Kept> {
     let kept = Kept::new(|text| compose(name, record, outcome, text));
-    (kept.text.len() <= LONGEST_KEPT).then_some(kept)
-}
-
-impl Kept {
-    fn new(write: impl FnOnce(&mut String)) -> Self {
-        let mut text = String::new();
-        write(&mut text);
-        text.push(',');
-        text.shrink_to_fit();
-        let hash = etag::hash(text.as_bytes());
-        Self { text, hash }
-    }
+    (kept.len() <= LONGEST_KEPT).then_some(kept)
 }
 
 /// The answer of the flag itself, and those of its values.
@@ -304,7 +246,7 @@ mod tests {
             let (mut written, mut composed) = (Answers::with_capacity(0), String::new());
             texts.write(&outcome, "F", &record, &mut written);
             compose("F", &record, &outcome, &mut composed);
-            assert_eq!(written.end(|_| {}).0, format!("{BEGIN}{composed}]}}"));
+            assert_eq!(written.end(|_| {}).0, format!("{{\"flags\":[{composed}]}}"));
             let read: serde_json::Value = serde_json::from_str(&format!("[{composed}]")).unwrap();
             assert_eq!((&read[0]["value"], &read[0]["reason"]), (&enabled.into(), &reason.into()));
             assert_eq!(read[1]["errorCode"].is_string(), !enabled);
@@ -323,7 +265,7 @@ mod tests {
                 let (mut written, mut composed) = (Answers::with_capacity(0), String::new());
                 texts.write(&Outcome::ENABLED, "F", &record, &mut written);
                 compose("F", &record, &Outcome::ENABLED, &mut composed);
-                assert_eq!(written.end(|_| {}).0, format!("{BEGIN}{composed}]}}"));
+                assert_eq!(written.end(|_| {}).0, format!("{{\"flags\":[{composed}]}}"));
             }
             let flag = Flag::new(features.get("F"), Ok(Arc::new(record)));
             (texts.first[1].get().unwrap().is_some(), matches!(flag.text, Text::Whole(_)))

@@ -15,6 +15,7 @@ mod passing;
 mod path;
 mod single;
 mod stream;
+mod texts;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -170,7 +170,7 @@ impl<M> FeatureFlag<M> {
         Ready::of(self.slot()?.entry().as_deref()?.plan_of(record)?)
     }
 
-    /// As [`explain`](Self::explain) was then, at a third of its cost; `None` where it has to be asked.
+    /// As [`explain`](Self::explain) was then, at a third of its cost; `None` where it has to be asked. The attributes have different names.
     #[doc(hidden)]
     pub fn explain_briefly(&self, ready: &Ready, context: &(impl Attributes + ?Sized)) -> Option<Brief>
     where

@@ -94,22 +94,22 @@ impl AllChecks {
         true
     }
 
-    /// If all checks hold: whether there is an attribute for any. For attributes whose order is not that of the checks.
+    /// If all checks hold: whether there is an attribute for any. Of attributes with different names, in any order.
     pub(crate) fn hold_for_some<A: Attributes + ?Sized>(&self, attributes: &A) -> Option<bool> {
         let mut is_any_given = false;
         let mut holds = |variable: &Variable, index| {
             is_any_given = true;
             variable.holds(attributes, index)
         };
-        let mut all = 0..attributes.len();
         let hold = if self.variables.len() > FEW {
-            all.all(|index| match self.search(attributes.attribute(index).0) {
+            (0..attributes.len()).all(|index| match self.search(attributes.attribute(index).0) {
                 Some(place) => holds(&self.variables[place], index),
                 None => true,
             })
         } else {
-            self.variables.iter().all(|variable| {
-                all.clone().all(|index| !variable.name.is(attributes.attribute(index).0) || holds(variable, index))
+            self.variables.iter().all(|variable| match variable.name.place_in(attributes) {
+                Some(index) => holds(variable, index),
+                None => true,
             })
         };
         hold.then_some(is_any_given)
