@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use flipper::history::HistoryLimits;
+use flipper::history::{HistoryLimits, HistoryQuery};
 use flipper::store::{LocalFeatureFlagStore, Precondition, Updates, WatchEvent};
 use flipper::{FeatureFlagStore, MirroredFeatureFlagStore, PostgresFeatureFlagStore};
 use flipper_testkit::postgres::{PASSWORD, PostgresServer};
@@ -16,6 +16,13 @@ async fn fed(server: &PostgresServer, table: &str) -> PostgresFeatureFlagStore {
     let store = store(&server.url(), table);
     store.install_feed(true).await.unwrap();
     store
+}
+
+/// The feed's own table, whose name has the hash of this one's in it.
+fn of_feed(server: &PostgresServer, table: &str, what: &str) -> String {
+    let triggers = format!("SELECT tgfoid::regproc FROM pg_trigger WHERE tgrelid = '{table}'::regclass");
+    let changed = server.psql(&format!("{triggers} AND tgname = 'flipper_changed'"));
+    changed.trim().replace("changed_", &format!("{what}_"))
 }
 
 #[tokio::test]
@@ -57,6 +64,9 @@ async fn what_a_large_transaction_undoes_is_not_listed() {
     follow.until("F3000", Some(true)).await;
     // Undone, and so not in the list; the deletion is.
     assert_eq!(store.list().await.unwrap().len(), 3000);
+    for (name, entries) in [("KEPT", 1), ("F7", 2)] {
+        assert_eq!(store.history(&HistoryQuery::of(name)).await.unwrap().entries.len(), entries, "{name}");
+    }
     store.put(&flag("LAST", true), Precondition::Absent.into()).await.unwrap();
     follow.until("LAST", Some(true)).await;
 }
@@ -72,28 +82,163 @@ async fn more_changes_than_the_history_keeps_are_seen() {
     let mut follow = Follow::of(&store);
     follow.pushed().await;
     for round in 0..3 {
-        let name = format!("'F{round}_' || n");
-        server.psql(&format!("INSERT INTO {table} SELECT {name}, {} FROM generate_series(1, 50) n", json("F", true)));
-        let mut missing: HashSet<_> = (1..=50).map(|number| format!("F{round}_{number}")).collect();
-        let began = Instant::now();
-        while !missing.is_empty() {
-            if let WatchEvent::Changed { flag, .. } = follow.next().await {
-                missing.remove(&flag.name);
-            }
-        }
-        assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
+        server.psql(&fifty(&table, round));
+        see_fifty(&mut follow, round).await;
         let name = format!("F{round}_7");
         server.psql(&format!("DELETE FROM {table} WHERE name = '{name}'"));
         follow.until(&name, None).await;
     }
 }
 
-/// In `REPEATABLE READ` a commit neither fails nor makes another fail: the clock's row is locked, and not written.
+fn fifty(table: &str, round: usize) -> String {
+    format!("INSERT INTO {table} SELECT 'F{round}_' || n, {} FROM generate_series(1, 50) n", json("F", true))
+}
+
+async fn see_fifty(follow: &mut Follow<'_>, round: usize) {
+    let mut missing: HashSet<_> = (1..=50).map(|number| format!("F{round}_{number}")).collect();
+    let began = Instant::now();
+    while !missing.is_empty() {
+        if let WatchEvent::Changed { flag, .. } = follow.next().await {
+            missing.remove(&flag.name);
+        }
+    }
+    assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
+}
+
+/// The last entry that a follower has read stands for all after it. Here it would stay, and they would not: a transaction of an older snapshot does
+/// not see it, and another one holds it.
+#[tokio::test]
+async fn no_entry_is_trimmed_between_two_that_stay() {
+    let Some(server) = shared() else { return };
+    let table = random_table();
+    let store = store(&server.url(), &table).history_limits(HistoryLimits::default().entries(10));
+    store.install_feed(true).await.unwrap();
+    let mut follow = Follow::of(&store);
+    follow.pushed().await;
+    let session = tokio_postgres_session(&server).await;
+    for (round, level) in ["REPEATABLE READ", "SERIALIZABLE", "READ COMMITTED"].into_iter().enumerate() {
+        let before = format!("BEFORE {round}");
+        session.batch_execute(&format!("BEGIN ISOLATION LEVEL {level}; SELECT 1 FROM {table}")).await.unwrap();
+        store.put(&flag(&before, true), Precondition::Absent.into()).await.unwrap();
+        follow.until(&before, Some(true)).await;
+        session.batch_execute(&format!("{}; COMMIT", fifty(&table, round))).await.unwrap();
+        see_fifty(&mut follow, round).await;
+    }
+    let history = of_feed(&server, &table, "history");
+    store.put(&flag("HELD", true), Precondition::Absent.into()).await.unwrap();
+    follow.until("HELD", Some(true)).await;
+    session.batch_execute(&format!("BEGIN; SELECT FROM {history} WHERE name = 'HELD' FOR SHARE")).await.unwrap();
+    server.psql(&fifty(&table, 3));
+    see_fifty(&mut follow, 3).await;
+    session.batch_execute("COMMIT").await.unwrap();
+    server.psql(&fifty(&table, 4));
+    see_fifty(&mut follow, 4).await;
+    // What was left out until then is trimmed now.
+    assert!(store.history(&HistoryQuery::all()).await.unwrap().entries.len() <= 11);
+}
+
+/// A number is drawn under a lock that lasts until the commit: a later one is never seen before.
+#[tokio::test]
+async fn numbers_are_in_the_order_of_the_commits() {
+    let Some(server) = shared() else { return };
+    let table = random_table();
+    let store = fed(&server, &table).await;
+    let mut follow = Follow::of(&store);
+    follow.pushed().await;
+    let insert = |name: &str| format!("INSERT INTO {table} SELECT '{name}', {}", json("F", true));
+    for (round, end) in ["COMMIT", "ROLLBACK TO s; COMMIT"].into_iter().enumerate() {
+        let (first, second) = (tokio_postgres_session(&server).await, tokio_postgres_session(&server).await);
+        let (one, other) = (format!("ONE {round}"), format!("OTHER {round}"));
+        let begin = format!("BEGIN; SAVEPOINT s; {}; SET CONSTRAINTS ALL IMMEDIATE", insert(&one));
+        first.batch_execute(&begin).await.unwrap();
+        let waits = {
+            let insert = insert(&other);
+            tokio::spawn(async move { second.batch_execute(&insert).await })
+        };
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert!(!waits.is_finished(), "the second commit has not waited");
+        first.batch_execute(end).await.unwrap();
+        waits.await.unwrap().unwrap();
+        let began = Instant::now();
+        if round == 0 {
+            follow.until(&one, Some(true)).await;
+        }
+        follow.until(&other, Some(true)).await;
+        assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
+    }
+}
+
+/// The numbers begin again, and reach that of the last change before a follower looks.
+#[tokio::test]
+async fn another_history_with_the_same_numbers_is_noticed() {
+    let Some(server) = shared() else { return };
+    let table = random_table();
+    // It looks each second, as nothing notifies it.
+    let store = store(&server.url(), &table).poll_every(Duration::from_secs(4));
+    store.install_feed(false).await.unwrap();
+    let mut follow = Follow::of(&store);
+    follow.polled().await;
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
+    follow.until("F", Some(true)).await;
+    store.put(&flag("F", false), Precondition::Any.into()).await.unwrap();
+    follow.until("F", Some(false)).await;
+    let history = of_feed(&server, &table, "history");
+    server.psql(&format!(
+        "BEGIN; TRUNCATE {history} RESTART IDENTITY; UPDATE {table} SET item = {}; \
+         INSERT INTO {table} SELECT 'G', {json}; INSERT INTO {table} SELECT 'H', {json}; COMMIT",
+        json("F", true),
+        json = json("G", true)
+    ));
+    let began = Instant::now();
+    follow.until("F", Some(true)).await;
+    assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
+}
+
+/// Else numbers would be in no order.
+#[tokio::test]
+async fn without_the_row_that_orders_them_no_write_is_taken() {
+    let Some(server) = shared() else { return };
+    let table = random_table();
+    let store = fed(&server, &table).await;
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
+    let mut follow = Follow::of(&store);
+    follow.pushed().await;
+    let clock = of_feed(&server, &table, "clock");
+    server.psql(&format!("TRUNCATE {clock}"));
+    let error = store.put(&flag("F", false), Precondition::Any.into()).await.unwrap_err();
+    assert!(error.chain().contains("flipper postgres install"), "{}", error.chain());
+    store.install_feed(true).await.unwrap();
+    store.put(&flag("F", false), Precondition::Any.into()).await.unwrap();
+    follow.until("F", Some(false)).await;
+}
+
+/// Its triggers write into the feed of the name that it had.
+#[tokio::test]
+async fn two_tables_change_their_names() {
+    let Some(server) = shared() else { return };
+    let (one, other) = (random_table(), random_table());
+    let stores = [fed(&server, &one).await, fed(&server, &other).await];
+    for store in &stores {
+        store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
+    }
+    server.psql(&format!(
+        "BEGIN; ALTER TABLE {one} RENAME TO {one}_x; ALTER TABLE {other} RENAME TO {one}; ALTER TABLE {one}_x RENAME TO {other}; COMMIT"
+    ));
+    let mut follow = Follow::of(&stores[0]);
+    follow.polled().await;
+    let began = Instant::now();
+    server.psql(&format!("UPDATE {one} SET item = {}", json("F", false)));
+    follow.until("F", Some(false)).await;
+    assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
+}
+
+/// In `REPEATABLE READ` a commit neither fails nor makes another fail: the clock's row is locked, and not written, and such a commit trims nothing.
 #[tokio::test]
 async fn transactions_of_one_snapshot_write_different_flags() {
     let Some(server) = shared() else { return };
     let table = random_table();
-    let store = fed(&server, &table).await;
+    let store = store(&server.url(), &table).history_limits(HistoryLimits::default().entries(1));
+    store.install_feed(true).await.unwrap();
     let mut follow = Follow::of(&store);
     follow.pushed().await;
     for level in ["REPEATABLE READ", "SERIALIZABLE"] {

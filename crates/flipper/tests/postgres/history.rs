@@ -164,7 +164,13 @@ fn a_follower_knows_whether_there_is_one() {
     becomes(true);
     // It refuses to replace this one.
     block_on(other.remove_feed()).unwrap();
+    becomes(false);
     install_without_history(&server, &other, table);
+    let flips = || block_on(other.put(&flag("F", true), Precondition::Any.into())).is_ok();
+    wait_until("a write through the old triggers", flips);
+    wait_until("the follower has it", || {
+        block_on(mirror.get("F")).unwrap().is_some_and(|flag| flag.record.unwrap().is_enabled())
+    });
     becomes(false);
     block_on(other.install_feed(false)).unwrap();
     becomes(true);

@@ -48,8 +48,8 @@ pub(super) struct Queries {
     pub(super) state: String,
     /// And all flags: a name and its item.
     pub(super) load: String,
-    /// And of the feed each change from the last one known, `$1`, to before `$2`: the flag's name, its item in an array (which is empty without the
-    /// flag), its number.
+    /// And of the feed each change from the last one known, `$1`, to before `$2`: the flag's name; with its last change its item, in an array that is
+    /// empty without the flag; in an array the change's time; its number.
     pub(super) poll: String,
     /// The same of a server that is no standby.
     pub(super) poll_primary: String,
@@ -80,8 +80,10 @@ impl Queries {
         // The last one known shows that none after it was trimmed. The cast drops the collation of the history's names: the flags' may have another.
         let changed = match fed {
             true => format!(
-                " UNION ALL SELECT h.name, CASE WHEN h.number > $1 THEN \
-                 ARRAY(SELECT f.{i} FROM {table} AS f WHERE f.{n} = h.name::cstring::text) END, NULL, h.number \
+                " UNION ALL SELECT h.name, CASE WHEN h.number > $1 AND NOT EXISTS (\
+                 SELECT FROM {history} AS l WHERE l.name = h.name AND l.number > h.number AND l.number < $2) THEN \
+                 ARRAY(SELECT f.{i} FROM {table} AS f WHERE f.{n} = h.name::cstring::text) END, \
+                 ARRAY[extract(epoch FROM h.at)::text], h.number \
                  FROM {history} AS h WHERE h.number >= $1 AND h.number < $2"
             ),
             false => String::new(),
@@ -130,14 +132,17 @@ fn all(table: &Table) -> String {
     format!(" UNION ALL SELECT f.{n}::text, f.{i}, NULL, NULL FROM {path} AS f")
 }
 
-/// Whether the feed's tables are there and readable; and the shortest time after which the server ends an idle session, in ms.
+/// Whether the feed's tables are there and readable, and the table's triggers write there (those of a renamed table do not); and the shortest time after which the server ends an idle session, in ms.
 pub(super) fn readable(names: &Names) -> String {
-    let (schema, mark) = (literal(SCHEMA), &names.mark);
+    let (schema, mark, path) = (literal(SCHEMA), &names.mark, literal(&names.table.path()));
+    let (changed, truncated) = (names.function("changed"), names.function("truncated"));
     format!(
         "SELECT (SELECT count(*) = 2 AND bool_and(has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')) \
          FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
-         WHERE n.nspname = {schema} AND c.relname IN ('clock_{mark}', 'history_{mark}')), {}, \
+         WHERE n.nspname = {schema} AND c.relname IN ('clock_{mark}', 'history_{mark}')) \
+         AND (SELECT count(*) = 2 FROM pg_trigger AS t WHERE t.tgrelid = to_regclass({path}) \
+         AND t.tgfoid IN (to_regproc('{changed}'), to_regproc('{truncated}'))), {}, \
          (SELECT s.setting FROM pg_settings AS s WHERE s.name = 'idle_session_timeout')",
-        triggers(&literal(&names.table.path()))
+        triggers(&path)
     )
 }

@@ -1,6 +1,6 @@
 //! Follows the table on a connection of its own: by the feed if it is installed, else by the fingerprint of all rows. Writes nothing.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -130,6 +130,7 @@ async fn session(
         proofs: PROOFS,
         checked: Instant::now(),
         fingerprint: None,
+        last_at: None,
     };
     session.start(events, flags, read_at).await?;
     loop {
@@ -203,6 +204,8 @@ struct Session<'a> {
     /// When all rows were last compared, and their fingerprint then.
     checked: Instant,
     fingerprint: Option<(i64, Option<String>)>,
+    /// When the last known change was made: another one with its number is of another history. Unknown until it is read once.
+    last_at: Option<String>,
 }
 
 impl Session<'_> {
@@ -270,11 +273,15 @@ impl Session<'_> {
             rows => rows?,
         };
         let Some((first, changed)) = rows.split_first() else { return Ok(false) };
+        if number_of(first)?.is_some() {
+            // The clock's row is gone, and so the state.
+            return Ok(false);
+        }
         let mut state = State::read(first)?;
         state.believable()?;
         let changes = Changes::of(changed, after)?;
         if let Some(feed) = &mut state.feed {
-            feed.at = changes.last.max(after);
+            feed.at = changes.last.0.max(after);
         }
         // Without the feed each poll compares all rows.
         if is_due || !is_fed {
@@ -284,10 +291,14 @@ impl Session<'_> {
             Since::Doubt(why) => return Err(Failure::lost(why).into()),
             Since::AnotherWay => return Ok(false),
             Since::All => true,
-            Since::Listed => is_fed && !changes.are_all || checks && self.differs(&state),
+            Since::Listed => is_fed && changes.known.is_none() || checks && self.differs(&state),
         };
+        if self.last_at.is_some() && changes.known.is_some() && self.last_at != changes.known {
+            return Err(Failure::lost("the last change is another one than it was").into());
+        }
         if !all {
             self.state = state;
+            self.last_at = changes.last.1.or(changes.known);
             for (name, row) in changes.flags {
                 self.emit(name, row, asked, events).await?;
             }
@@ -341,6 +352,7 @@ impl Session<'_> {
             self.link.set_history(found.has_history);
         }
         self.state = state;
+        self.last_at = None;
         self.emit_all(flags, read_at, events).await?;
         Ok(true)
     }
@@ -353,7 +365,7 @@ impl Session<'_> {
     }
 
     async fn emit(&mut self, name: &str, row: &Row, read_at: Instant, events: &EventSender) -> Result<(), End> {
-        let items: Option<Vec<Option<&[u8]>>> = row.try_get(1).map_err(Failure::Asking)?;
+        let items = items_of(row)?;
         let known = Arc::make_mut(&mut self.known);
         let flag = if let Some(item) = items.unwrap_or_default().pop() {
             let flag = stored(name, item);
@@ -371,27 +383,47 @@ impl Session<'_> {
 struct Changes<'a> {
     /// Each once, with its row now.
     flags: Vec<(&'a str, &'a Row)>,
-    last: i64,
-    /// None was trimmed before it was read.
-    are_all: bool,
+    /// The number and the time of the last; 0 without one.
+    last: (i64, Option<String>),
+    /// The time of the last that was known before; `None` if it is gone, and perhaps others that were never read.
+    known: Option<String>,
 }
 
 impl<'a> Changes<'a> {
     fn of(rows: &'a [Row], after: i64) -> Result<Self, Failure> {
-        let (mut seen, mut changes) = (HashSet::new(), Self { flags: Vec::new(), last: 0, are_all: false });
+        let mut changes = Self { flags: Vec::new(), last: (0, None), known: None };
         for row in rows {
-            let number: Option<i64> = row.try_get(3).map_err(Failure::Asking)?;
-            let (Some(name), Some(number)) = (name_of(row)?, number) else { continue };
-            changes.last = changes.last.max(number);
+            let (Some(name), Some(number)) = (name_of(row)?, number_of(row)?) else { continue };
+            let at = || -> Result<_, Failure> {
+                let times: Option<Vec<String>> = row.try_get(2).map_err(Failure::Asking)?;
+                Ok(times.unwrap_or_default().pop())
+            };
             if number == after {
-                changes.are_all = true;
-            } else if seen.insert(name) {
+                changes.known = at()?;
+                continue;
+            }
+            if number > changes.last.0 {
+                changes.last = (number, at()?);
+            }
+            if items_of(row)?.is_some() {
                 changes.flags.push((name, row));
             }
         }
-        changes.are_all |= after == 0 && rows.is_empty();
+        if after == 0 && rows.is_empty() {
+            changes.known = Some(String::new());
+        }
         Ok(changes)
     }
+}
+
+/// Of a change in the feed.
+fn number_of(row: &Row) -> Result<Option<i64>, Failure> {
+    row.try_get(3).map_err(Failure::Asking)
+}
+
+/// The flag's item, or none; `None` unless it is the flag's last change.
+fn items_of(row: &Row) -> Result<Option<Vec<Option<&[u8]>>>, Failure> {
+    row.try_get(1).map_err(Failure::Asking)
 }
 
 /// Whether notifications arrive here. A pool that gives each transaction another connection accepts `LISTEN`, and forwards none to an idle

@@ -90,7 +90,6 @@ CREATE TABLE IF NOT EXISTS {history} (
   verb text, actor text, reason text, source text,
   before bytea, after bytea
 );
-CREATE INDEX IF NOT EXISTS history_{mark}_name ON {history} (name, number);
 
 -- When a transaction commits: so no writer waits for long. It locks the clock before it takes a number, and until its end.
 CREATE OR REPLACE FUNCTION {changed}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = {SEARCH_PATH} AS $flipper$
@@ -100,7 +99,8 @@ DECLARE
   written bigint;
   oldest bigint;
 BEGIN
-  SELECT c.entries, c.age INTO kept, longest FROM {clock} AS c FOR UPDATE;{notify}
+  SELECT c.entries, c.age INTO kept, longest FROM {clock} AS c FOR UPDATE;
+  IF NOT FOUND THEN RAISE 'the row of {clock} is missing: `flipper postgres install` makes it again'; END IF;{notify}
   IF TG_OP = 'UPDATE' AND NEW.{n} = OLD.{n} THEN
     {changed_entry}
   ELSE
@@ -111,16 +111,21 @@ BEGIN
       {created_entry}
     END IF;
   END IF;
-  -- Once in a hundredth of what is kept, and never the last. What another transaction deletes is not waited for.
-  IF written % least(greatest(kept / 100, 1), 64) = 0 THEN
-    SELECT min(h.number) INTO oldest FROM {history} AS h;
-    DELETE FROM {history} AS h WHERE h.number IN (
-      SELECT o.number FROM {history} AS o
-      WHERE o.number < oldest + {AT_ONCE} AND o.number < written AND o.number < greatest(written - kept + 1, coalesce((
-        SELECT y.number FROM {history} AS y
-        WHERE y.number < oldest + {AT_ONCE} AND y.at >= pg_catalog.clock_timestamp() - longest
-        ORDER BY y.number LIMIT 1), oldest + {AT_ONCE}))
-      FOR UPDATE SKIP LOCKED);
+  -- Once in a hundredth of what is kept, and never the last. Only the oldest: a follower takes the last entry that it has read for a sign that all
+  -- later ones are there. So none is left between, as a transaction of an older snapshot would leave those that it does not see; and none
+  -- goes while another transaction, which is not waited for, holds one.
+  IF written % least(greatest(kept / 100, 1), 64) = 0 AND pg_catalog.current_setting('transaction_isolation') = 'read committed' THEN
+    BEGIN
+      SELECT min(h.number) INTO oldest FROM {history} AS h;
+      DELETE FROM {history} AS h WHERE h.number IN (
+        SELECT o.number FROM {history} AS o
+        WHERE o.number < oldest + {AT_ONCE} AND o.number < written AND o.number < greatest(written - kept + 1, coalesce((
+          SELECT y.number FROM {history} AS y
+          WHERE y.number < oldest + {AT_ONCE} AND y.at >= pg_catalog.clock_timestamp() - longest
+          ORDER BY y.number LIMIT 1), oldest + {AT_ONCE}))
+        FOR UPDATE NOWAIT);
+    EXCEPTION WHEN lock_not_available THEN NULL;
+    END;
   END IF;
   RETURN NULL;
 END $flipper$;
@@ -172,6 +177,7 @@ BEGIN
 END $flipper$;
 
 -- What an earlier layout lacks or had, after the table of flags is locked, as writers lock them.
+CREATE INDEX IF NOT EXISTS history_{mark}_name ON {history} (name, number);
 DO $flipper$ BEGIN
   IF EXISTS (SELECT FROM pg_attribute WHERE attrelid = '{clock}'::regclass AND attname = 'v' AND NOT attisdropped) THEN
     ALTER TABLE {clock} DROP COLUMN v, ADD COLUMN IF NOT EXISTS entries integer, ADD COLUMN IF NOT EXISTS age interval;
