@@ -135,13 +135,12 @@ fn all(table: &Table) -> String {
 /// Whether the feed's tables are there and readable, and the table's triggers write there (those of a renamed table do not); and the shortest time after which the server ends an idle session, in ms.
 pub(super) fn readable(names: &Names) -> String {
     let (schema, mark, path) = (literal(SCHEMA), &names.mark, literal(&names.table.path()));
-    let (changed, truncated) = (names.function("changed"), names.function("truncated"));
     format!(
         "SELECT (SELECT count(*) = 2 AND bool_and(has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')) \
          FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
          WHERE n.nspname = {schema} AND c.relname IN ('clock_{mark}', 'history_{mark}')) \
-         AND (SELECT count(*) = 2 FROM pg_trigger AS t WHERE t.tgrelid = to_regclass({path}) \
-         AND t.tgfoid IN (to_regproc('{changed}'), to_regproc('{truncated}'))), {}, \
+         AND (SELECT count(*) = 2 FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid JOIN pg_namespace AS n ON n.oid = p.pronamespace \
+         WHERE t.tgrelid = to_regclass({path}) AND n.nspname = {schema} AND p.proname IN ('changed_{mark}', 'truncated_{mark}')), {}, \
          (SELECT s.setting FROM pg_settings AS s WHERE s.name = 'idle_session_timeout')",
         triggers(&path)
     )
