@@ -37,7 +37,7 @@ enum Text {
     /// The answer to all contexts.
     Whole(Kept),
     /// The answers so far, and the flag if attributes alone decide most of its checks.
-    Some(Texts, Option<Ready>),
+    Some(Box<Texts>, Option<Ready>),
 }
 
 /// Most flags have no other outcomes. `None` if the text is too long to keep.
@@ -91,7 +91,7 @@ impl Flag {
             }
             Ok(record) => match settled(record).and_then(|outcome| kept(name, record, &outcome)) {
                 Some(kept) => Text::Whole(kept),
-                None => Text::Some(Texts::default(), flag.ready(record)),
+                None => Text::Some(Box::default(), flag.ready(record)),
             },
         };
         Self { flag, record, text }

@@ -128,8 +128,9 @@ mod tests {
     fn records() -> Vec<FlagRecord> {
         let ramp = || LinearRampPercentage::new(0.0, 1.0, Duration::from_secs(1_000_000));
         let many = |condition: Condition, number: i64| condition.eq(&format!("a{number}"), number);
-        let conditions: [Vec<Condition>; 5] = [
+        let conditions: [Vec<Condition>; 6] = [
             vec![],
+            vec![Condition::new()],
             vec![Condition::new().eq("plan", "pro")],
             vec![Condition::new().eq("plan", "pro").gt("age", 18), Condition::new().ne("plan", "free")],
             vec![Condition::new().one_of("plan", ["pro", "team"])],

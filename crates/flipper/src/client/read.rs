@@ -432,7 +432,6 @@ impl<M> FeatureFlagClient<M> {
         }
     }
 
-    /// Apart, so that a constant answer saves no registers.
     #[inline]
     fn ask_with(&self, name: &str, slot: SlotRef<'_>, context: &(impl Attributes + ?Sized), default: bool) -> bool {
         match slot.sole().and_then(|sole| sole.answer(context)) {

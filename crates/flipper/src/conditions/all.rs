@@ -94,9 +94,9 @@ impl AllChecks {
         true
     }
 
-    /// If all checks hold: whether there is an attribute for any. Of attributes with different names, in any order.
+    /// If all checks hold: whether there is an attribute for any, or there are no checks. Of attributes with different names, in any order.
     pub(crate) fn hold_for_some<A: Attributes + ?Sized>(&self, attributes: &A) -> Option<bool> {
-        let mut is_any_given = false;
+        let mut is_any_given = self.variables.is_empty();
         let mut holds = |variable: &Variable, index| {
             is_any_given = true;
             variable.holds(attributes, index)

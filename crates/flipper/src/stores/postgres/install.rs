@@ -100,7 +100,12 @@ DECLARE
   oldest bigint;
 BEGIN
   SELECT c.entries, c.age INTO kept, longest FROM {clock} AS c FOR UPDATE;
-  IF NOT FOUND THEN RAISE 'the row of {clock} is missing: `flipper postgres install` makes it again'; END IF;{notify}
+  IF NOT FOUND THEN
+    -- As in a copy of the schema alone.
+    INSERT INTO {clock} (origin, reset_at, notifies, entries, age)
+      VALUES (pg_catalog.gen_random_uuid()::text, 1, {notifies}, {entries}, '{age} seconds') ON CONFLICT (one) DO NOTHING;
+    SELECT c.entries, c.age INTO kept, longest FROM {clock} AS c FOR UPDATE;
+  END IF;{notify}
   IF TG_OP = 'UPDATE' AND NEW.{n} = OLD.{n} THEN
     {changed_entry}
   ELSE
@@ -114,7 +119,7 @@ BEGIN
   -- Once in a hundredth of what is kept, and never the last. Only the oldest: a follower takes the last entry that it has read for a sign that all
   -- later ones are there. So none is left between, as a transaction of an older snapshot would leave those that it does not see; and none
   -- goes while another transaction, which is not waited for, holds one.
-  IF written % least(greatest(kept / 100, 1), 64) = 0 AND pg_catalog.current_setting('transaction_isolation') = 'read committed' THEN
+  IF written % least(greatest(kept / 100, 1), 64) = 0 AND pg_catalog.current_setting('transaction_isolation') IN ('read committed', 'read uncommitted') THEN
     BEGIN
       SELECT min(h.number) INTO oldest FROM {history} AS h;
       DELETE FROM {history} AS h WHERE h.number IN (
@@ -146,6 +151,13 @@ REVOKE ALL ON FUNCTION {changed}(), {truncated}() FROM PUBLIC;
 DO $flipper$
 DECLARE who text;
 BEGIN
+  -- Those of the name that the table had before.
+  FOR who IN
+    SELECT quote_ident(tgname) FROM pg_trigger WHERE tgrelid = {path}::regclass AND tgname IN ('flipper_changed', 'flipper_truncated')
+      AND tgfoid NOT IN ('{changed}()'::regprocedure, '{truncated}()'::regprocedure)
+  LOOP
+    EXECUTE format('DROP TRIGGER %s ON %s', who, {path}::regclass);
+  END LOOP;
   IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = {path}::regclass AND tgname = 'flipper_changed') THEN
     CREATE CONSTRAINT TRIGGER flipper_changed AFTER INSERT OR UPDATE OR DELETE ON {table}
       DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {changed}();
@@ -163,7 +175,7 @@ BEGIN
     SELECT DISTINCT quote_ident(pg_get_userbyid(proowner)) FROM pg_proc
     WHERE oid IN ('{changed}()'::regprocedure, '{truncated}()'::regprocedure)
   LOOP
-    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON {history} TO %s', who);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON {clock}, {history} TO %s', who);
   END LOOP;
   -- Who may read the flags may follow them, and read their history.
   FOR who IN
