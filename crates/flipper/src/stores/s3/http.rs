@@ -56,8 +56,12 @@ impl Http {
         tcp.set_keepalive(Some(Duration::from_secs(30)));
         let https = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(config).https_or_http();
         let https = https.enable_http1().wrap_connector(tcp);
-        let client =
-            Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).build(https);
+        // A server that hangs is asked again and again on new connections: no more are kept than reads are made at once.
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(super::reading::AT_ONCE)
+            .build(https);
         Ok(Self(client))
     }
 
