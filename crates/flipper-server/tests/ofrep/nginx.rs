@@ -19,7 +19,7 @@ fn behind_nginx(page: Option<&str>) -> Option<(Server, Nginx)> {
     let server = Server::with(|app, url| {
         nginx = Nginx::before(url.strip_prefix("http://").unwrap().parse().unwrap());
         let app = app.access(AccessControl::new().open_to_everyone()).cors_origins(page).unwrap();
-        app.clone().public_url(&nginx.as_ref().map_or(url.to_owned(), url_of)).unwrap()
+        app.public_url(&nginx.as_ref().map_or(url.to_owned(), url_of)).unwrap()
     });
     server.flag("F", r#"{"a b":"grün"}"#, |flag| flag.add_condition(Condition::new().eq("plan", "pro")));
     Some((server, nginx?))

@@ -151,7 +151,10 @@ fn two_people_edit_one_flag() {
         await bob.click('#flag .switch[aria-checked=true]');
         await ann.waitForFunction((version) => document.querySelector('#edit').dataset.version !== version, version);
         if (await ann.isVisible('#changed')) throw new Error('a warning');
-        if (await ann.inputValue('#conditions') !== 'plan = pro') throw new Error('lost')",
+        if (await ann.inputValue('#conditions') !== 'plan = pro') throw new Error('lost');
+        // His own page may have it later than hers.
+        const now = await ann.getAttribute('#edit', 'data-version');
+        await bob.waitForFunction((now) => document.querySelector('#edit').dataset.version === now, now)",
     );
     // His data do: she is warned, sees both sides, and overwrites nothing.
     browser.run(
