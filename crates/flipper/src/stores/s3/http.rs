@@ -27,6 +27,8 @@ use crate::error::{Error, Result};
 const CONNECT: Duration = Duration::from_secs(3);
 /// Below what servers and load balancers allow.
 const IDLE: Duration = Duration::from_secs(20);
+/// Requests at once.
+pub(super) const AT_ONCE: usize = 32;
 
 /// Also serves the driver's requests for credentials. Its requests must be sent from the flipper thread, which has the connections.
 #[derive(Clone, Debug)]
@@ -56,11 +58,11 @@ impl Http {
         tcp.set_keepalive(Some(Duration::from_secs(30)));
         let https = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(config).https_or_http();
         let https = https.enable_http1().wrap_connector(tcp);
-        // A server that hangs is asked again and again on new connections: no more are kept than reads are made at once.
+        // A server that hangs is asked again and again on new connections: no more are kept than requests are made at once.
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(super::reading::AT_ONCE)
+            .pool_max_idle_per_host(AT_ONCE)
             .build(https);
         Ok(Self(client))
     }

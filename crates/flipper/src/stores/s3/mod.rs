@@ -330,7 +330,7 @@ impl FeatureFlagStore for S3FeatureFlagStore {
     async fn put_all(&self, records: &[FlagRecord], options: WriteOptions) -> Vec<Result<Version>> {
         let when = options.when;
         let mut results = Vec::with_capacity(records.len());
-        for batch in records.chunks(reading::AT_ONCE) {
+        for batch in records.chunks(http::AT_ONCE) {
             let puts = batch.iter().map(|record| {
                 let (owned, when) = (record.clone(), when.clone());
                 let put = self.run(|store| async move { writing::put(&store, &owned, &when).await });

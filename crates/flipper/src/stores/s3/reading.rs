@@ -3,6 +3,7 @@ use std::sync::Arc;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::bucket::{Found, If, LARGEST, too_large};
+use super::http::AT_ONCE;
 use super::listing::Object;
 use super::{S3FeatureFlagStore, version};
 use crate::error::{Error, ErrorKind, Result};
@@ -10,8 +11,6 @@ use crate::record::FlagRecord;
 use crate::state::{Corrupt, Stored, Version};
 use crate::stores::base_key::is_ours;
 
-/// Requests at once.
-pub(super) const AT_ONCE: usize = 32;
 /// S3 returns no more.
 pub(super) const PAGE: usize = 1000;
 
