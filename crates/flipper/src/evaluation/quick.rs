@@ -11,7 +11,7 @@ use crate::record::FlagRecord;
 pub enum Brief {
     /// All conditions hold.
     ConditionsMet {
-        /// Whether there is an attribute for any of them.
+        /// Whether there is an attribute for any of them, or they check nothing.
         is_any_given: bool,
     },
     /// The caller's bucket decided.

@@ -385,7 +385,7 @@ struct Changes<'a> {
     flags: Vec<(&'a str, &'a Row)>,
     /// The number and the time of the last; 0 without one.
     last: (i64, Option<String>),
-    /// The time of the last that was known before; `None` if it is gone, and perhaps others that were never read.
+    /// The time of the last that was known before, empty if there was none; `None` if it is gone, and perhaps others that were never read.
     known: Option<String>,
 }
 
