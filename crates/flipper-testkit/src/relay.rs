@@ -40,6 +40,8 @@ struct State {
     losses: (String, usize),
     /// Both sockets of each connection, by its number.
     connections: HashMap<usize, [TcpStream; 2]>,
+    /// How often open connections were broken.
+    breaks: usize,
     connected: usize,
     pieces: usize,
     cuts: usize,
@@ -57,14 +59,15 @@ impl Relay {
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let state = lock(&serving);
-                let (ended, refuses, server) = (state.ended, state.harm == Harm::Refuse, state.server);
+                let (ended, refuses) = (state.ended, state.harm == Harm::Refuse);
+                let (server, breaks) = (state.server, state.breaks);
                 drop(state);
                 if ended {
                     return;
                 }
                 if !refuses {
                     // Fails if the server is down, which closes the client.
-                    let _ = connect(client, server, &serving);
+                    let _ = connect(client, server, breaks, &serving);
                 }
             }
         });
@@ -82,6 +85,7 @@ impl Relay {
         let mut state = lock(&self.state);
         state.harm = harm;
         if harm == Harm::Refuse {
+            state.breaks += 1;
             for (_, [client, server]) in state.connections.drain() {
                 close(&client, &server);
             }
@@ -118,13 +122,17 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn connect(client: TcpStream, server: u16, state: &Arc<Mutex<State>>) -> io::Result<()> {
+fn connect(client: TcpStream, server: u16, breaks: usize, state: &Arc<Mutex<State>>) -> io::Result<()> {
     let server = TcpStream::connect(("127.0.0.1", server))?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let ends = [client.try_clone()?, server.try_clone()?];
     let number = {
         let mut state = lock(state);
+        // It was accepted before a break, and may lead to the server of before: dropped, as the open ones were.
+        if state.breaks != breaks {
+            return Ok(());
+        }
         state.connected += 1;
         let number = state.connected;
         state.connections.insert(number, ends);

@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
@@ -38,6 +39,8 @@ pub(super) struct Connection {
 pub(super) struct Inbox {
     pub(super) changed: Notify,
     pub(super) proven: Notify,
+    /// The server ended the connection while it had no query.
+    was_ended: AtomicBool,
 }
 
 /// Of channels that only show whether notifications arrive.
@@ -101,6 +104,8 @@ async fn drive<T: MakeTlsConnect<Socket>>(
             Some(Ok(_)) => {}
             Some(Err(error)) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, "a connection to PostgreSQL ended");
+                // The driver gives an error of the server to the oldest query that it sent. It had sent none.
+                inbox.was_ended.store(error.as_db_error().is_some(), Ordering::SeqCst);
                 break;
             }
             None => break,
@@ -169,6 +174,9 @@ impl Connection {
         answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Failure> {
         match timeout(limit, answer).await {
+            Ok(Err(error)) if error.is_closed() && self.inbox.was_ended.load(Ordering::SeqCst) => {
+                Err(Failure::NotSent(error))
+            }
             Ok(answer) => answer.map_err(Failure::Asking),
             Err(_) => {
                 self.driver.abort();

@@ -8,6 +8,8 @@ pub(super) enum Failure {
     /// Before anything was sent.
     Connecting(tokio_postgres::Error),
     ConnectingLate,
+    /// The server had ended the connection.
+    NotSent(tokio_postgres::Error),
     Asking(tokio_postgres::Error),
     AskingLate,
     /// Ours, with all that is to say.
@@ -61,7 +63,7 @@ impl Failure {
 
     /// The server closed the connection before it read the query.
     pub(super) fn was_idle(&self) -> bool {
-        self.code().is_some_and(|code| code.code() == "57P05")
+        matches!(self, Self::NotSent(_)) || self.code().is_some_and(|code| code.code() == "57P05")
     }
 
     /// Of no further use; after a failover the next one leads to the primary.
@@ -76,7 +78,7 @@ impl Failure {
     /// Whether nothing was written: an error, unlike the end of a connection, undoes the transaction.
     fn is_certain(&self) -> bool {
         match self {
-            Self::Connecting(_) | Self::ConnectingLate => true,
+            Self::Connecting(_) | Self::ConnectingLate | Self::NotSent(_) => true,
             Self::Known(error) => error.nothing_written(),
             Self::AskingLate => false,
             Self::Asking(error) => {
@@ -94,7 +96,7 @@ impl Failure {
             Self::Known(error) => return error,
             Self::ConnectingLate => Error::unavailable("the server did not accept a connection in time"),
             Self::AskingLate => Error::unavailable("the server did not answer in time"),
-            Self::Connecting(error) | Self::Asking(error) => from_driver(&error),
+            Self::Connecting(error) | Self::NotSent(error) | Self::Asking(error) => from_driver(&error),
         };
         error.with_nothing_written(certain)
     }
