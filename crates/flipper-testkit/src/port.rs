@@ -2,10 +2,23 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is a test's report")]
 
+use std::fs;
+use std::hash::{BuildHasher, RandomState};
 use std::net::TcpListener;
 
-/// A port that was free just now.
+const LEAST: u16 = 20_000;
+
+/// A port that was free just now. The system gives it to no client's connection, which would keep a server that was killed from starting again.
 #[must_use]
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let ports = range.split_whitespace().next().and_then(|first| first.parse().ok()).map(|first: u16| LEAST..first);
+    let Some(ports) = ports.filter(|ports| ports.len() > 1_000) else { return bound(0).unwrap() };
+    let random = RandomState::new();
+    let places = (0..1_000).map(|turn: u32| random.hash_one(turn) % ports.len() as u64);
+    places.filter_map(|place| bound(LEAST + u16::try_from(place).unwrap())).next().expect("a free port")
+}
+
+fn bound(port: u16) -> Option<u16> {
+    TcpListener::bind(("127.0.0.1", port)).ok().map(|listener| listener.local_addr().unwrap().port())
 }

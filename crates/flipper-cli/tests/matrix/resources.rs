@@ -6,7 +6,8 @@ use std::process;
 
 /// Beyond these a growth counts.
 const MEMORY: u64 = 16 << 20;
-const FILES: u64 = 8;
+/// After a slow moment each client's pool has so many connections, for 90 s.
+const FILES: u64 = 64;
 /// A pool keeps threads for the next calls.
 const THREADS: u64 = 12;
 /// Fewer samples show nothing.

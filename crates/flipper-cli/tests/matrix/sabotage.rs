@@ -43,7 +43,7 @@ const ALL: &[(Invariant, &str, Sabotage)] = &[
     (Invariant::Dependent, "the same, at the end", changed),
     (Invariant::Alive, "a mirror never reaches its store", never_live),
     (Invariant::Memory, "a process keeps memory", || leak("kept.append(bytearray(os.urandom(8 << 20)))")),
-    (Invariant::Files, "a process keeps files open", || leak("kept.extend(open('/dev/null') for _ in range(4))")),
+    (Invariant::Files, "a process keeps files open", || leak("kept.extend(open('/dev/null') for _ in range(16))")),
     (Invariant::Threads, "a process starts threads", || {
         leak("[threading.Thread(target=end.wait, daemon=True).start() for _ in '1234']")
     }),

@@ -308,11 +308,13 @@ impl ConsulAgent {
         match &self.options.servers {
             None if self.options.dev => {}
             None => parts.push("\"bootstrap\": true".to_owned()),
+            // One that was killed keeps its vote: else there may be no majority if another one is killed before it is back.
             Some(serf) => {
                 let others: Vec<_> = serf.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
                 let others = others.join(", ");
                 parts.push(format!(
-                    "\"bootstrap_expect\": {}, \"retry_join\": [{others}], \"retry_interval\": \"1s\"",
+                    "\"bootstrap_expect\": {}, \"retry_join\": [{others}], \"retry_interval\": \"1s\", \
+                     \"autopilot\": {{\"cleanup_dead_servers\": false}}",
                     serf.len()
                 ));
             }
