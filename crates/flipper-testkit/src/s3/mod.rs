@@ -152,7 +152,7 @@ impl S3Server {
     /// Starts it again at the same port, with the objects that it kept, and waits until this bucket answers.
     pub fn restart(&mut self, bucket: &str) {
         self.process = None;
-        assert!(self.launch(), "the server ended");
+        self.launch_again();
         self.wait_for(bucket);
     }
 
@@ -170,7 +170,7 @@ impl S3Server {
             let _ =
                 if entry.path().is_dir() { fs::remove_dir_all(entry.path()) } else { fs::remove_file(entry.path()) };
         }
-        assert!(self.launch(), "the server ended");
+        self.launch_again();
         wait_until("the bucket is made", || {
             self.try_ask("PUT", &format!("/{bucket}"), "", b"").is_ok_and(|reply| reply.status == 200)
         });
@@ -185,6 +185,11 @@ impl S3Server {
     /// `kill -CONT`.
     pub fn resume(&self) {
         self.process.as_ref().expect("a running server").resume();
+    }
+
+    /// Its parts get new ports, of which another process may take one first.
+    fn launch_again(&mut self) {
+        assert!((0..5).any(|_| self.launch()), "the server ended");
     }
 
     /// Returns whether it runs and answers.
