@@ -16,6 +16,7 @@ mod inspect;
 mod pool;
 #[path = "../support/python.rs"]
 mod python;
+mod queue;
 mod restored;
 mod rights;
 mod writes;
