@@ -14,6 +14,7 @@ mod history;
 mod idle;
 mod inspect;
 mod pool;
+mod proxy;
 #[path = "../support/python.rs"]
 mod python;
 mod queue;
