@@ -9,13 +9,14 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Row, Statement};
 
 use super::PostgresFeatureFlagStore;
-use super::connection::{Connection, PROBE, Value};
+use super::changes::{Changes, items_of, number_of};
+use super::connection::{Connection, Value};
 use super::errors::Failure;
-use super::feed::{Names, Queries, readable};
-use super::link::{Link, Query, found_in};
-use super::loading::{First, begin, load, name_of};
+use super::link::Link;
+use super::loading::{First, begin, load};
 use super::state::{Since, State};
-use super::table::{Found, stored};
+use super::table::stored;
+use super::ways::{Feed, find, find_feed, listen};
 use crate::pause::Pause;
 use crate::state::{Stored, Updates, Version, Watch};
 use crate::store::{FeatureFlagStore, differences};
@@ -24,8 +25,6 @@ use crate::stores::feed::feed_by_task;
 
 /// For what the feed cannot list, such as writers in replication, and for rows that change without a transaction of the server.
 const CHECK_EVERY: Duration = Duration::from_secs(30);
-/// For a notification that this process sends itself.
-const PROOF: Duration = Duration::from_secs(1);
 /// Meanwhile nothing is polled, so it is tried a few times only: at the start, and with the next checks, for a server that was slow.
 const PROOFS: u32 = 3;
 const PAUSE: Pause = Pause::new(Duration::from_millis(10), Duration::from_secs(1));
@@ -144,46 +143,6 @@ async fn session(
             return Ok(Some(Seen { state: session.state, known: session.known }));
         }
     }
-}
-
-/// How changes become known.
-struct Feed {
-    names: Names,
-    queries: Queries,
-    is_complete: bool,
-    /// When the server ends an idle session.
-    idle: Option<Duration>,
-}
-
-impl Feed {
-    fn no_longer_than_idle(&self, every: Duration) -> Duration {
-        self.idle.map_or(every, |idle| every.min(idle / 2))
-    }
-}
-
-async fn find(connection: &Connection, link: &Link) -> Result<Option<Found>, Failure> {
-    let find = link.find_query();
-    found_in(&connection.rows(&find.text, &find.values, link.timeout).await?, &link.table)
-}
-
-async fn find_feed(connection: &Connection, link: &Link) -> Result<Feed, Failure> {
-    let found = find(connection, link).await?;
-    link.set_history(found.as_ref().is_some_and(|found| found.has_history));
-    let found = found.ok_or_else(|| Failure::lost("the table is missing"))?;
-    let names = Names::of(&link.table, &found.schema);
-    let rows = connection.rows(&readable(&names), &[], link.timeout).await?;
-    let read = |row: &Row| -> Result<_, tokio_postgres::Error> {
-        Ok((
-            row.try_get::<_, Option<bool>>(0)?,
-            row.try_get::<_, Option<String>>(1)?,
-            row.try_get::<_, Option<String>>(2)?,
-        ))
-    };
-    let (readable, triggers, idle) = rows.first().map(read).transpose().map_err(Failure::Asking)?.unwrap_or_default();
-    let idle = idle.and_then(|idle| idle.parse().ok()).filter(|idle| *idle > 0).map(Duration::from_millis);
-    // An older version's triggers wrote another list.
-    let is_complete = found.has_history && readable == Some(true) && State::is_fed(&triggers.unwrap_or_default());
-    Ok(Feed { queries: Queries::new(&names, is_complete), names, is_complete, idle })
 }
 
 struct Session<'a> {
@@ -429,73 +388,4 @@ impl Session<'_> {
         };
         Ok(events.emit_read(name.to_owned(), flag, read_at).await?)
     }
-}
-
-/// What the feed lists.
-struct Changes<'a> {
-    /// Each once, with its row now.
-    flags: Vec<(&'a str, &'a Row)>,
-    /// The number and the time of the last; 0 without one.
-    last: (i64, Option<String>),
-    /// The time of the last that was known before, empty if there was none; `None` if it is gone, and perhaps others that were never read.
-    known: Option<String>,
-}
-
-impl<'a> Changes<'a> {
-    fn of(rows: &'a [Row], after: i64) -> Result<Self, Failure> {
-        let mut changes = Self { flags: Vec::new(), last: (0, None), known: None };
-        for row in rows {
-            let (Some(name), Some(number)) = (name_of(row)?, number_of(row)?) else { continue };
-            let at = || -> Result<_, Failure> {
-                let times: Option<Vec<String>> = row.try_get(2).map_err(Failure::Asking)?;
-                Ok(times.unwrap_or_default().pop())
-            };
-            if number == after {
-                changes.known = at()?;
-                continue;
-            }
-            if number > changes.last.0 {
-                changes.last = (number, at()?);
-            }
-            if items_of(row)?.is_some() {
-                changes.flags.push((name, row));
-            }
-        }
-        if after == 0 && rows.is_empty() {
-            changes.known = Some(String::new());
-        }
-        Ok(changes)
-    }
-}
-
-/// Of a change in the feed.
-fn number_of(row: &Row) -> Result<Option<i64>, Failure> {
-    row.try_get(3).map_err(Failure::Asking)
-}
-
-/// The flag's item, or none; `None` unless it is the flag's last change.
-fn items_of(row: &Row) -> Result<Option<Vec<Option<&[u8]>>>, Failure> {
-    row.try_get(1).map_err(Failure::Asking)
-}
-
-/// Whether notifications arrive here; if they do, and there is a channel, its own from now on. A pool that gives each transaction another connection
-/// accepts `LISTEN`, and forwards none to an idle client: only one that another connection sends is a proof.
-pub(super) async fn listen(link: &Arc<Link>, connection: &Connection, channel: Option<&str>) -> Result<bool, Failure> {
-    let probe = format!("{PROBE}{:016x}", fastrand::u64(..));
-    let ask = |query: String| async move { connection.run(&query, link.timeout).await };
-    let (also, and_not) = channel
-        .map_or_else(Default::default, |channel| (format!("LISTEN {channel}; "), format!("; UNLISTEN {channel}")));
-    match ask(format!("{also}LISTEN {probe}")).await {
-        Ok(()) => {}
-        // Such as a standby.
-        Err(failure) if failure.is_read_only() || !failure.ends_connection() => return Ok(false),
-        Err(failure) => return Err(failure),
-    }
-    let notify = Query::read("SELECT pg_notify($1, '')", vec![(Box::new(probe.clone()), Type::TEXT)]);
-    let proven = match link.ask(&notify).await {
-        Ok(_) => timeout(PROOF, connection.inbox.proven.notified()).await.is_ok(),
-        Err(_) => false,
-    };
-    ask(format!("UNLISTEN {probe}{}", if proven { "" } else { &and_not })).await?;
-    Ok(proven)
 }
