@@ -252,9 +252,9 @@ impl Asker<'_> {
                 "the server's queue of notifications is full to {:.0} %: writers of flags send none, and followers ask every {every:?}",
                 queue * 100.0
             );
-            checks.push(
-                Check::problem("queue", text).hint("a session that listens is in a long transaction, or does not read"),
-            );
+            let hint = "a session that listens is in a long transaction, or does not read; triggers of an older version notify \
+                 until all commits fail: `flipper postgres install` again replaces them";
+            checks.push(Check::problem("queue", text).hint(hint));
         }
         Ok(checks)
     }
