@@ -19,7 +19,7 @@ async fn fed(server: &PostgresServer, table: &str) -> PostgresFeatureFlagStore {
 }
 
 /// The feed's own table, whose name has the hash of this one's in it.
-fn of_feed(server: &PostgresServer, table: &str, what: &str) -> String {
+pub(crate) fn of_feed(server: &PostgresServer, table: &str, what: &str) -> String {
     let triggers = format!("SELECT tgfoid::regproc FROM pg_trigger WHERE tgrelid = '{table}'::regclass");
     let changed = server.psql(&format!("{triggers} AND tgname = 'flipper_changed'"));
     changed.trim().replace("changed_", &format!("{what}_"))

@@ -14,8 +14,10 @@ mod history;
 mod idle;
 mod inspect;
 mod pool;
+mod proxy;
 #[path = "../support/python.rs"]
 mod python;
+mod queue;
 mod restored;
 mod rights;
 mod writes;

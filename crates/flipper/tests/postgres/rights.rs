@@ -5,6 +5,7 @@ use flipper::store::Precondition;
 use flipper::{ErrorKind, FeatureFlagStore};
 use flipper_testkit::postgres::{PASSWORD, PostgresServer};
 
+use crate::feed::of_feed;
 use crate::{Follow, flag, json, random_table, shared, store};
 
 /// A role of its own, with these rights on the table.
@@ -39,6 +40,38 @@ async fn who_may_read_may_follow() {
     follow.polled().await;
     owner.put(&flag("F", false), Precondition::Any.into()).await.unwrap();
     follow.until("F", Some(false)).await;
+}
+
+/// Without the right to read who wrote what before.
+#[tokio::test]
+async fn three_columns_of_the_history_are_enough_to_follow() {
+    let Some(server) = shared() else { return };
+    let table = random_table();
+    let owner = store(&server.url(), &table);
+    owner.install_feed(true).await.unwrap();
+    let url = role(&server, &table, "SELECT");
+    let user = url.split(['/', ':']).nth(3).unwrap();
+    let (clock, history) = (of_feed(&server, &table, "clock"), of_feed(&server, &table, "history"));
+    let grant = |columns: &str| {
+        server.psql(&format!(
+            "GRANT USAGE ON SCHEMA flipper TO {user}; GRANT SELECT (origin, reset_at, notifies) ON {clock} TO {user}; \
+             GRANT SELECT ({columns}) ON {history} TO {user}"
+        ));
+    };
+    grant("number, name");
+    let reader = store(&url, &table);
+    assert!(reader.feed_status().await.unwrap()[0].text.contains("may not read the list of changes"));
+    Follow::of(&reader).polled().await;
+    grant("at");
+    let reader = store(&url, &table);
+    assert!(reader.feed_status().await.unwrap()[0].text.contains("notifications arrive"));
+    let mut follow = Follow::of(&reader);
+    follow.pushed().await;
+    for enabled in [true, false] {
+        owner.put(&flag("F", enabled), Precondition::Any.into()).await.unwrap();
+        follow.until("F", Some(enabled)).await;
+    }
+    assert_eq!(reader.history(&HistoryQuery::all()).await.unwrap_err().kind(), ErrorKind::Unauthorized);
 }
 
 #[tokio::test]

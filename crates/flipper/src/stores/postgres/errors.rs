@@ -120,7 +120,11 @@ fn from_driver(error: &tokio_postgres::Error) -> Error {
         };
         return failed.with_source(source.map_or(text.clone(), |source| format!("{text}: {source}")));
     };
-    let (kind, message) = describe(found.code().code());
+    let (kind, message) = match found.routine() {
+        // Of the code that a name has which is too long for an index.
+        Some("PreCommit_Notify") => (ErrorKind::Unavailable, Some("server's queue of notifications is full")),
+        _ => describe(found.code().code()),
+    };
     // Without its detail, which may be a row.
     let failed = Error::new(kind).with_source(format!("{} ({})", found.message(), found.code().code()));
     match message {

@@ -8,6 +8,9 @@ use super::table::{Table, literal, quoted};
 /// The schema of our own.
 pub(super) const SCHEMA: &str = "flipper";
 
+/// Of the server's queue of notifications: writers of flags leave the rest to others, and PostgreSQL warns.
+pub(super) const FULL: f64 = 0.5;
+
 /// Of the feed of one table.
 #[derive(Clone, Debug)]
 pub(super) struct Names {
@@ -132,13 +135,14 @@ fn all(table: &Table) -> String {
     format!(" UNION ALL SELECT f.{n}::text, f.{i}, NULL, NULL FROM {path} AS f")
 }
 
-/// Whether the feed's tables are there and readable, and the table's triggers write there (those of a renamed table do not); and the shortest time after which the server ends an idle session, in ms.
+/// Whether what a follower reads of the feed's tables is there and readable, and the table's triggers write there (those of a renamed table do not); and the shortest time after which the server ends an idle session, in ms.
 pub(super) fn readable(names: &Names) -> String {
     let (schema, mark, path) = (literal(SCHEMA), &names.mark, literal(&names.table.path()));
     format!(
-        "SELECT (SELECT count(*) = 2 AND bool_and(has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')) \
-         FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
-         WHERE n.nspname = {schema} AND c.relname IN ('clock_{mark}', 'history_{mark}')) \
+        "SELECT (SELECT count(*) = 6 AND bool_and(has_schema_privilege(n.oid, 'USAGE') AND has_column_privilege(c.oid, a.attnum, 'SELECT')) \
+         FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_attribute AS a ON a.attrelid = c.oid \
+         WHERE n.nspname = {schema} AND (c.relname = 'clock_{mark}' AND a.attname IN ('origin', 'reset_at', 'notifies') \
+         OR c.relname = 'history_{mark}' AND a.attname IN ('number', 'name', 'at'))) \
          AND (SELECT count(*) = 2 FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid JOIN pg_namespace AS n ON n.oid = p.pronamespace \
          WHERE t.tgrelid = to_regclass({path}) AND n.nspname = {schema} AND p.proname IN ('changed_{mark}', 'truncated_{mark}')), {}, \
          (SELECT s.setting FROM pg_settings AS s WHERE s.name = 'idle_session_timeout')",

@@ -9,13 +9,14 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Row, Statement};
 
 use super::PostgresFeatureFlagStore;
-use super::connection::{Connection, PROBE, Value};
+use super::changes::{Changes, items_of, number_of};
+use super::connection::{Connection, Value};
 use super::errors::Failure;
-use super::feed::{Names, Queries, readable};
-use super::link::{Link, Query, found_in};
-use super::loading::{First, begin, load, name_of};
+use super::link::Link;
+use super::loading::{First, begin, load};
 use super::state::{Since, State};
-use super::table::{Found, stored};
+use super::table::stored;
+use super::ways::{Feed, find, find_feed, listen};
 use crate::pause::Pause;
 use crate::state::{Stored, Updates, Version, Watch};
 use crate::store::{FeatureFlagStore, differences};
@@ -24,8 +25,6 @@ use crate::stores::feed::feed_by_task;
 
 /// For what the feed cannot list, such as writers in replication, and for rows that change without a transaction of the server.
 const CHECK_EVERY: Duration = Duration::from_secs(30);
-/// For a notification that this process sends itself.
-const PROOF: Duration = Duration::from_secs(1);
 /// Meanwhile nothing is polled, so it is tried a few times only: at the start, and with the next checks, for a server that was slow.
 const PROOFS: u32 = 3;
 const PAUSE: Pause = Pause::new(Duration::from_millis(10), Duration::from_secs(1));
@@ -122,9 +121,10 @@ async fn session(
         connection,
         every: feed.no_longer_than_idle(if feed.is_complete { store.poll_every / 4 } else { store.poll_every }),
         feed,
-        poll: None,
+        own: None,
         commits: None,
         commits_refused: false,
+        is_quiet: false,
         state,
         known: before.known,
         proofs: PROOFS,
@@ -135,54 +135,14 @@ async fn session(
     session.start(events, flags, read_at).await?;
     loop {
         // Either wakes it: a notification, the end of the connection, the time.
-        let _ = timeout(session.every, session.connection.inbox.changed.notified()).await;
+        let is_notified = timeout(session.every, session.connection.inbox.changed.notified()).await.is_ok();
         if session.connection.is_closed() {
             return Err(Failure::lost("the connection was closed").into());
         }
-        if !session.poll(events).await? {
+        if !session.poll(is_notified, events).await? {
             return Ok(Some(Seen { state: session.state, known: session.known }));
         }
     }
-}
-
-/// How changes become known.
-struct Feed {
-    names: Names,
-    queries: Queries,
-    is_complete: bool,
-    /// When the server ends an idle session.
-    idle: Option<Duration>,
-}
-
-impl Feed {
-    fn no_longer_than_idle(&self, every: Duration) -> Duration {
-        self.idle.map_or(every, |idle| every.min(idle / 2))
-    }
-}
-
-async fn find(connection: &Connection, link: &Link) -> Result<Option<Found>, Failure> {
-    let find = link.find_query();
-    found_in(&connection.rows(&find.text, &find.values, link.timeout).await?, &link.table)
-}
-
-async fn find_feed(connection: &Connection, link: &Link) -> Result<Feed, Failure> {
-    let found = find(connection, link).await?;
-    link.set_history(found.as_ref().is_some_and(|found| found.has_history));
-    let found = found.ok_or_else(|| Failure::lost("the table is missing"))?;
-    let names = Names::of(&link.table, &found.schema);
-    let rows = connection.rows(&readable(&names), &[], link.timeout).await?;
-    let read = |row: &Row| -> Result<_, tokio_postgres::Error> {
-        Ok((
-            row.try_get::<_, Option<bool>>(0)?,
-            row.try_get::<_, Option<String>>(1)?,
-            row.try_get::<_, Option<String>>(2)?,
-        ))
-    };
-    let (readable, triggers, idle) = rows.first().map(read).transpose().map_err(Failure::Asking)?.unwrap_or_default();
-    let idle = idle.and_then(|idle| idle.parse().ok()).filter(|idle| *idle > 0).map(Duration::from_millis);
-    // An older version's triggers wrote another list.
-    let is_complete = found.has_history && readable == Some(true) && State::is_fed(&triggers.unwrap_or_default());
-    Ok(Feed { queries: Queries::new(&names, is_complete), names, is_complete, idle })
 }
 
 struct Session<'a> {
@@ -190,12 +150,14 @@ struct Session<'a> {
     link: &'a Arc<Link>,
     connection: Connection,
     feed: Feed,
-    /// Where notifications arrive, the session is our own, and a statement may stay prepared: planning takes longer than running.
-    poll: Option<Statement>,
+    /// Where notifications arrive.
+    own: Option<Own>,
     /// What the server had committed before the last poll.
     commits: Option<String>,
     /// The server has refused to say it.
     commits_refused: bool,
+    /// No transaction ended between the last two polls by the feed.
+    is_quiet: bool,
     state: State,
     known: Arc<BTreeMap<String, Version>>,
     every: Duration,
@@ -206,6 +168,13 @@ struct Session<'a> {
     fingerprint: Option<(i64, Option<String>)>,
     /// When the last known change was made: another one with its number is of another history. Unknown until it is read once.
     last_at: Option<String>,
+}
+
+/// What stays prepared in a session of our own: planning takes longer than running.
+struct Own {
+    commits: Statement,
+    /// By the feed.
+    poll: Option<Statement>,
 }
 
 impl Session<'_> {
@@ -224,20 +193,47 @@ impl Session<'_> {
         self.prove(events).await
     }
 
-    /// Tries whether notifications arrive, if writers send them.
+    /// Tries whether notifications arrive, unless writers shall send none. Where they arrive from a primary and a standby answers, it is not the same server.
     async fn prove(&mut self, events: &mut EventSender) -> Result<(), End> {
-        if self.proofs == 0 || !self.state.feed.as_ref().is_some_and(|feed| feed.notifies) {
+        let notifies = self.state.feed.as_ref().map(|feed| feed.notifies);
+        if self.proofs == 0 || notifies == Some(false) || self.state.is_of_standby() {
             return Ok(());
         }
         self.proofs -= 1;
-        if listen(self.link, &self.connection, &self.feed.names).await? {
-            self.proofs = 0;
+        let channel = notifies.map(|_| self.feed.names.channel());
+        if !listen(self.link, &self.connection, channel.as_deref()).await? {
+            return Ok(());
+        }
+        self.proofs = 0;
+        self.prepare().await?;
+        if channel.is_some() {
             self.every = self.feed.no_longer_than_idle(self.store.poll_every);
-            self.poll = Some(self.connection.prepare(&self.feed.queries.poll_primary, self.link.timeout).await?);
             events.following(Updates::Push).await?;
             // For what was written before.
             self.connection.inbox.changed.notify_one();
         }
+        Ok(())
+    }
+
+    async fn prepare(&mut self) -> Result<(), Failure> {
+        let (connection, queries, limit) = (&self.connection, &self.feed.queries, self.link.timeout);
+        let commits = async {
+            let commits = connection.prepare(&queries.commits, limit).await?;
+            connection.prepared_rows(&commits, &[], limit).await.map(|_| commits)
+        };
+        let commits = match commits.await {
+            // Then so may the polls be that have it.
+            Err(failure) if failure.is_servers() => {
+                self.commits_refused = true;
+                return Ok(());
+            }
+            commits => commits?,
+        };
+        let poll = match self.state.feed {
+            Some(_) => Some(connection.prepare(&queries.poll_primary, limit).await?),
+            None => None,
+        };
+        self.own = Some(Own { commits, poll });
         Ok(())
     }
 
@@ -246,7 +242,7 @@ impl Session<'_> {
     }
 
     /// `false`: changes are known in another way now.
-    async fn poll(&mut self, events: &mut EventSender) -> Result<bool, End> {
+    async fn poll(&mut self, is_notified: bool, events: &mut EventSender) -> Result<bool, End> {
         let is_fed = self.state.feed.is_some();
         let is_due = self.checked.elapsed() >= CHECK_EVERY;
         let checks = is_fed && is_due;
@@ -255,13 +251,15 @@ impl Session<'_> {
         let values: &[Value] =
             if is_fed { &[(Box::new(after), Type::INT8), (Box::new(i64::MAX), Type::INT8)] } else { &[] };
         let asked = Instant::now();
-        if !is_due && self.is_unchanged().await? {
+        if !is_due && !is_notified && self.is_unchanged().await? {
             events.confirm(self.state.confirms(asked, self.valid_for())).await?;
             return Ok(true);
         }
-        let rows = match &self.poll {
-            Some(poll) if !checks => self.connection.prepared_rows(poll, values, self.link.timeout).await,
-            _ => {
+        let prepared = self.own.as_ref().and_then(|own| own.poll.as_ref()).filter(|_| !checks);
+        let is_prepared = prepared.is_some();
+        let rows = match prepared {
+            Some(poll) => self.connection.prepared_rows(poll, values, self.link.timeout).await,
+            None => {
                 let query = if checks { &self.feed.queries.check } else { &self.feed.queries.poll };
                 self.connection.rows(query, values, self.link.timeout).await
             }
@@ -269,7 +267,7 @@ impl Session<'_> {
         let rows = match rows {
             // The feed's tables, if the table itself is there.
             Err(failure) if is_fed && (failure.is_missing() || failure.is_forbidden()) => return Ok(false),
-            Err(failure) if self.poll.is_some() && failure.is_outdated_plan() => return Ok(false),
+            Err(failure) if is_prepared && failure.is_outdated_plan() => return Ok(false),
             rows => rows?,
         };
         let Some((first, changed)) = rows.split_first() else { return Ok(false) };
@@ -279,6 +277,13 @@ impl Session<'_> {
         }
         let mut state = State::read(first)?;
         state.believable()?;
+        if is_prepared {
+            if state.snapshot.is_none() {
+                // A standby answers now, as through a proxy.
+                return Ok(false);
+            }
+            self.is_quiet = state.snapshot == self.state.snapshot;
+        }
         let changes = Changes::of(changed, after)?;
         if let Some(feed) = &mut state.feed {
             feed.at = changes.last.0.max(after);
@@ -313,12 +318,18 @@ impl Session<'_> {
     }
 
     /// Whether no transaction has ended on this server since the last poll, and it is the same table: then the rows of a logged local table, its
-    /// triggers and rights are as they were. A poll that is not prepared takes longer, and one that compares all rows much longer.
+    /// triggers and rights are as they were. A poll by the feed takes some times as long, and one that compares all rows much longer.
     async fn is_unchanged(&mut self) -> Result<bool, Failure> {
-        if self.poll.is_some() || self.commits_refused || self.state.is_of_standby() {
+        if self.commits_refused || self.state.is_of_standby() {
             return Ok(false);
         }
-        let rows = match self.connection.rows(&self.feed.queries.commits, &[], self.link.timeout).await {
+        let asked = match &self.own {
+            // Where transactions end all the time it would be a second question each time.
+            Some(Own { poll: Some(_), .. }) if !self.is_quiet => return Ok(false),
+            Some(own) => self.connection.prepared_rows(&own.commits, &[], self.link.timeout).await,
+            None => self.connection.rows(&self.feed.queries.commits, &[], self.link.timeout).await,
+        };
+        let rows = match asked {
             // Such as one without that function, or without the right to call it: rows can be compared all the same.
             Err(failure) if failure.is_servers() => {
                 self.commits_refused = true;
@@ -377,75 +388,4 @@ impl Session<'_> {
         };
         Ok(events.emit_read(name.to_owned(), flag, read_at).await?)
     }
-}
-
-/// What the feed lists.
-struct Changes<'a> {
-    /// Each once, with its row now.
-    flags: Vec<(&'a str, &'a Row)>,
-    /// The number and the time of the last; 0 without one.
-    last: (i64, Option<String>),
-    /// The time of the last that was known before, empty if there was none; `None` if it is gone, and perhaps others that were never read.
-    known: Option<String>,
-}
-
-impl<'a> Changes<'a> {
-    fn of(rows: &'a [Row], after: i64) -> Result<Self, Failure> {
-        let mut changes = Self { flags: Vec::new(), last: (0, None), known: None };
-        for row in rows {
-            let (Some(name), Some(number)) = (name_of(row)?, number_of(row)?) else { continue };
-            let at = || -> Result<_, Failure> {
-                let times: Option<Vec<String>> = row.try_get(2).map_err(Failure::Asking)?;
-                Ok(times.unwrap_or_default().pop())
-            };
-            if number == after {
-                changes.known = at()?;
-                continue;
-            }
-            if number > changes.last.0 {
-                changes.last = (number, at()?);
-            }
-            if items_of(row)?.is_some() {
-                changes.flags.push((name, row));
-            }
-        }
-        if after == 0 && rows.is_empty() {
-            changes.known = Some(String::new());
-        }
-        Ok(changes)
-    }
-}
-
-/// Of a change in the feed.
-fn number_of(row: &Row) -> Result<Option<i64>, Failure> {
-    row.try_get(3).map_err(Failure::Asking)
-}
-
-/// The flag's item, or none; `None` unless it is the flag's last change.
-fn items_of(row: &Row) -> Result<Option<Vec<Option<&[u8]>>>, Failure> {
-    row.try_get(1).map_err(Failure::Asking)
-}
-
-/// Whether notifications arrive here. A pool that gives each transaction another connection accepts `LISTEN`, and forwards none to an idle
-/// client: only one that another connection sends is a proof.
-pub(super) async fn listen(link: &Arc<Link>, connection: &Connection, names: &Names) -> Result<bool, Failure> {
-    let (channel, probe) = (names.channel(), format!("{PROBE}{:016x}", fastrand::u64(..)));
-    let ask = |query: String| async move { connection.run(&query, link.timeout).await };
-    match ask(format!("LISTEN {channel}; LISTEN {probe}")).await {
-        Ok(()) => {}
-        // Such as a standby.
-        Err(failure) if failure.is_read_only() || !failure.ends_connection() => return Ok(false),
-        Err(failure) => return Err(failure),
-    }
-    let notify = Query::read("SELECT pg_notify($1, '')", vec![(Box::new(probe.clone()), Type::TEXT)]);
-    let proven = match link.ask(&notify).await {
-        Ok(_) => timeout(PROOF, connection.inbox.proven.notified()).await.is_ok(),
-        Err(_) => false,
-    };
-    ask(match proven {
-        true => format!("UNLISTEN {probe}"),
-        false => format!("UNLISTEN {probe}; UNLISTEN {channel}"),
-    })
-    .await?;
-    Ok(proven)
 }

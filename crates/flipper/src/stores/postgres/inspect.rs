@@ -8,19 +8,17 @@ use tokio_postgres::types::FromSql;
 use super::PostgresFeatureFlagStore;
 use super::connection::{Connection, Value, open};
 use super::errors::Failure;
-use super::feed::{Names, SCHEMA, readable};
-use super::follow::listen;
+use super::feed::{FULL, Names, SCHEMA, readable};
 use super::install::SEARCH_PATH;
 use super::link::found_in;
 use super::state::State;
 use super::table::{Found, literal};
+use super::ways::listen;
 use crate::error::Error;
 use crate::inspection::{Check, Finding};
 use crate::store::FeatureFlagStore;
 
 const MOST_OFF: Duration = Duration::from_secs(5);
-/// Of the queue of notifications.
-const FULL: f64 = 0.5;
 
 pub(super) async fn inspect(store: PostgresFeatureFlagStore) -> Vec<Check> {
     let started = Instant::now();
@@ -234,7 +232,7 @@ impl Asker<'_> {
                     "changes are listed, and asked for every {often:?}: the feed was installed without notifications"
                 ),
             )
-        } else if listen(link, &self.connection, &names).await? {
+        } else if listen(link, &self.connection, Some(&names.channel())).await? {
             Check::fine("push", "changes are listed, and notifications arrive")
         } else {
             Check::problem(
@@ -250,10 +248,13 @@ impl Asker<'_> {
         checks.push(self.history(found, &names).await?);
         let queue: Option<f64> = self.one("SELECT pg_notification_queue_usage()").await?;
         if let Some(queue) = queue.filter(|queue| *queue > FULL) {
-            let text = format!("the server's queue of notifications is full to {:.0} %", queue * 100.0);
-            checks.push(
-                Check::problem("queue", text).hint("a session that listens is in a long transaction, or does not read"),
+            let text = format!(
+                "the server's queue of notifications is full to {:.0} %: writers of flags send none, and followers ask every {every:?}",
+                queue * 100.0
             );
+            let hint = "a session that listens is in a long transaction, or does not read; triggers of an older version notify \
+                 until all commits fail: `flipper postgres install` again replaces them";
+            checks.push(Check::problem("queue", text).hint(hint));
         }
         Ok(checks)
     }

@@ -1,6 +1,6 @@
 //! The SQL that adds the feed to a database, and removes it. The Python library and other writers go on as before.
 
-use super::feed::{Names, SCHEMA};
+use super::feed::{FULL, Names, SCHEMA};
 use super::history::Kept;
 use super::table::{literal, quoted};
 use crate::state::HistoryLimits;
@@ -30,8 +30,11 @@ pub(super) fn install(names: &Names, notifies: bool, limits: Option<HistoryLimit
     let (changed, truncated) = (names.function("changed"), names.function("truncated"));
     let (path, shown) = (literal(&table), &table);
     let notify = match notifies {
-        // In an expression: a `PERFORM` would be a query of its own.
-        true => format!("\n  IF pg_catalog.pg_notify('{}', '') IS NULL THEN END IF;", names.channel()),
+        // In an expression: a `PERFORM` would be a query of its own. In a full queue no commit that notifies succeeds; followers ask all the same.
+        true => format!(
+            "\n  IF (CASE WHEN pg_catalog.pg_notification_queue_usage() < {FULL} THEN pg_catalog.pg_notify('{}', '') END) IS NULL THEN END IF;",
+            names.channel()
+        ),
         false => String::new(),
     };
     // An item that is NULL is a flag that is unreadable.

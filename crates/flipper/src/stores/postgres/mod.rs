@@ -26,6 +26,7 @@
 //! PostgreSQL 14 or newer, or a pool such as pgbouncer in front of it, and a user who may `SELECT`, `INSERT`, `UPDATE` and `DELETE` the
 //! table. To follow changes, `SELECT` is enough.
 
+mod changes;
 mod connection;
 mod conninfo;
 mod errors;
@@ -41,6 +42,7 @@ mod state;
 mod table;
 mod tls;
 mod url;
+mod ways;
 mod writing;
 
 use std::fmt;

@@ -44,6 +44,8 @@ pub(super) struct State {
     /// Of the feed: which installation, its last change, how often all was removed, and whether writers notify.
     pub(super) feed: Option<Clock>,
     pub(super) fingerprint: Option<String>,
+    /// Which transactions have ended, of a primary. It is not compared.
+    pub(super) snapshot: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,7 +76,7 @@ pub(super) struct Parts<'a> {
     pub(super) feed: Option<(&'a str, &'a str)>,
     /// The query for the fingerprint, if it is wanted.
     pub(super) fingerprint: Option<&'a str>,
-    /// It may be a standby, which then says how far behind it is.
+    /// It may be a standby, which then says how far behind it is; a primary says nothing of transactions.
     pub(super) may_be_standby: bool,
 }
 
@@ -84,10 +86,13 @@ const BEHIND: &str = "CASE WHEN pg_is_in_recovery() THEN coalesce((SELECT coales
      CASE WHEN pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn() THEN clock_timestamp() - pg_last_xact_replay_timestamp() END\
      ))::text, '0') FROM pg_stat_wal_receiver AS r), 'alone') END";
 
+/// Of [`State::snapshot`].
+const SNAPSHOT: &str = "CASE WHEN NOT pg_is_in_recovery() THEN pg_current_snapshot() END::text";
+
 /// The columns are NULL of both types, an array of text, and of the feed a number that is NULL; no row, if the clock has none.
 pub(super) fn sql(parts: &Parts<'_>, types: [&str; 2]) -> String {
     let Parts { table, feed, fingerprint, may_be_standby } = parts;
-    let behind = if *may_be_standby { BEHIND } else { "NULL" };
+    let (behind, snapshot) = if *may_be_standby { (BEHIND, "NULL") } else { ("NULL", SNAPSHOT) };
     let fingerprint = fingerprint.unwrap_or("NULL");
     let (feed, from) = match feed {
         Some((clock, at)) => {
@@ -98,7 +103,7 @@ pub(super) fn sql(parts: &Parts<'_>, types: [&str; 2]) -> String {
     let [name, item] = types;
     format!(
         "SELECT NULL::{name}, NULL::{item}, ARRAY[\
-         {SERVER}, {}, pg_relation_filenode(to_regclass({table}))::text, {}, {behind}, {feed}, {fingerprint}]::text[], NULL::bigint{from}",
+         {SERVER}, {}, pg_relation_filenode(to_regclass({table}))::text, {}, {behind}, {feed}, {fingerprint}, {snapshot}]::text[], NULL::bigint{from}",
         identity(table),
         triggers(table)
     )
@@ -146,6 +151,7 @@ impl State {
             behind,
             feed,
             fingerprint: next(),
+            snapshot: next(),
         })
     }
 
