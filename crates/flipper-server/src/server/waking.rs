@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Wake, Waker};
 
 use hyper::body::{Body, Frame};
 
@@ -51,28 +51,38 @@ pub(super) async fn quietly<T>(connection: impl Future<Output = T>) -> T {
 }
 
 /// The next frame of a body. Hyper wakes the task of the connection whenever a frame is taken, since there may be room for another. After the
-/// last one, the same task would run again for nothing, and the runtime would wake a thread for it.
+/// last one, the same task would run again for nothing, and the runtime would wake a thread for it. A body here wakes no other task.
 pub(crate) async fn next_frame<B: Body + Unpin>(body: &mut B) -> Option<Result<Frame<B::Data>, B::Error>> {
-    poll_fn(|context| poll(Pin::new(&mut *body), context)).await
+    poll_fn(|context| {
+        let waiting = Waiting::begin();
+        let polled = Pin::new(&mut *body).poll_frame(context);
+        if waiting.end() && !(polled.is_ready() && body.is_end_stream()) {
+            context.waker().wake_by_ref();
+        }
+        polled
+    })
+    .await
 }
 
-fn poll<B: Body>(mut body: Pin<&mut B>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-    /// Also if the body panics.
-    struct Waiting;
-    impl Drop for Waiting {
-        fn drop(&mut self) {
-            WAKES.set(Wakes::Pass);
-        }
+/// Ends also if the body panics.
+struct Waiting;
+
+impl Waiting {
+    fn begin() -> Self {
+        WAKES.set(Wakes::Wait);
+        Self
     }
-    let waiting = Waiting;
-    WAKES.set(Wakes::Wait);
-    let polled = body.as_mut().poll_frame(context);
-    let has_waited = WAKES.get() == Wakes::Waits;
-    drop(waiting);
-    if has_waited && !(polled.is_ready() && body.is_end_stream()) {
-        context.waker().wake_by_ref();
+
+    /// Whether one waits.
+    fn end(self) -> bool {
+        WAKES.get() == Wakes::Waits
     }
-    polled
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        WAKES.set(Wakes::Pass);
+    }
 }
 
 #[cfg(test)]
