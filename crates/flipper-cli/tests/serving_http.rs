@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use flipper::store::LocalFeatureFlagStore;
 use flipper::{HttpFeatureFlagStore, MirroredFeatureFlagStore};
-use flipper_testkit::{PATIENCE, skip, wait_until, write_certificates};
+use flipper_testkit::{Nginx, PATIENCE, skip, wait_until, write_certificates};
 use rustix::process::Signal;
 use support::running::Running;
 use support::{FLIPPER, flipper, run, succeed};
@@ -164,6 +164,38 @@ fn requests_are_logged() {
     assert_eq!(curl(home, &["--header", &reader, &flags]).0, 403);
     let line = server.line("status=403");
     assert!(line.contains(" (ci) ") && line.contains("caller=token t") && line.contains("forbidden"), "{line}");
+}
+
+#[test]
+fn traces_come_through_nginx() {
+    if !has_curl() {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let bearer = format!("authorization: Bearer {}", token(home, &["ci", "--role", "evaluate"]));
+    let (mut server, url) = serve(home, &["--tokens", "tokens.json", "--access-log"]);
+    let Some(nginx) = Nginx::before(url.strip_prefix("http://").unwrap().parse().unwrap()) else { return };
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let no_trace = trace.replace("4bf92f3577b34da6a3ce929d0e0e4736", &"0".repeat(32));
+    let mut ids = Vec::new();
+    for (path, sent, logged) in [("/ofrep/v1/evaluate/flags/A", trace, trace), ("/api/v1/flags/A", trace, trace)]
+        .into_iter()
+        .chain([&*no_trace, &trace.to_uppercase(), "00-x", ""].map(|wrong| ("/ofrep/v1/evaluate/flags/A", wrong, "")))
+    {
+        // For curl a header without a value ends with a semicolon.
+        let header = if sent.is_empty() { "traceparent;".to_owned() } else { format!("traceparent: {sent}") };
+        let asked = format!("http://{}{path}", nginx.address());
+        curl(home, &["--header", &bearer, "--header", &header, "--data", "{}", &asked]);
+        let line = server.line("method=POST");
+        assert!(line.contains(path) && line.contains(&format!("trace=\"{logged}\"")), "{sent}: {line}");
+        let id = line.split_once(" id=\"").unwrap().1.split('"').next().unwrap();
+        assert_eq!(id.len(), 16, "{line}");
+        ids.push(id.to_owned());
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 6, "each request has its own: {ids:?}");
 }
 
 /// The examples of docs/http-api.md, one after the other.

@@ -1,13 +1,14 @@
 //! Around every request: who may send it, its id, a line in the log, the caller's trace, a limit of time, and an answer even if the code panics.
 
 use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::Route;
 use futures_util::FutureExt;
@@ -50,14 +51,18 @@ impl Around {
     ) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + use<A>
     {
         let around = self.clone();
-        service_fn(move |mut request| {
+        service_fn(move |mut request: Request| {
             let (around, inner) = (around.clone(), inner.clone());
-            async move { Ok(around.answer(inner, &mut request).await) }
+            async move {
+                let peer = request.extensions().get().map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| peer.ip());
+                Ok(around.answer(inner, peer, &mut request).await)
+            }
         })
     }
 
-    pub(crate) async fn answer(&self, inner: impl Answer, request: &mut Request) -> Response {
-        answer(&self.0.0, self.0.1.as_ref(), inner, request).await
+    /// `peer`: whose connection it is, if that is known.
+    pub(crate) async fn answer(&self, inner: impl Answer, peer: Option<IpAddr>, request: &mut Request) -> Response {
+        answer(&self.0.0, self.0.1.as_ref(), inner, peer, request).await
     }
 }
 
@@ -71,40 +76,49 @@ pub(crate) trait Answer: Send {
 /// Its handlers find the access in the extensions.
 impl Answer for Route {
     async fn answer(self, request: &mut Request, access: Option<&Access>) -> Response {
-        let mut request = std::mem::take(request);
+        let mut taken = std::mem::take(request);
+        // The log has them.
+        (*request.method_mut(), *request.uri_mut()) = (taken.method().clone(), taken.uri().clone());
         if let Some(access) = access {
-            request.extensions_mut().insert(access.clone());
+            taken.extensions_mut().insert(access.clone());
         }
-        let Ok(response) = self.oneshot(request).await;
+        let Ok(response) = self.oneshot(taken).await;
         response
     }
 }
 
-async fn answer(app: &App, control: Option<&AccessControl>, inner: impl Answer, request: &mut Request) -> Response {
+async fn answer(
+    app: &App,
+    control: Option<&AccessControl>,
+    inner: impl Answer,
+    peer: Option<IpAddr>,
+    request: &mut Request,
+) -> Response {
     let id = given_id(request.headers()).unwrap_or_else(new_id);
     let is_logged = app.access_log || tracing::enabled!(target: LOG, tracing::Level::DEBUG);
     let began = is_logged.then(Instant::now);
     let trace = if is_logged { trace_of(request.headers()).map(str::to_owned) } else { None };
     let version = request.version();
-    let (method, uri) = (request.method().clone(), request.uri().clone());
-    let path = uri.path();
-    let limit = match path.ends_with("/api/v1/import") {
+    let limit = match request.uri().path().ends_with("/api/v1/import") {
         true => app.limits.import_time,
         false => app.limits.request_time,
     };
-    let answered = AssertUnwindSafe(async {
-        let access = match control.map(|control| control.guard(request)).transpose() {
-            Ok(access) => access.flatten(),
-            Err(refused) => return (*refused, None),
-        };
-        (inner.answer(request, access.as_ref()).await, access)
-    });
-    let mut answered = pin!(answered.catch_unwind());
-    // Most are ready at once, and need no timer.
-    let answered = match poll_immediate(answered.as_mut()).await {
-        Some(answered) => Ok(answered),
-        None => tokio::time::timeout(limit, answered).await,
+    let answered = {
+        let answered = AssertUnwindSafe(async {
+            let access = match control.map(|control| control.guard(request, peer)).transpose() {
+                Ok(access) => access.flatten(),
+                Err(refused) => return (*refused, None),
+            };
+            (inner.answer(request, access.as_ref()).await, access)
+        });
+        let mut answered = pin!(answered.catch_unwind());
+        // Most are ready at once, and need no timer.
+        match poll_immediate(answered.as_mut()).await {
+            Some(answered) => Ok(answered),
+            None => tokio::time::timeout(limit, answered).await,
+        }
     };
+    let (method, path) = (request.method(), request.uri().path());
     let (mut response, access) = match answered {
         Ok(Ok(answered)) => answered,
         Ok(Err(_)) => {
@@ -153,7 +167,7 @@ async fn answer(app: &App, control: Option<&AccessControl>, inner: impl Answer, 
         // Else the client's next request could meet the end of the connection.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    if method == Method::HEAD {
+    if *method == Method::HEAD {
         empty(&mut response);
     }
     match (access, response.headers().get(CONTENT_TYPE)) {
@@ -178,9 +192,7 @@ fn given_id(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 fn new_id() -> HeaderValue {
-    let mut id = String::with_capacity(16);
-    hex::push(fastrand::u64(..), &mut id);
-    HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static("-"))
+    HeaderValue::from_bytes(&hex::digits(fastrand::u64(..))).unwrap_or_else(|_| HeaderValue::from_static("-"))
 }
 
 /// The trace and the span of the caller (W3C Trace Context).

@@ -1,9 +1,9 @@
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{ConnectInfo, Request};
+use axum::extract::Request;
 use axum::response::Response;
 use http::header::{AUTHORIZATION, FORWARDED, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -131,10 +131,9 @@ impl AccessControl {
     }
 
     /// What the request may do.
-    fn access(&self, request: &Request) -> Result<Access, Refusal> {
+    fn access(&self, request: &Request, address: Option<IpAddr>) -> Result<Access, Refusal> {
         let rules = &*self.0;
         let (headers, path) = (request.headers(), request.uri().path());
-        let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
         // OFREP's stream shows no flag, and a browser sends no token for it.
         let found = match rules.is_open() || request.method() != Method::GET || !ofrep::is_stream(path) {
             true => rules.authenticate(request, address),
@@ -265,12 +264,12 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>
 impl AccessControl {
     /// What the request may do, or the answer instead of the routes'. Preflights pass: browsers send them without tokens, and routes answer
     /// them with nothing but headers.
-    pub(crate) fn guard(&self, request: &Request) -> Result<Option<Access>, Box<Response>> {
+    pub(crate) fn guard(&self, request: &Request, peer: Option<IpAddr>) -> Result<Option<Access>, Box<Response>> {
         let path = request.uri().path();
         if request.method() == Method::OPTIONS || OPEN_PATHS.contains(&path) {
             return Ok(None);
         }
-        let access = self.access(request).map_err(|refusal| Box::new(refusal.response(path)))?;
+        let access = self.access(request, peer).map_err(|refusal| Box::new(refusal.response(path)))?;
         if path == "/metrics" && access.role < Role::Read {
             return Err(Box::new(Refusal::Role(Role::Read).response(path)));
         }

@@ -14,6 +14,9 @@ pub(super) fn is_loopback(uri: &Uri, headers: &HeaderMap) -> bool {
 
 fn is_loopback_name(authority: &str) -> bool {
     let host = without_port(authority);
+    if matches!(host, "localhost" | "127.0.0.1") {
+        return true;
+    }
     let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     match address.parse::<IpAddr>() {
         Ok(address) => address.to_canonical().is_loopback(),

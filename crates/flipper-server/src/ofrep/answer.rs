@@ -12,6 +12,7 @@ use super::error::{Code, entry, error};
 use super::json;
 use super::outcome::{Given, Outcome};
 use crate::etag;
+use crate::server::waking::next_frame;
 
 pub(super) const STALE: HeaderName = HeaderName::from_static("flipper-stale");
 
@@ -102,7 +103,7 @@ pub(super) async fn read(body: Body, key: Option<&str>) -> Result<Bytes, Respons
 
 async fn try_read(mut body: Limited<Body>) -> Result<Bytes, BoxError> {
     // Nearly all come in one frame.
-    let Some(first) = body.frame().await.transpose()? else { return Ok(Bytes::new()) };
+    let Some(first) = next_frame(&mut body).await.transpose()? else { return Ok(Bytes::new()) };
     let first = first.into_data().unwrap_or_default();
     if body.is_end_stream() {
         return Ok(first);

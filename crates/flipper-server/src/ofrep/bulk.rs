@@ -11,6 +11,9 @@ use crate::access::{Access, Role};
 /// How long a hidden page keeps its stream, in seconds: each holds one of the few connections that a browser opens to a host.
 const INACTIVITY_DELAY: &str = "5";
 
+/// Other requests wait for the answers of so many flags.
+const AT_ONCE: usize = 1000;
+
 /// The size of the last answer: the next is about as large.
 #[derive(Debug, Default)]
 pub(super) struct Size(AtomicUsize);
@@ -28,7 +31,10 @@ async fn try_answer(ofrep: &Ofrep, access: &Access, headers: &HeaderMap, body: B
     let is_stale = ofrep.is_stale(None).await?;
     let mut answers = Answers::with_capacity(ofrep.size.0.load(Ordering::Relaxed) + 64);
     let (mut is_passing, is_unlimited) = (false, access.is_unlimited() && access.role >= Role::Evaluate);
-    for flag in &ofrep.flags.current(&ofrep.app).flags {
+    for (place, flag) in ofrep.flags.current(&ofrep.app).await.flags.iter().enumerate() {
+        if place % AT_ONCE == AT_ONCE - 1 {
+            tokio::task::yield_now().await;
+        }
         if is_unlimited || access.allows(Role::Evaluate, flag.name()) {
             is_passing |= flag.write(&attributes, ofrep.app.store.table(), &mut answers);
         }

@@ -1,3 +1,4 @@
+use std::panic::resume_unwind;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use flipper::context::Value;
@@ -5,6 +6,7 @@ use flipper::evaluation::{Brief, Ready};
 use flipper::json::Json;
 use flipper::store::{Corrupt, FlagTable, Stored};
 use flipper::{Bucketer, FeatureFlag, FeatureFlagClient, FlagRecord};
+use tokio::task::JoinError;
 
 use super::error::{self, Code};
 use super::outcome::{Given, Outcome};
@@ -17,7 +19,11 @@ const LONGEST_KEPT: usize = 1024;
 
 /// All flags by name, each with the answers that it often has. Made again when a flag has changed.
 #[derive(Default)]
-pub(super) struct FlagList(RwLock<Arc<Listed>>);
+pub(super) struct FlagList {
+    listed: RwLock<Arc<Listed>>,
+    /// One request reads the flags for all that wait.
+    renewing: tokio::sync::Mutex<()>,
+}
 
 #[derive(Default)]
 pub(super) struct Listed {
@@ -50,21 +56,35 @@ struct Texts {
 }
 
 impl FlagList {
-    pub(super) fn current(&self, app: &App) -> Arc<Listed> {
-        let table = app.store.table();
-        let revision = Some(table.revision());
-        let listed = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if listed.revision == revision {
+    pub(super) async fn current(&self, app: &Arc<App>) -> Arc<Listed> {
+        let is_current = |listed: &Arc<Listed>| listed.revision == Some(app.store.table().revision());
+        let listed = self.listed();
+        if is_current(&listed) {
             return listed;
         }
-        // One request reads them for all that wait.
-        let mut listed = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let revision = Some(table.revision());
-        if listed.revision != revision {
-            let flags = renew(&listed.flags, &app.features, app.flags());
-            *listed = Arc::new(Listed { revision, flags });
+        let _turn = self.renewing.lock().await;
+        let old = self.listed();
+        if is_current(&old) {
+            return old;
         }
-        listed.clone()
+        // Of 100,000 flags it takes long, and other requests must not wait for it.
+        let (app, before) = (app.clone(), old.clone());
+        let renewing = tokio::task::spawn_blocking(move || {
+            let revision = Some(app.store.table().revision());
+            Arc::new(Listed { revision, flags: renew(&before.flags, &app.features, app.flags()) })
+        });
+        let listed = match renewing.await.map_err(JoinError::try_into_panic) {
+            Ok(listed) => listed,
+            Err(Ok(panic)) => resume_unwind(panic),
+            // The runtime ends.
+            Err(Err(_)) => old,
+        };
+        *self.listed.write().unwrap_or_else(PoisonError::into_inner) = listed.clone();
+        listed
+    }
+
+    fn listed(&self) -> Arc<Listed> {
+        self.listed.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

@@ -17,6 +17,7 @@ mod single;
 mod stream;
 mod texts;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,8 +76,8 @@ impl Entry {
     }
 
     /// As the routes, without the search for one.
-    pub(crate) async fn answer(&self, request: &mut Request) -> Response {
-        self.around.answer(&self.ofrep, request).await
+    pub(crate) async fn answer(&self, peer: IpAddr, request: &mut Request) -> Response {
+        self.around.answer(&self.ofrep, Some(peer), request).await
     }
 }
 

@@ -42,6 +42,7 @@ fn split(path: &str) -> Target<'_> {
         Some("streams/flags") => Target::Stream,
         // Lenient: clients send a `%` that begins no escape. A `+` is a plus.
         Some(rest) => match rest.strip_prefix("evaluate/flags/") {
+            Some(key) if !key.contains('%') => Target::Single(key.into()),
             Some(key) => Target::Single(percent_decode_str(key).decode_utf8_lossy()),
             None => Target::Unknown,
         },

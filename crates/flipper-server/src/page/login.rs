@@ -1,6 +1,6 @@
 //! Login with a token. The browser then has a cookie, and not the token.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -46,8 +46,8 @@ pub(super) async fn log_in(Shared(state): Shared<Arc<State>>, request: Request) 
     if !state.csrf.is_valid(form.text(CSRF), BOUND) {
         return Ok(page(&state, next, Some("the form was too old; try again")));
     }
-    let (token, address) = (form.text("token").trim(), parts.extensions.get::<ConnectInfo<SocketAddr>>());
-    let access = match access(&state, token, address) {
+    let peer = parts.extensions.get().map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| peer.ip());
+    let access = match access(&state, form.text("token").trim(), peer) {
         Ok(access) => access,
         Err(why) => return Ok(page(&state, next, Some(&why))),
     };
@@ -67,23 +67,16 @@ pub(super) async fn log_in(Shared(state): Shared<Arc<State>>, request: Request) 
 }
 
 /// What a request with this token may do. It counts as one: guesses are limited.
-fn access(
-    state: &State,
-    token: &str,
-    address: Option<&ConnectInfo<SocketAddr>>,
-) -> Result<crate::access::Access, String> {
+fn access(state: &State, token: &str, peer: Option<IpAddr>) -> Result<crate::access::Access, String> {
     let mut request = Request::new(Body::empty());
     *request.uri_mut() = Uri::from_static(link::LIST);
     let bearer = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| "that is no token".to_owned())?;
     request.headers_mut().insert(AUTHORIZATION, bearer);
-    if let Some(address) = address {
-        request.extensions_mut().insert(*address);
-    }
     let refused = |response: Box<Response>| {
         let why = response.extensions().get::<Reason>().map(|reason| reason.0.to_string());
         why.unwrap_or_else(|| "that is no token of this server".to_owned())
     };
-    match state.app.access.guard(&request).map_err(refused)? {
+    match state.app.access.guard(&request, peer).map_err(refused)? {
         Some(access) if access.role >= Role::Read => Ok(access),
         _ => Err("this token may only evaluate flags; the page needs one with the role read".to_owned()),
     }

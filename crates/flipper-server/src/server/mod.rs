@@ -5,6 +5,7 @@ mod options;
 mod timed;
 mod tls;
 mod unread;
+pub(crate) mod waking;
 
 use std::io;
 use std::net::SocketAddr;
@@ -30,6 +31,7 @@ pub use self::options::HttpOptions;
 use self::timed::Timed;
 pub use self::tls::{Accepted, Acceptor, ByteStream};
 use self::unread::Unread;
+use self::waking::quietly;
 use crate::app::App;
 use crate::ofrep::{Entry, is_ofrep};
 
@@ -229,15 +231,17 @@ async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
     let io = TokioIo::new(Timed::new(stream, options.write_time, head));
     let answer = move |mut request: Request<Incoming>| {
         request.extensions_mut().extend(extensions.clone());
-        request.extensions_mut().insert(ConnectInfo(peer));
         match &ofrep {
             Some(ofrep) if is_ofrep(request.uri().path()) => {
                 let ofrep = ofrep.clone();
                 let mut request = request.map(Body::new);
                 // Boxed: hyper keeps the place of an answer as long as the connection, and a follower's would be three times as large.
-                Either::Left(Box::pin(async move { Ok(ofrep.answer(&mut request).await) }))
+                Either::Left(Box::pin(async move { Ok(ofrep.answer(peer.ip(), &mut request).await) }))
             }
-            _ => Either::Right(shared.router.clone().oneshot(request)),
+            _ => {
+                request.extensions_mut().insert(ConnectInfo(peer));
+                Either::Right(shared.router.clone().oneshot(request))
+            }
         }
     };
     let stopped = async {
@@ -289,7 +293,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
         let connection = builder.serve_connection(io, service);
         let mut connection = std::pin::pin!(connection);
         tokio::select! {
-            served = &mut connection => served,
+            served = quietly(connection.as_mut()) => served,
             () = stopped => {
                 connection.as_mut().graceful_shutdown();
                 connection.await

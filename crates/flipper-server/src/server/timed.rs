@@ -17,24 +17,23 @@ pub(super) struct Timed<S> {
     waiting: Option<Pin<Box<Sleep>>>,
     /// The time for a head, and whether one is complete and not yet answered: then bytes are of a body.
     head: Option<(Duration, Arc<AtomicBool>)>,
-    /// The first byte of a head that is incomplete.
-    began: Option<Instant>,
+    /// The first byte of a head has come, which is incomplete if more is read.
+    began: bool,
     /// Only while the rest of it is waited for: most heads arrive at once.
     reading: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Timed<S> {
     pub(super) fn new(stream: S, limit: Duration, head: Option<(Duration, Arc<AtomicBool>)>) -> Self {
-        Self { stream, limit, waiting: None, head, began: None, reading: None }
+        Self { stream, limit, waiting: None, head, began: false, reading: None }
     }
 
     fn head_within(&mut self, context: &mut Context<'_>, has_more: bool) -> io::Result<()> {
         match (&self.head, self.began) {
-            (Some((_, is_answering)), None) if !is_answering.load(Ordering::Acquire) => {
-                self.began = has_more.then(Instant::now);
-            }
-            (Some((limit, is_answering)), Some(began)) if !is_answering.load(Ordering::Acquire) => {
-                self.reading.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(began + *limit)));
+            (Some((_, is_answering)), false) if !is_answering.load(Ordering::Acquire) => self.began = has_more,
+            // At once after the first read: most heads need no look at the clock.
+            (Some((limit, is_answering)), true) if !is_answering.load(Ordering::Acquire) => {
+                self.reading.get_or_insert_with(|| Box::pin(tokio::time::sleep(*limit)));
             }
             _ => self.head_is_complete(),
         }
@@ -47,7 +46,7 @@ impl<S> Timed<S> {
     }
 
     fn head_is_complete(&mut self) {
-        (self.began, self.reading) = (None, None);
+        (self.began, self.reading) = (false, None);
     }
 
     fn within<T>(&mut self, context: &mut Context<'_>, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {

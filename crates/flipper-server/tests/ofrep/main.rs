@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is a test's report")]
 
 mod cors;
+mod large;
 mod nginx;
 mod page;
 mod raw;

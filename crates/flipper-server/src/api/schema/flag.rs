@@ -84,61 +84,51 @@ pub(crate) enum ConditionInput {
     Stored(StoredCondition),
 }
 
-/// Fields of a flag.
-#[derive(ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Edit {
-    #[schema(required = false, nullable = false)]
-    enabled: Option<bool>,
-    #[schema(required = false, nullable = false, value_type = Object)]
-    client_data: Option<()>,
-    #[schema(required = false, nullable = false)]
-    conditions: Option<Vec<ConditionInput>>,
-    #[schema(required = false, nullable = false)]
-    deny_conditions: Option<Vec<ConditionInput>>,
-    #[schema(required = false, nullable = false)]
-    strict: Option<bool>,
-    #[schema(required = false)]
-    bucketer: Option<Bucketer>,
-    #[schema(required = false, nullable = false)]
-    rules: Option<Vec<RuleInput>>,
-    /// Null for none. A variant that grows takes callers only from those that shrink.
-    #[schema(required = false)]
-    variants: Option<Variants>,
-    #[schema(required = false, nullable = false)]
-    prerequisites: Option<Vec<Prerequisite>>,
-    /// Null for none. New times must not have passed.
-    #[schema(required = false)]
-    schedule: Option<Schedule>,
+/// A body with fields of its own, then those of a flag that a client may set.
+macro_rules! edit {
+    ($(#[$meta:meta])* $name:ident { $($own:tt)* }) => {
+        $(#[$meta])*
+        #[derive(utoipa::ToSchema)]
+        #[serde(deny_unknown_fields)]
+        pub(crate) struct $name {
+            $($own)*
+            #[schema(required = false, nullable = false)]
+            enabled: Option<bool>,
+            #[schema(required = false, nullable = false, value_type = Object)]
+            client_data: Option<()>,
+            #[schema(required = false, nullable = false)]
+            conditions: Option<Vec<ConditionInput>>,
+            #[schema(required = false, nullable = false)]
+            deny_conditions: Option<Vec<ConditionInput>>,
+            #[schema(required = false, nullable = false)]
+            strict: Option<bool>,
+            #[schema(required = false)]
+            bucketer: Option<Bucketer>,
+            #[schema(required = false, nullable = false)]
+            rules: Option<Vec<RuleInput>>,
+            /// Null for none. A variant that grows takes callers only from those that shrink.
+            #[schema(required = false)]
+            variants: Option<Variants>,
+            #[schema(required = false, nullable = false)]
+            prerequisites: Option<Vec<Prerequisite>>,
+            /// Null for none. New times must not have passed.
+            #[schema(required = false)]
+            schedule: Option<Schedule>,
+        }
+    };
+}
+pub(super) use edit;
+
+edit! {
+    /// Fields of a flag.
+    Edit {}
 }
 
-/// A new flag, disabled unless it is enabled.
-#[derive(ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewFlag {
-    /// 1 to 255 bytes, without `/` and control characters.
-    #[schema(min_length = 1, max_length = 255)]
-    name: String,
-    #[schema(required = false, nullable = false)]
-    enabled: Option<bool>,
-    #[schema(required = false, nullable = false, value_type = Object)]
-    client_data: Option<()>,
-    #[schema(required = false, nullable = false)]
-    conditions: Option<Vec<ConditionInput>>,
-    #[schema(required = false, nullable = false)]
-    deny_conditions: Option<Vec<ConditionInput>>,
-    #[schema(required = false, nullable = false)]
-    strict: Option<bool>,
-    #[schema(required = false)]
-    bucketer: Option<Bucketer>,
-    #[schema(required = false, nullable = false)]
-    rules: Option<Vec<RuleInput>>,
-    /// Null for none. A variant that grows takes callers only from those that shrink.
-    #[schema(required = false)]
-    variants: Option<Variants>,
-    #[schema(required = false, nullable = false)]
-    prerequisites: Option<Vec<Prerequisite>>,
-    /// Null for none. New times must not have passed.
-    #[schema(required = false)]
-    schedule: Option<Schedule>,
+edit! {
+    /// A new flag, disabled unless it is enabled.
+    NewFlag {
+        /// 1 to 255 bytes, without `/` and control characters.
+        #[schema(min_length = 1, max_length = 255)]
+        name: String,
+    }
 }

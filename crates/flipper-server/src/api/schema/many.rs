@@ -2,39 +2,18 @@
 
 use utoipa::ToSchema;
 
+use super::flag::edit;
 use super::{Bucketer, ConditionInput, Prerequisite, Problem, RuleInput, Schedule, Variants};
 
-/// A write of a flag.
-#[derive(ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Operation {
-    op: OperationKind,
-    name: String,
-    /// The version that the flag must have.
-    #[schema(required = false, nullable = false)]
-    if_version: Option<String>,
-    #[schema(required = false, nullable = false)]
-    enabled: Option<bool>,
-    #[schema(required = false, nullable = false, value_type = Object)]
-    client_data: Option<()>,
-    #[schema(required = false, nullable = false)]
-    conditions: Option<Vec<ConditionInput>>,
-    #[schema(required = false, nullable = false)]
-    deny_conditions: Option<Vec<ConditionInput>>,
-    #[schema(required = false, nullable = false)]
-    strict: Option<bool>,
-    #[schema(required = false)]
-    bucketer: Option<Bucketer>,
-    #[schema(required = false, nullable = false)]
-    rules: Option<Vec<RuleInput>>,
-    /// Null for none. A variant that grows takes callers only from those that shrink.
-    #[schema(required = false)]
-    variants: Option<Variants>,
-    #[schema(required = false, nullable = false)]
-    prerequisites: Option<Vec<Prerequisite>>,
-    /// Null for none. New times must not have passed.
-    #[schema(required = false)]
-    schedule: Option<Schedule>,
+edit! {
+    /// A write of a flag.
+    Operation {
+        op: OperationKind,
+        name: String,
+        /// The version that the flag must have.
+        #[schema(required = false, nullable = false)]
+        if_version: Option<String>,
+    }
 }
 
 #[derive(ToSchema)]
