@@ -100,10 +100,11 @@ fn list(address: SocketAddr) {
     loop {
         let page = http.request("GET", &format!("/api/v1/flags?limit=10000&after={after}"), &[], b"");
         assert!(page.status == 200 && page.text.len() < 5 << 20, "{}", page.text.len());
-        let page = page.json();
-        count += page["flags"].as_array().unwrap().len();
-        match page["next"].as_str() {
-            Some(next) => after = next.to_owned(),
+        // Reading its JSON would take most of this test's time.
+        count += page.text.matches("{\"name\": ").count();
+        let (_, next) = page.text.rsplit_once("\"next\": ").unwrap();
+        match next.strip_prefix('"') {
+            Some(next) => after = next.split('"').next().unwrap().to_owned(),
             None => break,
         }
     }
