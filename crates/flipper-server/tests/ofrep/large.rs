@@ -63,10 +63,10 @@ fn an_answer_for_all_of_many_flags_lets_others_be_answered() {
     let length = PRO.len();
     let bulk =
         format!("POST /ofrep/v1/evaluate/flags HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{PRO}");
-    // Its first answer reads all flags, and so does the first after a change.
-    for round in 0..3 {
+    // Its first answer reads all flags, and so does the first after a change: others have more time then than between the thousands of an answer.
+    for (round, least) in [FLAGS / 1000 + 10, 10, FLAGS / 1000 + 10].into_iter().enumerate() {
         let answered = singles_before(server.address, &bulk);
-        assert!(answered >= 10, "round {round}: {answered}");
+        assert!(answered >= least, "round {round}: {answered}");
         if round == 1 {
             let changed = FlagRecord::new("F000001", 2);
             server.runtime.block_on(server.store.put(&changed, Precondition::Any.into())).unwrap();
@@ -100,10 +100,11 @@ fn list(address: SocketAddr) {
     loop {
         let page = http.request("GET", &format!("/api/v1/flags?limit=10000&after={after}"), &[], b"");
         assert!(page.status == 200 && page.text.len() < 5 << 20, "{}", page.text.len());
-        let page = page.json();
-        count += page["flags"].as_array().unwrap().len();
-        match page["next"].as_str() {
-            Some(next) => after = next.to_owned(),
+        // Reading its JSON would take most of this test's time.
+        count += page.text.matches("{\"name\": ").count();
+        let (_, next) = page.text.rsplit_once("\"next\": ").unwrap();
+        match next.strip_prefix('"') {
+            Some(next) => after = next.split('"').next().unwrap().to_owned(),
             None => break,
         }
     }
