@@ -31,7 +31,7 @@ fn shown(entries: &[Entry]) -> Vec<(&str, &str, &str)> {
     entries.iter().map(|entry| (&*entry.name, &*entry.verb, entry.source())).collect()
 }
 
-fn table_of(server: &PostgresServer, table: &str) -> String {
+pub(crate) fn table_of(server: &PostgresServer, table: &str) -> String {
     server.psql(&format!(
         "SELECT 'flipper.' || replace(p.proname, 'changed', 'history') FROM pg_trigger t JOIN pg_proc p ON p.oid = tgfoid \
          WHERE tgname = 'flipper_changed' AND tgrelid = '{table}'::regclass"

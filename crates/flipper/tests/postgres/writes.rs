@@ -129,6 +129,7 @@ async fn killed_and_restarted() {
 async fn idle_sessions_that_the_server_ends() {
     let Some(server) = PostgresServer::options().set("idle_session_timeout=1000").start() else { return };
     let store = store(&server.url(), "feature_flags");
+    store.install_feed(true).await.unwrap();
     // Many at once: the server's word may come before a write is sent, after it, and between the two.
     let writers = (0..8).map(async |writer| {
         let store = crate::store(&server.url(), "feature_flags");
@@ -140,6 +141,11 @@ async fn idle_sessions_that_the_server_ends() {
         }
     });
     futures_util::future::join_all(writers).await;
+    // None of them twice.
+    let history = crate::history::table_of(&server, "feature_flags");
+    let entries =
+        format!("SELECT string_agg(n::text, '') FROM (SELECT count(*) AS n FROM {history} GROUP BY name) AS f");
+    assert_eq!(server.psql(&entries), "6".repeat(8));
     let mut follow = crate::Follow::of(&store);
     follow.reset().await;
     // More than twice that time, without a doubt.
@@ -158,6 +164,29 @@ async fn all_backends_are_ended() {
         // A read is repeated.
         assert!(store.get("F").await.unwrap().is_some());
     }
+}
+
+/// Unlike one that the server never read.
+#[tokio::test]
+async fn a_write_that_waits_when_its_backend_is_ended_is_not_sent_again() {
+    let Some(server) = PostgresServer::start() else { return };
+    let store = store(&server.url(), "feature_flags");
+    store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
+    let holder = tokio_postgres_session(&server).await;
+    holder.batch_execute("BEGIN; SELECT FROM feature_flags WHERE name = 'F' FOR UPDATE").await.unwrap();
+    let ending = async {
+        let waiting = "FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+        while server.psql(&format!("SELECT count(*) {waiting}")) == "0" {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        server.psql(&format!("SELECT pg_terminate_backend(pid) {waiting}"));
+    };
+    let record = flag("F", false);
+    let (written, ()) = futures_util::future::join(store.put(&record, Precondition::Any.into()), ending).await;
+    let error = written.unwrap_err();
+    assert!(error.kind() == ErrorKind::Unavailable && !error.nothing_written(), "{error:?}");
+    holder.batch_execute("ROLLBACK").await.unwrap();
+    assert!(store.get("F").await.unwrap().unwrap().record.unwrap().is_enabled());
 }
 
 pub(crate) async fn tokio_postgres_session(server: &PostgresServer) -> tokio_postgres::Client {

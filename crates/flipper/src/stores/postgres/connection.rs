@@ -2,7 +2,6 @@
 
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
@@ -18,6 +17,7 @@ use super::errors::Failure;
 use super::place::{Checked, Host, Place, Tls};
 use super::tls;
 use crate::error::Error;
+use crate::lock::Mutex;
 
 pub(super) type Value = (Box<dyn ToSql + Sync + Send>, Type);
 
@@ -39,8 +39,8 @@ pub(super) struct Connection {
 pub(super) struct Inbox {
     pub(super) changed: Notify,
     pub(super) proven: Notify,
-    /// The server ended the connection while it had no query.
-    was_ended: AtomicBool,
+    /// Why the server ended the connection while it had no query.
+    ended: Mutex<Option<tokio_postgres::Error>>,
 }
 
 /// Of channels that only show whether notifications arrive.
@@ -105,7 +105,7 @@ async fn drive<T: MakeTlsConnect<Socket>>(
             Some(Err(error)) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, "a connection to PostgreSQL ended");
                 // The driver gives an error of the server to the oldest query that it sent. It had sent none.
-                inbox.was_ended.store(error.as_db_error().is_some(), Ordering::SeqCst);
+                *inbox.ended.lock() = Some(error).filter(|error| error.as_db_error().is_some());
                 break;
             }
             None => break,
@@ -174,8 +174,8 @@ impl Connection {
         answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Failure> {
         match timeout(limit, answer).await {
-            Ok(Err(error)) if error.is_closed() && self.inbox.was_ended.load(Ordering::SeqCst) => {
-                Err(Failure::NotSent(error))
+            Ok(Err(error)) if error.is_closed() => {
+                Err(self.inbox.ended.lock().take().map_or(Failure::Asking(error), Failure::NotSent))
             }
             Ok(answer) => answer.map_err(Failure::Asking),
             Err(_) => {

@@ -8,7 +8,7 @@ pub(super) enum Failure {
     /// Before anything was sent.
     Connecting(tokio_postgres::Error),
     ConnectingLate,
-    /// The server had ended the connection.
+    /// The server had ended the connection, for this reason.
     NotSent(tokio_postgres::Error),
     Asking(tokio_postgres::Error),
     AskingLate,
@@ -39,13 +39,18 @@ impl Failure {
         matches!(self, Self::Asking(error) if error.as_db_error().is_some())
     }
 
-    /// The table's columns have changed since the statement was prepared.
+    /// The table's columns have changed since the statement was prepared, or something in between has dropped it.
     pub(super) fn is_outdated_plan(&self) -> bool {
-        self.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED)
+        matches!(self.code(), Some(code) if *code == SqlState::FEATURE_NOT_SUPPORTED || *code == SqlState::INVALID_SQL_STATEMENT_NAME)
     }
 
     pub(super) fn is_missing(&self) -> bool {
         self.code() == Some(&SqlState::UNDEFINED_TABLE)
+    }
+
+    /// A question that this server never answers to this user.
+    pub(super) fn is_refused(&self) -> bool {
+        self.is_forbidden() || self.code() == Some(&SqlState::UNDEFINED_FUNCTION)
     }
 
     pub(super) fn is_forbidden(&self) -> bool {

@@ -190,10 +190,12 @@ impl Session<'_> {
         }
         events.following(Updates::Poll { every: self.every }).await?;
         events.confirm(self.state.confirms(read_at, self.valid_for())).await?;
-        self.prove(events).await
+        if self.state.feed.is_some() { self.prove(events).await } else { Ok(()) }
     }
 
     /// Tries whether notifications arrive, unless writers shall send none. Where they arrive from a primary and a standby answers, it is not the same server.
+    /// It ends a transaction, after which who compares rows does so once: a follower without the feed, which gains less, waits until it has been there
+    /// for a while.
     async fn prove(&mut self, events: &mut EventSender) -> Result<(), End> {
         let notifies = self.state.feed.as_ref().map(|feed| feed.notifies);
         if self.proofs == 0 || notifies == Some(false) || self.state.is_of_standby() {
@@ -224,7 +226,7 @@ impl Session<'_> {
         let commits = match commits.await {
             // Then so may the polls be that have it.
             Err(failure) if failure.is_servers() => {
-                self.commits_refused = true;
+                self.commits_refused = failure.is_refused();
                 return Ok(());
             }
             commits => commits?,
@@ -311,7 +313,7 @@ impl Session<'_> {
             return Ok(false);
         }
         events.confirm(self.state.confirms(asked, self.valid_for())).await?;
-        if checks {
+        if is_due {
             self.prove(events).await?;
         }
         Ok(true)
@@ -323,6 +325,7 @@ impl Session<'_> {
         if self.commits_refused || self.state.is_of_standby() {
             return Ok(false);
         }
+        let is_fed = self.state.feed.is_some();
         let asked = match &self.own {
             // Where transactions end all the time it would be a second question each time.
             Some(Own { poll: Some(_), .. }) if !self.is_quiet => return Ok(false),
@@ -332,7 +335,10 @@ impl Session<'_> {
         let rows = match asked {
             // Such as one without that function, or without the right to call it: rows can be compared all the same.
             Err(failure) if failure.is_servers() => {
-                self.commits_refused = true;
+                self.commits_refused = failure.is_refused();
+                if failure.is_outdated_plan() && !is_fed {
+                    self.own = None;
+                }
                 return Ok(false);
             }
             rows => rows?,

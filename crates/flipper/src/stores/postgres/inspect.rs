@@ -247,7 +247,7 @@ impl Asker<'_> {
         }
         checks.push(self.history(found, &names).await?);
         let queue: Option<f64> = self.one("SELECT pg_notification_queue_usage()").await?;
-        if let Some(queue) = queue.filter(|queue| *queue > FULL) {
+        if let Some(queue) = queue.filter(|queue| *queue >= FULL) {
             let text = format!(
                 "the server's queue of notifications is full to {:.0} %: writers of flags send none, and followers ask every {every:?}",
                 queue * 100.0

@@ -163,6 +163,9 @@ impl Link {
                 if !(unread || reused && std::mem::take(&mut again) && repeatable) {
                     return Err(failure);
                 }
+                if !reused {
+                    tokio::time::sleep(pause.next()).await;
+                }
             } else {
                 self.idle.lock().push(connection);
                 if !failure.gave_way() || started.elapsed() > self.timeout {

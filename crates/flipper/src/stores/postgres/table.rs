@@ -37,7 +37,8 @@ pub(super) struct Found {
     pub(super) has_history: bool,
 }
 
-/// All unnamed when sent: behind a pool, a prepared statement may be that of another client.
+/// All unnamed when sent: behind a pool, a prepared statement may be that of another client. Their columns are of the server's own types: else
+/// the driver asks for the type after the statement has run, and a write that has run could count as not sent.
 #[derive(Debug)]
 pub(super) struct Queries {
     pub(super) find: String,

@@ -7,14 +7,14 @@ use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::connection::{Connection, PROBE};
+use super::connection::{Connection, PROBE, Value, open};
 use super::errors::Failure;
 use super::feed::{Names, Queries, readable};
-use super::link::{Link, Query, found_in};
+use super::link::{Link, found_in};
 use super::state::State;
 use super::table::Found;
 
-/// For a notification that this process sends itself.
+/// For a notification that this process sends itself, and for each step of sending it.
 const PROOF: Duration = Duration::from_secs(1);
 
 pub(super) struct Feed {
@@ -56,6 +56,12 @@ pub(super) async fn find_feed(connection: &Connection, link: &Link) -> Result<Fe
     Ok(Feed { queries: Queries::new(&names, is_complete), names, is_complete, idle })
 }
 
+/// Over a connection that ends then: a process that only reads keeps one.
+async fn notify(link: &Link, probe: &str) -> Result<(), Failure> {
+    let values: [Value; 1] = [(Box::new(probe.to_owned()), Type::TEXT)];
+    open(&link.source, PROOF).await?.rows("SELECT pg_notify($1, '')", &values, PROOF).await.map(drop)
+}
+
 /// Whether notifications arrive here; if they do, and there is a channel, its own from now on. A pool that gives each transaction another connection
 /// accepts `LISTEN`, and forwards none to an idle client: only one that another connection sends is a proof.
 pub(super) async fn listen(link: &Arc<Link>, connection: &Connection, channel: Option<&str>) -> Result<bool, Failure> {
@@ -69,11 +75,7 @@ pub(super) async fn listen(link: &Arc<Link>, connection: &Connection, channel: O
         Err(failure) if failure.is_read_only() || !failure.ends_connection() => return Ok(false),
         Err(failure) => return Err(failure),
     }
-    let notify = Query::read("SELECT pg_notify($1, '')", vec![(Box::new(probe.clone()), Type::TEXT)]);
-    let proven = match link.ask(&notify).await {
-        Ok(_) => timeout(PROOF, connection.inbox.proven.notified()).await.is_ok(),
-        Err(_) => false,
-    };
+    let proven = notify(link, &probe).await.is_ok() && timeout(PROOF, connection.inbox.proven.notified()).await.is_ok();
     ask(format!("UNLISTEN {probe}{}", if proven { "" } else { &and_not })).await?;
     Ok(proven)
 }
