@@ -20,7 +20,7 @@ pub(super) const AT_ONCE: usize = 1000;
 pub(super) struct Bulk {
     /// Of the last answer, in bytes: the next is about as large.
     size: AtomicUsize,
-    /// Of large answers no more are begun than threads can write: each is kept until it is sent, and more would only end later.
+    /// Of large answers no more are begun than threads can write: more would take memory, and all of them end late.
     turns: Semaphore,
 }
 
