@@ -12,20 +12,22 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
 use axum::routing::post;
 use bytes::Bytes;
 use flipper::bucketing::SaltedPercentageBucketer;
 use flipper::{Condition, FeatureFlagClient, MemoryFeatureFlagStore};
 use flipper_server::{App, HttpOptions, HttpServer};
 use flipper_testkit::{processor_time, resident_memory};
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 const FLAGS: usize = 100;
 /// Many and short, and in turns: what else the machine does is then the same for both.
@@ -154,7 +156,7 @@ fn ours() -> App {
     App::new(store)
 }
 
-/// The same answers from constants: the request's id too.
+/// The same answers from constants, the request's id too, by the least that axum needs.
 fn bare() -> Router {
     let ours = Server::start("serve-ours");
     let answer = |path| {
@@ -163,11 +165,15 @@ fn bare() -> Router {
         let leaked = |text: &str| -> &'static str { text.to_owned().leak() };
         let headers =
             HEADERS.map(|name| (HeaderName::from_static(name), HeaderValue::from_static(leaked(header(&head, name)))));
+        let headers = HeaderMap::from_iter(headers);
         let body = Bytes::from_static(leaked(&body).as_bytes());
-        post(move || async move { (headers, body) })
+        post(async move || {
+            let mut response = Response::new(Body::from(body));
+            *response.headers_mut() = headers;
+            response
+        })
     };
-    let [single, bulk] = [SINGLE, BULK].map(answer);
-    Router::new().route("/ofrep/v1/evaluate/flags/{*key}", single).route(BULK, bulk)
+    [SINGLE, BULK].into_iter().fold(Router::new(), |router, path| router.route(path, answer(path)))
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -188,7 +194,7 @@ fn serve(router: Router) {
     let runtime = runtime();
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
     println!("{}", listener.local_addr().unwrap());
-    runtime.spawn(async { axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await });
+    runtime.spawn(async { axum::serve(listener, router).await });
     let _ = std::io::stdin().read(&mut [0]);
 }
 

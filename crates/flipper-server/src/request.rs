@@ -3,18 +3,16 @@
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::Route;
 use futures_util::FutureExt;
-use futures_util::future::poll_immediate;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use hyper::body::Body as _;
 use tower::layer::layer_fn;
 use tower::{Service, ServiceExt, service_fn};
@@ -54,7 +52,7 @@ impl Around {
         service_fn(move |mut request: Request| {
             let (around, inner) = (around.clone(), inner.clone());
             async move {
-                let peer = request.extensions().get().map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| peer.ip());
+                let peer = peer(request.extensions());
                 Ok(around.answer(inner, peer, &mut request).await)
             }
         })
@@ -64,6 +62,11 @@ impl Around {
     pub(crate) async fn answer(&self, inner: impl Answer, peer: Option<IpAddr>, request: &mut Request) -> Response {
         answer(&self.0.0, self.0.1.as_ref(), inner, peer, request).await
     }
+}
+
+/// Whose connection a request has come by, if that is known.
+pub(crate) fn peer(extensions: &Extensions) -> Option<IpAddr> {
+    extensions.get().map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| peer.ip())
 }
 
 /// What answers a request that may be sent.
@@ -111,17 +114,12 @@ async fn answer(
             };
             (inner.answer(request, access.as_ref()).await, access)
         });
-        let mut answered = pin!(answered.catch_unwind());
-        // Most are ready at once, and need no timer.
-        match poll_immediate(answered.as_mut()).await {
-            Some(answered) => Ok(answered),
-            None => tokio::time::timeout(limit, answered).await,
-        }
+        within(limit, answered.catch_unwind()).await
     };
     let (method, path) = (request.method(), request.uri().path());
     let (mut response, access) = match answered {
-        Ok(Ok(answered)) => answered,
-        Ok(Err(_)) => {
+        Some(Ok(answered)) => answered,
+        Some(Err(_)) => {
             tracing::error!(%method, path, "the code that answers this request panicked");
             let (status, detail) =
                 (StatusCode::INTERNAL_SERVER_ERROR, "the server failed while it answered; its log says more");
@@ -129,7 +127,7 @@ async fn answer(
                 .unwrap_or_else(|| Problem::new(status, "internal", "The server failed", detail).into_response());
             (response, None)
         }
-        Err(_) => {
+        None => {
             let response = ofrep::refusal(path, StatusCode::SERVICE_UNAVAILABLE, "the answer took too long");
             let response = response.unwrap_or_else(|| {
                 Problem::overloaded("the answer took too long; a write may have happened")
@@ -176,6 +174,15 @@ async fn answer(
     }
 }
 
+/// Most are ready at once, and need no timer.
+async fn within<T>(limit: Duration, answered: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        answered = answered => Some(answered),
+        () = async { tokio::time::sleep(limit).await } => None,
+    }
+}
+
 /// The router does so for handlers only, and hyper over HTTP/1 only.
 fn empty(response: &mut Response) {
     let body = std::mem::take(response.body_mut());
@@ -216,10 +223,33 @@ fn trace_of(headers: &HeaderMap) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use std::future::{pending, poll_fn, ready};
+    use std::task::Poll;
+
     use super::*;
 
     fn headers(name: &HeaderName, value: &str) -> HeaderMap {
         [(name.clone(), HeaderValue::from_str(value).unwrap())].into_iter().collect()
+    }
+
+    /// Without a runtime, in which a timer panics.
+    #[test]
+    fn an_answer_that_is_ready_needs_no_timer() {
+        assert_eq!(within(Duration::ZERO, ready(7)).now_or_never(), Some(Some(7)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_not_ready_is_not_asked_twice_at_once() {
+        let mut polls = 0;
+        let counted = poll_fn(|_| {
+            polls += 1;
+            Poll::<()>::Pending
+        });
+        assert_eq!(within(Duration::from_secs(1), counted).now_or_never(), None);
+        assert_eq!(polls, 1);
+        assert_eq!(within(Duration::from_secs(1), pending::<()>()).await, None);
+        let late = tokio::time::sleep(Duration::from_millis(500));
+        assert_eq!(within(Duration::from_secs(1), late).await, Some(()));
     }
 
     #[test]

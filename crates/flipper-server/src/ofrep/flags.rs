@@ -1,13 +1,17 @@
 use std::panic::resume_unwind;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
+use axum::response::Response;
 use flipper::context::Value;
 use flipper::evaluation::{Brief, Ready};
 use flipper::json::Json;
 use flipper::store::{Corrupt, FlagTable, Stored};
 use flipper::{Bucketer, FeatureFlag, FeatureFlagClient, FlagRecord};
-use tokio::task::JoinError;
+use http::StatusCode;
+use tokio::sync::Mutex;
+use tokio::task::{JoinError, spawn_blocking};
 
+use super::bulk::AT_ONCE;
 use super::error::{self, Code};
 use super::outcome::{Given, Outcome};
 use super::texts::{Answers, Kept};
@@ -18,11 +22,11 @@ use crate::app::App;
 const LONGEST_KEPT: usize = 1024;
 
 /// All flags by name, each with the answers that it often has. Made again when a flag has changed.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct FlagList {
-    listed: RwLock<Arc<Listed>>,
+    listed: Arc<RwLock<Arc<Listed>>>,
     /// One request reads the flags for all that wait.
-    renewing: tokio::sync::Mutex<()>,
+    renewing: Arc<Mutex<()>>,
 }
 
 #[derive(Default)]
@@ -56,35 +60,54 @@ struct Texts {
 }
 
 impl FlagList {
-    pub(super) async fn current(&self, app: &Arc<App>) -> Arc<Listed> {
-        let is_current = |listed: &Arc<Listed>| listed.revision == Some(app.store.table().revision());
-        let listed = self.listed();
-        if is_current(&listed) {
-            return listed;
+    /// The flags as they are now, or later.
+    pub(super) async fn current(&self, app: &Arc<App>) -> Result<Arc<Listed>, Response> {
+        let wanted = Some(app.store.table().revision());
+        let fresh = || Some(self.listed()).filter(|listed| listed.revision >= wanted);
+        if let Some(listed) = fresh() {
+            return Ok(listed);
         }
-        let _turn = self.renewing.lock().await;
-        let old = self.listed();
-        if is_current(&old) {
-            return old;
+        let turn = self.renewing.clone().lock_owned().await;
+        if let Some(listed) = fresh() {
+            return Ok(listed);
         }
-        // Of 100,000 flags it takes long, and other requests must not wait for it.
-        let (app, before) = (app.clone(), old.clone());
-        let renewing = tokio::task::spawn_blocking(move || {
-            let revision = Some(app.store.table().revision());
-            Arc::new(Listed { revision, flags: renew(&before.flags, &app.features, app.flags()) })
-        });
-        let listed = match renewing.await.map_err(JoinError::try_into_panic) {
-            Ok(listed) => listed,
-            Err(Ok(panic)) => resume_unwind(panic),
-            // The runtime ends.
-            Err(Err(_)) => old,
+        let is_small = self.listed().grown(app) <= AT_ONCE as u64;
+        let (list, app) = (self.clone(), app.clone());
+        let renew = move || {
+            let _turn = turn;
+            list.renew(&app)
         };
+        if is_small {
+            return Ok(renew());
+        }
+        // Of 100,000 flags it takes long, and other requests must not wait for it. It goes on for them if this one ends.
+        match spawn_blocking(renew).await.map_err(JoinError::try_into_panic) {
+            Ok(listed) => Ok(listed),
+            Err(Ok(panic)) => resume_unwind(panic),
+            Err(Err(_)) => {
+                Err(error::error(StatusCode::SERVICE_UNAVAILABLE, None, Code::General, "the server is ending"))
+            }
+        }
+    }
+
+    /// The old list ends here, too, if no answer has it.
+    fn renew(&self, app: &App) -> Arc<Listed> {
+        let old = self.listed();
+        let revision = Some(app.store.table().revision());
+        let listed = Arc::new(Listed { revision, flags: renew(&old.flags, &app.features, app.flags()) });
         *self.listed.write().unwrap_or_else(PoisonError::into_inner) = listed.clone();
         listed
     }
 
     fn listed(&self) -> Arc<Listed> {
         self.listed.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Listed {
+    /// How many flags there are now at most: no change adds more than one.
+    fn grown(&self, app: &App) -> u64 {
+        self.flags.len() as u64 + app.store.table().revision().saturating_sub(self.revision.unwrap_or_default())
     }
 }
 
@@ -246,10 +269,15 @@ fn values<'a>(name: &'a str, record: &'a FlagRecord) -> impl Iterator<Item = (St
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::{Sender, channel};
+
     use flipper::bucketing::SaltedPercentageBucketer;
     use flipper::store::{LocalFeatureFlagStore, Precondition};
     use flipper::{FeatureFlagStore, MemoryFeatureFlagStore};
-    use flipper_testkit::block_on;
+    use flipper_testkit::{block_on, wait_until};
+    use futures_util::FutureExt;
+    use futures_util::future::poll_immediate;
+    use tokio::runtime::{Builder, Runtime};
 
     use super::*;
 
@@ -312,5 +340,78 @@ mod tests {
         record.set_client_data([("a", 1)].into_iter().collect());
         put(&record);
         assert!(!fits());
+    }
+
+    /// More flags than are read at once, and a runtime whose only thread for such work is busy until the sender is dropped.
+    fn many() -> (Arc<App>, MemoryFeatureFlagStore, Runtime, Sender<()>) {
+        let store = MemoryFeatureFlagStore::new();
+        let app = Arc::new(App::new(Arc::new(store.clone())));
+        (0..=AT_ONCE).for_each(|number| change(&store, number));
+        let runtime = Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+        let (sender, busy) = channel();
+        runtime.spawn_blocking(move || busy.recv());
+        (app, store, runtime, sender)
+    }
+
+    fn change(store: &MemoryFeatureFlagStore, number: usize) {
+        block_on(store.put(&FlagRecord::new(format!("F{number}"), 1), Precondition::Any.into())).unwrap();
+    }
+
+    #[test]
+    fn a_list_is_renewed_though_the_request_for_it_ends() {
+        let (app, _store, runtime, busy) = many();
+        let list = FlagList::default();
+        runtime.block_on(async { assert!(list.current(&app).now_or_never().is_none()) });
+        drop(busy);
+        wait_until("the list is renewed", || list.listed().flags.len() == AT_ONCE + 1);
+    }
+
+    #[test]
+    fn one_list_is_for_all_that_waited() {
+        let (app, store, runtime, busy) = many();
+        let list = FlagList::default();
+        runtime.block_on(async {
+            let mut waiting = [(); 3].map(|()| Box::pin(list.current(&app)));
+            for waiting in &mut waiting {
+                assert!(poll_immediate(waiting).await.is_none());
+            }
+            drop(busy);
+            wait_until("the list is renewed", || list.listed().revision.is_some());
+            let renewed = list.listed();
+            change(&store, 0);
+            change(&store, AT_ONCE + 1);
+            for waiting in waiting {
+                assert!(Arc::ptr_eq(&waiting.await.unwrap_or_default(), &renewed));
+            }
+            // The next one sees the change.
+            assert_eq!(list.current(&app).await.unwrap_or_default().flags.len(), AT_ONCE + 2);
+        });
+    }
+
+    #[test]
+    fn few_flags_are_read_without_another_thread() {
+        let (_, _, runtime, _busy) = many();
+        let store = MemoryFeatureFlagStore::new();
+        let app = Arc::new(App::new(Arc::new(store.clone())));
+        let list = FlagList::default();
+        let _entered = runtime.enter();
+        for count in 1..3 {
+            change(&store, count);
+            let listed = list.current(&app).now_or_never().unwrap().unwrap_or_default();
+            assert_eq!(listed.flags.len(), count);
+        }
+        // As one that is new and large.
+        (0..=AT_ONCE).for_each(|number| change(&store, number));
+        assert!(list.current(&app).now_or_never().is_none());
+    }
+
+    #[test]
+    fn no_list_is_an_error_at_the_end_of_the_runtime() {
+        let (app, _store, runtime, busy) = many();
+        let handle = runtime.handle().clone();
+        drop((busy, runtime));
+        let _entered = handle.enter();
+        let refused = block_on(FlagList::default().current(&app)).err().unwrap();
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
     }
 }

@@ -28,6 +28,7 @@ use flipper::store::Health;
 use http::header::{ALLOW, RETRY_AFTER};
 use http::{HeaderValue, Method, StatusCode};
 
+use self::bulk::Bulk;
 use self::flags::FlagList;
 use self::path::Target;
 use self::stream::Streams;
@@ -54,14 +55,14 @@ pub(crate) struct Entry {
 struct Ofrep {
     app: Arc<App>,
     flags: FlagList,
-    size: bulk::Size,
+    bulk: Bulk,
     streams: Streams,
 }
 
 impl Entry {
     pub(crate) fn new(app: Arc<App>, around: Around) -> Self {
-        let (flags, size, streams) = (FlagList::default(), bulk::Size::default(), Streams::default());
-        Self { around, ofrep: Arc::new(Ofrep { app, flags, size, streams }) }
+        let (flags, bulk, streams) = (FlagList::default(), Bulk::default(), Streams::default());
+        Self { around, ofrep: Arc::new(Ofrep { app, flags, bulk, streams }) }
     }
 
     /// All paths under `/ofrep`, also after the slash of a base URL that ends with one.

@@ -1,10 +1,10 @@
 //! Login with a token. The browser then has a cookie, and not the token.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Extension, Request, State as Shared};
+use axum::extract::{Extension, Request, State as Shared};
 use axum::response::Response;
 use http::header::{AUTHORIZATION, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
@@ -17,6 +17,7 @@ use super::viewer::Viewer;
 use super::{State, link, session};
 use crate::access::{Role, Session, foreign_origin};
 use crate::problem::{Problem, Reason};
+use crate::request::peer;
 
 /// Of the form, in bytes: anyone may send it.
 const LARGEST: usize = 16 * 1024;
@@ -46,8 +47,7 @@ pub(super) async fn log_in(Shared(state): Shared<Arc<State>>, request: Request) 
     if !state.csrf.is_valid(form.text(CSRF), BOUND) {
         return Ok(page(&state, next, Some("the form was too old; try again")));
     }
-    let peer = parts.extensions.get().map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| peer.ip());
-    let access = match access(&state, form.text("token").trim(), peer) {
+    let access = match access(&state, form.text("token").trim(), peer(&parts.extensions)) {
         Ok(access) => access,
         Err(why) => return Ok(page(&state, next, Some(&why))),
     };

@@ -3,21 +3,15 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::ptr::null;
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 
 use hyper::body::{Body, Frame};
 
-#[derive(Clone, Copy, PartialEq)]
-enum Wakes {
-    Pass,
-    Wait,
-    /// One waits.
-    Waits,
-}
-
 thread_local! {
-    static WAKES: Cell<Wakes> = const { Cell::new(Wakes::Pass) };
+    /// Whose wakes wait, as its waker's data, and whether one does.
+    static WAITING: Cell<(*const (), bool)> = const { Cell::new((null(), false)) };
 }
 
 struct Quiet(Waker);
@@ -28,9 +22,11 @@ impl Wake for Quiet {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        match WAKES.get() {
-            Wakes::Pass => self.0.wake_by_ref(),
-            Wakes::Wait | Wakes::Waits => WAKES.set(Wakes::Waits),
+        let (whose, _) = WAITING.get();
+        if whose == Arc::as_ptr(self).cast() {
+            WAITING.set((whose, true));
+        } else {
+            self.0.wake_by_ref();
         }
     }
 }
@@ -51,10 +47,11 @@ pub(super) async fn quietly<T>(connection: impl Future<Output = T>) -> T {
 }
 
 /// The next frame of a body. Hyper wakes the task of the connection whenever a frame is taken, since there may be room for another. After the
-/// last one, the same task would run again for nothing, and the runtime would wake a thread for it. A body here wakes no other task.
+/// last one, the same task would run again for nothing, and the runtime would wake a thread for it. Over HTTP/2 this has no effect: those
+/// connections are not in [`quietly`].
 pub(crate) async fn next_frame<B: Body + Unpin>(body: &mut B) -> Option<Result<Frame<B::Data>, B::Error>> {
     poll_fn(|context| {
-        let waiting = Waiting::begin();
+        let waiting = Waiting::begin(context.waker());
         let polled = Pin::new(&mut *body).poll_frame(context);
         if waiting.end() && !(polled.is_ready() && body.is_end_stream()) {
             context.waker().wake_by_ref();
@@ -64,24 +61,23 @@ pub(crate) async fn next_frame<B: Body + Unpin>(body: &mut B) -> Option<Result<F
     .await
 }
 
-/// Ends also if the body panics.
-struct Waiting;
+/// What was before returns in the end, also if the body panics.
+struct Waiting((*const (), bool));
 
 impl Waiting {
-    fn begin() -> Self {
-        WAKES.set(Wakes::Wait);
-        Self
+    fn begin(waker: &Waker) -> Self {
+        Self(WAITING.replace((waker.data(), false)))
     }
 
     /// Whether one waits.
     fn end(self) -> bool {
-        WAKES.get() == Wakes::Waits
+        WAITING.get().1
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        WAKES.set(Wakes::Pass);
+        WAITING.set(self.0);
     }
 }
 
@@ -89,8 +85,10 @@ impl Drop for Waiting {
 mod tests {
     use std::convert::Infallible;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Poll;
 
-    use axum::body::Body;
+    use bytes::Bytes;
+    use futures_util::FutureExt;
     use futures_util::future::poll_immediate;
     use http_body_util::BodyExt;
     use hyper::server::conn::http1::Builder;
@@ -104,11 +102,11 @@ mod tests {
     /// Answers each request with its body.
     async fn serve(stream: DuplexStream, is_quiet: bool) {
         let answer = service_fn(|request: Request<_>| async move {
-            let (mut body, mut read) = (Body::new(request.into_body()), Vec::new());
+            let (mut body, mut read) = (axum::body::Body::new(request.into_body()), Vec::new());
             while let Some(frame) = if is_quiet { next_frame(&mut body).await } else { body.frame().await } {
                 read.extend_from_slice(&frame.unwrap().into_data().unwrap());
             }
-            Ok::<_, Infallible>(Response::new(Body::from(read)))
+            Ok::<_, Infallible>(Response::new(axum::body::Body::from(read)))
         });
         quietly(Builder::new().serve_connection(TokioIo::new(stream), answer)).await.unwrap();
     }
@@ -165,5 +163,58 @@ mod tests {
             };
             tokio::join!(serve(stream, true), exchange);
         }
+    }
+
+    /// The second in one write with the first, and a third once they are answered.
+    #[tokio::test]
+    async fn all_requests_of_a_connection_are_answered() {
+        let request = |body: &str| format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n{body}");
+        let (mut client, stream) = duplex(4096);
+        let exchange = async {
+            for (requests, last) in [(request("abcd") + &request("efgh"), "efgh"), (request("ijkl"), "ijkl")] {
+                client.write_all(requests.as_bytes()).await.unwrap();
+                let mut answer = Vec::new();
+                while !answer.ends_with(last.as_bytes()) {
+                    assert!(client.read_buf(&mut answer).await.unwrap() > 0);
+                }
+            }
+            drop(client);
+        };
+        tokio::join!(serve(stream, true), exchange);
+    }
+
+    /// Its one poll does this, and it ends.
+    struct Polled<F>(F);
+
+    impl<F: FnMut(&mut Context<'_>) + Unpin> Body for Polled<F> {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            (self.0)(context);
+            Poll::Ready(None)
+        }
+
+        fn is_end_stream(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn only_the_wake_of_the_same_connection_waits() {
+        let [own, other] = [(); 2].map(|()| Arc::new(Count::default()));
+        let of_other = Waker::from(Arc::new(Quiet(other.clone().into())));
+        let mut body = Polled(|context: &mut Context<'_>| {
+            // A body within a body ends no wait of the outer one.
+            assert!(next_frame(&mut Polled(|_: &mut Context<'_>| {})).now_or_never().is_some());
+            context.waker().wake_by_ref();
+            of_other.wake_by_ref();
+        });
+        let connection = pin!(quietly(next_frame(&mut body)));
+        assert!(connection.poll(&mut Context::from_waker(&own.clone().into())).is_ready());
+        assert_eq!([own, other].map(|count| count.0.load(Ordering::Relaxed)), [0, 1]);
     }
 }
