@@ -36,6 +36,8 @@ pub(super) struct Shared {
     doubt: Mutex<Option<Doubt>>,
     doubt_for: Duration,
     following: Mutex<Following>,
+    /// Held while it is announced whether the flags are current. Locked before `following`.
+    announcing: Mutex<()>,
     pub(super) first: watch::Sender<First>,
     /// When the snapshot file was written that this process began with.
     saved: OnceLock<SystemTime>,
@@ -73,6 +75,7 @@ impl Shared {
             doubt: Mutex::default(),
             doubt_for,
             following: Mutex::new(Following::new(synced, identity)),
+            announcing: Mutex::default(),
             first: watch::Sender::new(First::Waiting),
             saved,
             adopted: AtomicBool::new(false),

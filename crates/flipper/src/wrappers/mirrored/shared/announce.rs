@@ -43,23 +43,30 @@ impl Shared {
         })
     }
 
+    /// Threads may do this in another order than they turned it, so each announces how it is now: the last one is right.
     pub(super) fn note(&self, turn: Turn) {
-        match turn {
-            Turn::None => {}
-            Turn::Doubt => {
-                let Some((since, reason)) = self.following.lock().stale() else { return };
-                let last_confirmed_seconds_ago =
-                    clock::time_of_day().duration_since(since).unwrap_or_default().as_secs_f64();
-                let flags = self.order.lock().held();
-                tracing::warn!(store = self.store, %reason, last_confirmed_seconds_ago, flags, "flags are stale");
-                self.table.emit(TableEvent::Store(About::Lost(ErrorKind::Unavailable, reason)));
-            }
-            Turn::Current => {
-                let flags = self.order.lock().held();
-                tracing::info!(store = self.store, flags, "flags are current");
+        if turn == Turn::None {
+            return;
+        }
+        let stale = {
+            let _alone = self.announcing.lock();
+            let stale = self.following.lock().stale();
+            if let Some((_, reason)) = &stale {
+                self.table.emit(TableEvent::Store(About::Lost(ErrorKind::Unavailable, reason.clone())));
+            } else {
                 self.table.emit(TableEvent::Store(About::Restored));
                 self.table.emit(TableEvent::Reset);
             }
+            stale
+        };
+        // Takes its time.
+        let flags = self.order.lock().held();
+        if let Some((since, reason)) = stale {
+            let last_confirmed_seconds_ago =
+                clock::time_of_day().duration_since(since).unwrap_or_default().as_secs_f64();
+            tracing::warn!(store = self.store, %reason, last_confirmed_seconds_ago, flags, "flags are stale");
+        } else {
+            tracing::info!(store = self.store, flags, "flags are current");
         }
     }
 
@@ -131,5 +138,59 @@ impl Shared {
     pub(in crate::wrappers::mirrored) fn updates(&self, updates: Updates) {
         self.following.lock().updates = updates;
         self.table.emit(TableEvent::Store(About::Following(updates)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    /// A log that takes so long that meanwhile another thread hears of the store.
+    #[derive(Clone)]
+    struct SlowLog(Arc<Shared>, Arc<AtomicBool>);
+
+    impl io::Write for SlowLog {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            if String::from_utf8_lossy(line).contains("flags are stale") && !self.1.swap(true, Ordering::SeqCst) {
+                let shared = self.0.clone();
+                thread::spawn(move || shared.confirmed(clock::instant(), Duration::from_secs(3600))).join().unwrap();
+            }
+            Ok(line.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_is_announced_last_is_how_it_is() {
+        let shared = Arc::new(Shared::new("a".into(), Identity::new("a"), None, Duration::ZERO));
+        shared.reset(Vec::new(), Some(clock::instant()), Some(Duration::from_millis(20)));
+        let (_, mut announced) = shared.table.snapshot_and_changes();
+        let log = SlowLog(shared.clone(), Arc::default());
+        let was_heard = log.1.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || log.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            while !was_heard.load(Ordering::SeqCst) {
+                // A test in another thread may have met the line first, without a subscriber.
+                tracing::callsite::rebuild_interest_cache();
+                shared.confirmed(clock::instant(), Duration::from_millis(1));
+                thread::sleep(Duration::from_millis(2));
+                shared.look();
+            }
+        });
+        assert!(shared.present_status().is_live());
+        let mut last = None;
+        while let Ok(event) = announced.try_recv() {
+            if let TableEvent::Store(about @ (About::Lost(..) | About::Restored)) = event {
+                last = Some(about);
+            }
+        }
+        assert!(matches!(last, Some(About::Restored)), "{last:?}");
     }
 }
