@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::stream::{self, Stream, StreamExt};
 
@@ -43,23 +43,11 @@ impl Shared {
         })
     }
 
-    /// Threads may do this in another order than they turned it, so each announces how it is now: the last one is right.
     pub(super) fn note(&self, turn: Turn) {
         if turn == Turn::None {
             return;
         }
-        let stale = {
-            let _alone = self.announcing.lock();
-            let stale = self.following.lock().stale();
-            if let Some((_, reason)) = &stale {
-                self.table.emit(TableEvent::Store(About::Lost(ErrorKind::Unavailable, reason.clone())));
-            } else {
-                self.table.emit(TableEvent::Store(About::Restored));
-                self.table.emit(TableEvent::Reset);
-            }
-            stale
-        };
-        // Takes its time.
+        let stale = self.announce();
         let flags = self.order.lock().held();
         if let Some((since, reason)) = stale {
             let last_confirmed_seconds_ago =
@@ -68,6 +56,20 @@ impl Shared {
         } else {
             tracing::info!(store = self.store, flags, "flags are current");
         }
+    }
+
+    /// Emits, and returns, since when and why the flags are stale. Threads may come here in another order than they changed it, so each says how it
+    /// is now: the last one is right.
+    pub(super) fn announce(&self) -> Option<(SystemTime, Arc<str>)> {
+        let _alone = self.announcing.lock();
+        let stale = self.following.lock().stale();
+        if let Some((_, reason)) = &stale {
+            self.table.emit(TableEvent::Store(About::Lost(ErrorKind::Unavailable, reason.clone())));
+        } else {
+            self.table.emit(TableEvent::Store(About::Restored));
+            self.table.emit(TableEvent::Reset);
+        }
+        stale
     }
 
     pub(in crate::wrappers::mirrored) fn ended(&self, reason: &str) {

@@ -5,9 +5,8 @@ use super::super::doubt::Doubt;
 use super::super::health::{First, Turn};
 use super::{Shared, observed};
 use crate::clock;
-use crate::error::ErrorKind;
 use crate::state::{Stored, Version};
-use crate::table::{About, BY_LIST, TableEvent, lacks_most, warn_of_vanished};
+use crate::table::{BY_LIST, TableEvent, lacks_most, warn_of_vanished};
 
 /// Some tens of microseconds.
 const TAKEN_IN_AT_ONCE: usize = 64;
@@ -121,10 +120,11 @@ impl Shared {
             waiting
         });
         self.table.emit(TableEvent::Reset);
-        match turn {
-            Turn::None => self.table.emit(TableEvent::Store(About::Lost(ErrorKind::Unavailable, reason.into()))),
-            turn => self.note(turn),
+        if turn == Turn::None {
+            // A write of another thread may have ended it.
+            self.announce();
         }
+        self.note(turn);
     }
 
     /// After the store came back. Returns whether that ends the doubt.
