@@ -21,7 +21,7 @@ class Ready(NamedTuple):
     expression: str  # a check of `name`, for `who`
     names: dict
     who: list  # the form of each user
-    answer: str = "{}"  # makes a boolean of the expression
+    answer: str = "{}"  # makes a boolean, or a variant, of the expression
     keep: object = None
 
 
@@ -42,11 +42,15 @@ def _flipper(row, bucketer=None, by_handle=False):
             client.add_condition(flag["name"], Condition(**row.conditions))
         if row.rule == "percentage":
             client.set_bucketer(flag["name"], bucketer)
+        if row.rule == "variants":
+            weights = zip(rows.VARIANTS, [33_333, 33_333, 33_334])
+            client.set_variants(flag["name"], {"by": "id", "values": [{"name": name, "weight": weight} for name, weight in weights]})
     context = ", **who" if row.rule else ""
     if by_handle:
         handles = {name: client.get(name) for name in row.names}
         return Ready(f"name.is_enabled({context.removeprefix(', ')})", {"client": client}, row.users, keep=handles)
-    return Ready(f"client.is_enabled(name{context})", {"client": client}, row.users)
+    check = f"client.variant(name, ''{context})" if row.rule == "variants" else f"client.is_enabled(name{context})"
+    return Ready(check, {"client": client}, row.users)
 
 
 def _compatible(row):
@@ -55,7 +59,11 @@ def _compatible(row):
     return _flipper(row, ConsistentHashPercentageBucketer(percentage=Percentage(rows.SHARE), key_whitelist=["id"]))
 
 
-original = ours = _compatible
+ours = _compatible
+
+
+def original(row):
+    return None if row.rule == "variants" else _compatible(row)
 
 
 def ours_salted(row):
@@ -79,7 +87,7 @@ def openfeature(row):
     from openfeature.flag_evaluation import FlagResolutionDetails
     from openfeature.provider.in_memory_provider import InMemoryFlag, InMemoryProvider
 
-    if row.rule == "percentage":
+    if row.rule in ("percentage", "variants"):
         return None
 
     def evaluate(flag, context):
@@ -98,7 +106,8 @@ def _open_feature(provider, row):
     api.set_provider_and_wait(provider)
     who = [EvaluationContext(user.get("id"), {key: value for key, value in user.items() if key != "id"}) for user in row.users]
     context = ", who" if row.rule else ""
-    return Ready(f"client.get_boolean_value(name, False{context})", {"client": api.get_client()}, who)
+    call = "get_string_value(name, ''" if row.rule == "variants" else "get_boolean_value(name, False"
+    return Ready(f"client.{call}{context})", {"client": api.get_client()}, who)
 
 
 def unleash(row):
@@ -109,13 +118,17 @@ def unleash(row):
     strategy = {"name": "default", "parameters": {}, "constraints": constraints}
     if row.rule == "percentage":
         strategy = {"name": "flexibleRollout", "parameters": {"rollout": str(round(rows.SHARE * 100)), "stickiness": "userId", "groupId": "g"}}
-    features = [{"name": flag["name"], "enabled": flag["on"], "strategies": [strategy]} for flag in row.flags]
+    variants = [{"name": name, "weight": 1, "weightType": "variable", "stickiness": "userId"} for name in rows.VARIANTS]
+    more = {"variants": variants} if row.rule == "variants" else {}
+    features = [{"name": flag["name"], "enabled": flag["on"], "strategies": [strategy], **more} for flag in row.flags]
     cache = FileCache("bench", directory=tempfile.mkdtemp())
     cache.bootstrap_from_dict({"version": 1, "features": features})
     options = {"disable_metrics": True, "disable_registration": True, "cache": cache}
     client = UnleashClient("http://127.0.0.1:1/api", "bench", **options)
     client.initialize_client(fetch_toggles=False)
     who = [{"userId": user.get("id", ""), "properties": user} for user in row.users]
+    if row.rule == "variants":
+        return Ready("client.get_variant(name, who)['name']", {"client": client}, who)
     context = ", who" if row.rule else ""
     return Ready(f"client.is_enabled(name{context})", {"client": client}, who)
 
@@ -127,15 +140,17 @@ def launchdarkly(row):
 
     clauses = [{"attribute": key, "op": "in", "values": [value], "negate": False} for key, value in row.conditions.items()]
     share = round(rows.SHARE * 100_000)
-    split = {"rollout": {"variations": [{"variation": 0, "weight": share}, {"variation": 1, "weight": 100_000 - share}]}}
-    base = {"version": 1, "salt": "s", "variations": [True, False], "offVariation": 1, "targets": [], "prerequisites": []}
+    weights = [33_333, 33_333, 33_334] if row.rule == "variants" else [share, 100_000 - share]
+    split = {"rollout": {"variations": [{"variation": index, "weight": weight} for index, weight in enumerate(weights)]}}
+    variations, default = (rows.VARIANTS, "") if row.rule == "variants" else ([True, False], False)
+    base = {"version": 1, "salt": "s", "variations": variations, "offVariation": 1, "targets": [], "prerequisites": []}
     flags = {
         flag["name"]: {
             **base,
             "key": flag["name"],
             "on": flag["on"],
             "rules": [{"id": "r", "variation": 0, "clauses": clauses}] if clauses else [],
-            "fallthrough": split if row.rule == "percentage" else {"variation": 1 if clauses else 0},
+            "fallthrough": split if row.rule in ("percentage", "variants") else {"variation": 1 if clauses else 0},
         }
         for flag in row.flags
     }
@@ -150,7 +165,7 @@ def launchdarkly(row):
             if key != "id":
                 builder.set(key, value)
         who.append(builder.build())
-    return Ready("client.variation(name, who, False)", {"client": client}, who)
+    return Ready(f"client.variation(name, who, {default!r})", {"client": client}, who)
 
 
 def growthbook(row):
@@ -159,6 +174,8 @@ def growthbook(row):
     def feature(flag):
         if row.rule == "percentage":
             return {"defaultValue": False, "rules": [{"force": True, "coverage": rows.SHARE, "hashAttribute": "id"}]}
+        if row.rule == "variants":
+            return {"defaultValue": "", "rules": [{"variations": rows.VARIANTS, "hashAttribute": "id", "coverage": 1.0}]}
         if row.conditions:
             return {"defaultValue": False, "rules": [{"condition": row.conditions, "force": True}]}
         return {"defaultValue": flag["on"]}
@@ -166,7 +183,7 @@ def growthbook(row):
     features = {flag["name"]: feature(flag) for flag in row.flags}
     # It has the attributes of one user; its own advice for a service is an instance for each request.
     who = [GrowthBook(attributes=user, features=features) for user in row.users]
-    return Ready("who.is_on(name)", {}, who)
+    return Ready("who.get_feature_value(name, '')" if row.rule == "variants" else "who.is_on(name)", {}, who)
 
 
 def configcat(row):
@@ -183,6 +200,8 @@ def configcat(row):
         if row.rule == "percentage":
             share = round(rows.SHARE * 100)
             found["p"] = [{"p": share, "v": {"b": True}}, {"p": 100 - share, "v": {"b": False}}]
+        if row.rule == "variants":
+            found = {"t": 1, "v": {"s": ""}, "p": [{"p": share, "v": {"s": name}} for share, name in zip([33, 33, 34], rows.VARIANTS)]}
         return found
 
     file = Path(tempfile.mkdtemp(), "flags.json")
@@ -190,8 +209,8 @@ def configcat(row):
     overrides = LocalFileFlagOverrides(str(file), OverrideBehaviour.LocalOnly)
     client = ConfigCatClient.get(f"bench-{len(row.flags)}", ConfigCatOptions(flag_overrides=overrides))
     who = [User(user.get("id", "user"), custom=user) for user in row.users]
-    context = ", who" if row.rule else ""
-    return Ready(f"client.get_value(name, False{context})", {"client": client}, who)
+    context, default = ", who" if row.rule else "", "''" if row.rule == "variants" else "False"
+    return Ready(f"client.get_value(name, {default}{context})", {"client": client}, who)
 
 
 def split(row):

@@ -3,6 +3,7 @@
 import random
 
 SHARE = 0.25
+VARIANTS = ["red", "green", "violet"]
 TWENTY = {
     "country": "NL", "region": "utrecht", "city": "amersfoort", "language": "nl", "timezone": "Europe/Amsterdam", "device": "phone",
     "system": "android", "browser": "firefox", "app": "shop", "channel": "beta", "plan": "pro", "role": "admin", "team": "checkout",
@@ -13,14 +14,17 @@ TITLES = {
     "plain-10": "check by name, 10 flags",
     "plain-1000": "check by name, 1,000 flags",
     "plain-10000": "check by name, 10,000 flags",
+    "threads-10": "check by name, 10 flags, two threads",
     "threads-1000": "check by name, 1,000 flags, two threads",
+    "threads-10000": "check by name, 10,000 flags, two threads",
     "missing": "missing flag, 1,000 flags",
     "one-rule": "one rule on an attribute",
     "twenty-rules": "twenty rules, all of which hold",
     "percentage": "25 % of users",
+    "variants": "three variants, by user",
 }
 MEMORY = "plain-10000"
-RULES = {"one-rule": "one", "twenty-rules": "twenty", "percentage": "percentage"}
+RULES = {"one-rule": "one", "twenty-rules": "twenty", "percentage": "percentage", "variants": "variants"}
 
 
 class Row:
@@ -34,7 +38,7 @@ class Row:
         name = lambda number: "".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=draw.randint(3, 33))) + f"{number:07}"
         self.flags = [{"name": name(number), "on": bool(self.rule) or draw.random() < 0.5} for number in range(count)]
         self.conditions = {"one": {"plan": "pro"}, "twenty": TWENTY}.get(self.rule, {})
-        users = {"one": 101, "twenty": 11, "percentage": 101}.get(self.rule, 1)
+        users = {"one": 101, "twenty": 11, "percentage": 101, "variants": 101}.get(self.rule, 1)
         self.users = [self._user(number, draw) for number in range(users)]
         self.names = [name(count + number) for number in range(count)] if self.missing else [flag["name"] for flag in self.flags]
         draw.shuffle(self.names)
@@ -47,7 +51,7 @@ class Row:
                 return {"plan": draw.choice(["pro", "free"])}
             case "twenty":
                 return TWENTY
-            case "percentage":
+            case "percentage" | "variants":
                 return {"id": f"user-{number * 7919:08}"}
         return {}
 
@@ -58,6 +62,8 @@ class Row:
     def verify(self, answers):
         if self.rule == "percentage":
             right = abs(sum(answers) / len(answers) - SHARE) < 0.13
+        elif self.rule == "variants":
+            right = set(answers) == set(VARIANTS) and all(abs(answers.count(it) / len(answers) - 1 / 3) < 0.13 for it in VARIANTS)
         else:
             on = {flag["name"] for flag in self.flags if flag["on"]}
             holds = [self.rule != "one" or user["plan"] == "pro" for user in self.users]

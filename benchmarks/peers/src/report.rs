@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::measure::Quartiles;
 use crate::peer::Kind;
-use crate::rows::{MEMORY, Row};
+use crate::rows::{FLAT, MEMORY, Row};
 use crate::versions::version;
 
 /// The contestant that the others are compared with.
@@ -130,13 +130,31 @@ impl Report {
         )?;
         for measured in &self.rows {
             let Some((name, ratio)) = measured.fastest_peer() else { continue };
-            let (goal, verdict) = match measured.row.goal {
-                None => (String::new(), ""),
-                Some(goal) => (format!("{goal} ×"), if ratio >= goal { "met" } else { "MISSED" }),
-            };
-            writeln!(f, "| {} | {name} | {} | {goal} | {verdict} |", measured.row.title, short(ratio))?;
+            let goal = measured.row.goal;
+            writeln!(
+                f,
+                "| {} | {name} | {} | {goal} × | {} |",
+                measured.row.title,
+                short(ratio),
+                verdict(ratio >= goal)
+            )?;
+        }
+        let (few, many, most) = FLAT;
+        if let (Some(few), Some(many)) = (self.own(few), self.own(many)) {
+            let times = many / few;
+            let (times, verdict) = (short(times), verdict(times <= most));
+            writeln!(
+                f,
+                "\nFlipper's check of 10,000 flags takes {times} × that of 10; goal: at most {most} ×, {verdict}"
+            )?;
         }
         Ok(())
+    }
+
+    /// Flipper's median in this row.
+    fn own(&self, key: &str) -> Option<f64> {
+        let measured = self.rows.iter().find(|measured| measured.row.key == key)?;
+        measured.figures.iter().find(|figure| figure.name == FLIPPER).map(|figure| figure.ns.median)
     }
 }
 
@@ -158,6 +176,10 @@ impl Display for Report {
         }
         Ok(())
     }
+}
+
+const fn verdict(is_met: bool) -> &'static str {
+    if is_met { "met" } else { "MISSED" }
 }
 
 /// Three digits.
@@ -186,11 +208,37 @@ fn capital(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rows::ROWS;
 
     #[test]
     fn numbers_have_three_digits() {
         let texts = [0.1, 9.994, 12.34, 123.4, 9_999.6, 1_234_567.0].map(short);
         assert_eq!(texts, ["0.10", "9.99", "12.3", "123", "10,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn a_missed_goal_is_named() {
+        let figure = |name, kind, median, ratio| {
+            let ns = Quartiles { low: median, median, high: median };
+            Figure { name, kind, ns, ratio: Some(ratio) }
+        };
+        let row = |key, own: f64, ratio| {
+            let figures = vec![figure(FLIPPER, Kind::Own, own, 1.0), figure("other", Kind::Peer, own * ratio, ratio)];
+            Measured { row: ROWS.iter().find(|row| row.key == key).unwrap(), figures }
+        };
+        let rows = vec![row("plain-10", 10.0, 5.5), row("plain-10000", 21.0, 4.5), row("variants", 10.0, 0.5)];
+        let allocations = Allocations::default();
+        let text = Report { contestants: Vec::new(), rows, allocations, failures: Vec::new() }.to_string();
+        let lines: Vec<_> = text.lines().filter(|line| line.contains("met") || line.contains("MISSED")).collect();
+        assert_eq!(
+            lines,
+            [
+                "| check by name, 10 flags | other | 5.50 | 5 × | met |",
+                "| check by name, 10,000 flags | other | 4.50 | 5 × | MISSED |",
+                "| three variants, by user | other | 0.50 | 1 × | MISSED |",
+                "Flipper's check of 10,000 flags takes 2.10 × that of 10; goal: at most 2 ×, MISSED",
+            ]
+        );
     }
 
     #[test]

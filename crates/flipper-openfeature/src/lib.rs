@@ -77,3 +77,8 @@ mod reason;
 mod value;
 
 pub use provider::FlipperProvider;
+
+/// Its example is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

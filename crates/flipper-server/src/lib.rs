@@ -29,3 +29,8 @@ pub use self::metrics::Metrics;
 pub use self::page::Page;
 pub use self::server::{Accepted, Acceptor, ByteStream, HttpOptions, HttpServer};
 pub use self::tls::{Tls, TlsError, TlsFiles};
+
+/// Its example is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -44,6 +44,11 @@ pub fn skip(what: &str, why: &str) {
     let _ = std::io::stderr().write_all(format!("SKIP {what}: {why}\n").as_bytes());
 }
 
+/// Prints that a test has nothing to compare with here, and why; also where `CI` is set.
+pub fn not_checked(what: &str, why: &str) {
+    let _ = std::io::stderr().write_all(format!("NOT CHECKED: {what}: {why}\n").as_bytes());
+}
+
 /// The path of a program, if it is installed.
 #[must_use]
 pub fn program(name: &str) -> Option<PathBuf> {

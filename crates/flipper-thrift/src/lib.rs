@@ -40,4 +40,7 @@ pub use dispatch::feed;
 mod documents {
     #[doc = include_str!("../../../docs/thrift.md")]
     struct Thrift;
+
+    #[doc = include_str!("../README.md")]
+    struct Readme;
 }

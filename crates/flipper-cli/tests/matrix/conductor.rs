@@ -39,6 +39,8 @@ struct Row {
     /// Median and 99 of 100, in microseconds.
     flips: Option<(u64, u64)>,
     resources: String,
+    /// Processes with too few samples for their growth.
+    unjudged: usize,
     errors: Vec<String>,
     /// Faults without what they need.
     left_out: Vec<&'static str>,
@@ -217,6 +219,7 @@ fn note(row: &mut Row, known: &mut HashSet<String>, line: &str) {
             row.flips = text.split_once(' ').and_then(|(half, most)| Some((half.parse().ok()?, most.parse().ok()?)));
         }
         "resources" => text.clone_into(&mut row.resources),
+        "unjudged" => row.unjudged = text.parse().unwrap_or_default(),
         "end" => row.has_ended = true,
         "error" => {
             // Its first part is where it was found, the second may be a layer.
@@ -255,11 +258,15 @@ fn table(rows: &[Row], plan: &Plan, took: Duration, interrupted: bool) -> ExitCo
     }
     let errors: Vec<_> = rows.iter().flat_map(|row| row.errors.iter().map(move |what| (&row.name, what))).collect();
     println!();
+    let unjudged: usize = rows.iter().map(|row| row.unjudged).sum();
     for invariant in Invariant::ALL {
         let broken = errors.iter().filter(|(_, what)| Invariant::of(what) == *invariant).count();
         let verdict = match few(rows) {
             _ if broken > 0 => format!("BROKEN {broken} times"),
             Some(few) if invariant.is_growth() => format!("not measured: {few}, {FEWEST} are needed"),
+            None if invariant.is_growth() && unjudged > 0 => {
+                format!("held; not measured: {unjudged} processes, which had fewer than {FEWEST} samples")
+            }
             _ => "held".to_owned(),
         };
         println!("{:<55} {verdict}", invariant.name());

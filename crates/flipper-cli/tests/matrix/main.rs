@@ -10,6 +10,7 @@ mod cells;
 mod conductor;
 mod damaged;
 mod dependents;
+mod ending;
 mod failover;
 mod faults;
 mod histories;

@@ -52,7 +52,12 @@ impl Resources {
         }
     }
 
-    /// How each grew: from the most in the second quarter to the least in the last, since connections come and go.
+    /// How many processes have too few samples for their growth.
+    pub(crate) fn unjudged(&self) -> usize {
+        self.taken.values().filter(|samples| samples.len() < FEWEST).count()
+    }
+
+    /// How each of the others grew: from the most in the second quarter to the least in the last, since connections come and go.
     pub(crate) fn grown(&self) -> Vec<String> {
         let mut found = Vec::new();
         for (id, samples) in self.taken.iter().filter(|(_, samples)| samples.len() >= FEWEST) {

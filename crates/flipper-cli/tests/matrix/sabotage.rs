@@ -12,11 +12,12 @@ use flipper_testkit::free_port;
 use crate::backends::{Backend, Kind, futures_executor, sqlite3};
 use crate::cells::{Layer, Scene, Situation, Store, Writer};
 use crate::dependents;
+use crate::ending::Ending;
 use crate::histories;
 use crate::invariants::Invariant;
 use crate::layers::{Attached, attach, until};
 use crate::ledger::name;
-use crate::resources::Resources;
+use crate::resources::{FEWEST, Resources};
 use crate::scene::{PATIENCE, Stage};
 use crate::writers::{Change, write_text};
 
@@ -42,6 +43,8 @@ const ALL: &[(Invariant, &str, Sabotage)] = &[
     (Invariant::Dependent, "a flag loses its prerequisite", independent),
     (Invariant::Dependent, "the same, at the end", changed),
     (Invariant::Alive, "a mirror never reaches its store", never_live),
+    (Invariant::Alive, "a watch ends after its first list", || ending(false)),
+    (Invariant::Alive, "a watcher's thread panics", || ending(true)),
     (Invariant::Memory, "a process keeps memory", || leak("kept.append(bytearray(os.urandom(8 << 20)))")),
     (Invariant::Files, "a process keeps files open", || leak("kept.extend(open('/dev/null') for _ in range(16))")),
     (Invariant::Threads, "a process starts threads", || {
@@ -132,6 +135,11 @@ fn unharmed() -> Vec<String> {
     let mut resources = Resources::default();
     (0..20).for_each(|_| resources.take());
     errors.extend(resources.grown());
+    let mut few = Resources::default();
+    (1..FEWEST).for_each(|_| few.take_of(std::process::id()));
+    if (resources.unjudged(), few.unjudged()) != (0, 1) {
+        errors.push("a process with too few samples counts as measured".to_owned());
+    }
     let seen = play.stage.watchers.iter().flat_map(|watcher| watcher.seen.all_wrong());
     errors.into_iter().chain(seen).chain(play.stage.wrong.clone()).collect()
 }
@@ -246,6 +254,14 @@ fn never_live() -> Vec<String> {
         view.local = Some(Arc::new(mirror));
     });
     play.stage.all_live(SOON);
+    play.errors()
+}
+
+fn ending(panics: bool) -> Vec<String> {
+    let play = Play::with(|attached| {
+        let store = attached[0].view.store.clone();
+        attached[0].view.store = Arc::new(Ending { store, panics });
+    });
     play.errors()
 }
 

@@ -162,6 +162,7 @@ impl Stage {
         }
         backend.scene = self.scene;
         self.wrong.extend(resources.grown());
+        report("unjudged", resources.unjudged());
         resources.shown().into_iter().for_each(|text| report("resources", text));
     }
 

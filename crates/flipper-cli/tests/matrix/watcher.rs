@@ -1,6 +1,7 @@
 //! Watches through a layer, and checks the observations.
 
 use std::collections::{BTreeSet, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -124,12 +125,16 @@ impl Watcher {
         let (watching, ledger) = (seen.clone(), ledger.clone());
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-            runtime.block_on(async {
+            let watch = async {
                 match watching.view.layer {
                     Layer::Cache => ask(&watching, &ledger).await,
                     _ => follow(&watching, &ledger).await,
                 }
-            });
+            };
+            // Once the thread is joined, its scene has reported all errors.
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| runtime.block_on(watch))) {
+                watching.wrong(format!("the watcher panicked: {}", crate::message(&*panic)));
+            }
         });
         Self { seen, thread: Some(thread) }
     }
@@ -138,9 +143,7 @@ impl Watcher {
 impl Drop for Watcher {
     fn drop(&mut self) {
         self.seen.ended.store(true, Ordering::Release);
-        if let Some(Err(_)) = self.thread.take().map(JoinHandle::join) {
-            self.seen.wrong("the watcher panicked".to_owned());
-        }
+        let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
