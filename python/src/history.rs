@@ -102,7 +102,7 @@ impl Entry {
         self.inner.reason()
     }
 
-    /// From where: `program`, `command` and so on; `outside` if not by Flipper.
+    /// From where: `program`, `command` and so on; `outside` if not by Flipper, in PostgreSQL with the program's name, as in `outside: psql`.
     #[getter]
     fn source(&self) -> &str {
         self.inner.source()

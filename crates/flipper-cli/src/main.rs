@@ -69,7 +69,11 @@ fn run(session: &mut Session, mut command: Command) -> Done {
     logs::begin(&command);
     let runtime = runtime.enable_all().build();
     let runtime = runtime.map_err(|error| Failure::store(format!("the runtime cannot be started: {error}")))?;
-    runtime.block_on(commands::run(session, command))
+    runtime.block_on(async {
+        commands::run(session, command).await?;
+        session.finish_copies().await;
+        Ok(())
+    })
 }
 
 /// Fills in what only the config file has.

@@ -1,32 +1,49 @@
 //! What all commands share: the streams and the chosen store.
 
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use flipper::history::Cause;
+use flipper::{FeatureFlagStore, ReplicaStatus};
 
 use crate::actor::actor;
-use crate::args::Global;
+use crate::args::{Global, Write};
 use crate::failure::{Code, Done, Failure, message_of};
 use crate::names;
 use crate::output::Output;
-use crate::store::{Choice, Purpose, Store};
-use crate::text::thousands;
+use crate::store::{Choice, Purpose, Replicated, Store};
+use crate::text::{plain, thousands};
+
+/// As long as a store that is closed waits for its replicas.
+const COPIED_WITHIN: Duration = Duration::from_secs(5);
+const COPY_CHECKED_EVERY: Duration = Duration::from_millis(50);
 
 pub(crate) struct Session {
     pub(crate) out: Output,
     store: Option<OsString>,
     /// Of all that the command writes.
     cause: Arc<Cause>,
+    writes: bool,
+    /// Those that are written.
+    replicated: RefCell<Vec<Replicated>>,
     /// The worst failure of one of several flags, already reported.
     worst: Option<Code>,
 }
 
 impl Session {
     pub(crate) fn new(global: Global) -> Self {
-        Self { out: Output::new(global.json), store: global.store, cause: Arc::default(), worst: None }
+        Self {
+            out: Output::new(global.json),
+            store: global.store,
+            cause: Arc::default(),
+            writes: false,
+            replicated: RefCell::default(),
+            worst: None,
+        }
     }
 
     pub(crate) fn choice(&self) -> Done<Choice> {
@@ -39,15 +56,43 @@ impl Session {
     }
 
     pub(crate) fn open(&self, purpose: Purpose) -> Done<Store> {
-        Ok(self.writing(Store::open(&self.choice()?.location, purpose)?))
+        self.writing(Store::open(&self.choice()?.location, purpose)?)
     }
 
-    /// A store whose history is to say who writes and why.
-    pub(crate) fn writing(&self, store: Store) -> Store {
-        store.caused_by(self.cause.clone())
+    /// A store whose history is to say who writes and why, and whose replicas get it.
+    pub(crate) fn writing(&self, store: Store) -> Done<Store> {
+        let store = store.caused_by(self.cause.clone());
+        if !self.writes {
+            return Ok(store);
+        }
+        let (store, replicated) = store.replicated()?;
+        self.replicated.borrow_mut().extend(replicated);
+        Ok(store)
     }
 
-    pub(crate) fn write_because(&mut self, reason: Option<&str>) -> Done {
+    /// Until the replicas have what was written, or one cannot have it.
+    pub(crate) async fn finish_copies(&mut self) {
+        for store in std::mem::take(self.replicated.get_mut()) {
+            let deadline = Instant::now() + COPIED_WITHIN;
+            while store.in_step(COPY_CHECKED_EVERY).await.is_err() && Instant::now() < deadline {
+                let (behind, stuck) = behind(&store);
+                if stuck > 0 && stuck == behind.len() {
+                    break;
+                }
+            }
+            if behind(&store).0.is_empty() {
+                // What is left in files, such as those of SQLite's log, is put in order.
+                let _ = store.close().await;
+            }
+            for status in behind(&store).0 {
+                let status = status.to_string();
+                self.out.note(format_args!("the next command that writes copies again: replica {}", plain(&status)));
+            }
+        }
+    }
+
+    pub(crate) fn write(&mut self, write: &Write) -> Done {
+        let reason = write.because.as_deref();
         let wrong = |what: &str| {
             let what = what.to_owned();
             move |error: flipper::Error| Failure::usage(format!("{what}: {}", message_of(&error)))
@@ -60,6 +105,7 @@ impl Session {
             cause = cause.with_reason(reason).map_err(wrong("--because"))?;
         }
         self.cause = Arc::new(cause);
+        self.writes = !write.dry_run;
         Ok(())
     }
 
@@ -116,4 +162,13 @@ impl Session {
         }
         ExitCode::from(self.worst.map_or(0, |code| code as u8))
     }
+}
+
+/// The replicas that lack something, and of how many waiting is of no use.
+fn behind(store: &Replicated) -> (Vec<ReplicaStatus>, usize) {
+    let mut all = store.replicas();
+    all.retain(|status| !status.is_in_step());
+    let is_stuck = |status: &&ReplicaStatus| status.error.is_some() || !status.comparing && status.pending.is_empty();
+    let stuck = all.iter().filter(is_stuck).count();
+    (all, stuck)
 }

@@ -4,14 +4,27 @@
 
 mod support;
 
+use std::path::Path;
+use std::process::Command;
+
+use flipper_testkit::Nginx;
 use flipper_testkit::redis::RedisServer;
+use flipper_testkit::s3::{KEY, Kind, S3Server, SECRET};
 use support::stores::{self, TestStore};
-use support::{flipper, run, succeed};
+use support::{run, succeed};
+
+/// With the keys of the bucket.
+fn flipper(home: &Path, store: &str) -> Command {
+    let mut command = support::flipper(home, store);
+    command.env("AWS_ACCESS_KEY_ID", KEY).env("AWS_SECRET_ACCESS_KEY", SECRET);
+    command
+}
 
 #[test]
 fn every_store_to_every_other() {
-    let homes: Vec<_> = (0..5).map(|_| tempfile::tempdir().unwrap()).collect();
-    let make = [stores::sqlite, stores::postgres, stores::redis, stores::consul, stores::thrift];
+    let make =
+        [stores::sqlite, stores::postgres, stores::redis, stores::consul, stores::thrift, stores::http, stores::s3];
+    let homes = make.map(|_| tempfile::tempdir().unwrap());
     let stores: Vec<TestStore> = make.iter().zip(&homes).filter_map(|(make, home)| make(home.path())).collect();
     let home = tempfile::tempdir().unwrap();
     let flags =
@@ -35,6 +48,32 @@ fn every_store_to_every_other() {
         }
     }
     assert_eq!(number, stores.len() * (stores.len() - 1));
+}
+
+#[test]
+fn a_bucket_behind_tls() {
+    let Some(server) = S3Server::shared(Kind::SeaweedFs) else { return };
+    let home = tempfile::tempdir().unwrap();
+    flipper_testkit::write_certificates(home.path());
+    let Some(nginx) = Nginx::with_tls_before(([127, 0, 0, 1], server.port()).into(), home.path()) else { return };
+    let bucket = server.bucket();
+    let url = |scheme: &str, address: &str| format!("s3://{bucket}?endpoint={scheme}://{address}");
+    let encrypted = url("https", &nginx.address().to_string());
+    let command = |authority: &str| {
+        let mut command = flipper(home.path(), &encrypted);
+        command.env("SSL_CERT_FILE", home.path().join(authority));
+        command
+    };
+    succeed(command("ca.crt").args(["create", "F", "--enable"]));
+    succeed(command("ca.crt").args(["client-data", "set", "F", "é=1 + 2"]));
+    let plain = url("http", &format!("127.0.0.1:{}", server.port()));
+    let same = run(flipper(home.path(), &encrypted)
+        .env("SSL_CERT_FILE", home.path().join("ca.crt"))
+        .args(["diff", &encrypted, &plain]));
+    assert!(same.0 == 0 && same.2.contains("no difference: 1 flag in both"), "{same:?}");
+    // By a certificate that no authority of ours signed.
+    let refused = run(command("client.crt").args(["get", "F"]));
+    assert!(refused.0 == 4 && refused.2.contains("certificate"), "{refused:?}");
 }
 
 /// Records that the Python library or a person may write, and the command would not.

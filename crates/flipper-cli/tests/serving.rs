@@ -62,8 +62,9 @@ fn serve_keeps_a_replica_and_begins_with_it_while_the_store_is_away() {
 
     let itself = run(flipper(home.path(), "sqlite:copy.db").args(["serve", "--replica", "sqlite:copy.db"]));
     assert!(itself.0 == 2 && itself.2.contains("is the store itself"), "{itself:?}");
-    let nested = run(flipper(home.path(), "replicated:memory:|sqlite:copy.db").args(["list"]));
-    assert!(nested.0 == 2 && nested.2.contains("a command works on one store"), "{nested:?}");
+    let nested =
+        run(flipper(home.path(), "sqlite:copy.db").args(["serve", "--replica", "replicated:sqlite:a.db|sqlite:b.db"]));
+    assert!(nested.0 == 2 && nested.2.contains("has replicas itself"), "{nested:?}");
 }
 
 #[test]

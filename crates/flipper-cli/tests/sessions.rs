@@ -33,7 +33,7 @@ macro_rules! sessions {
     };
 }
 
-sessions!(help import_from flags history life targeting rules variants prerequisites schedules segments checking files choice errors json bytes doctor outage serving tokens version);
+sessions!(help replicas import_from flags history life targeting rules variants prerequisites schedules segments checking files choice errors json bytes doctor outage serving tokens version);
 
 #[test]
 fn documentation() {

@@ -29,6 +29,20 @@ impl Nginx {
     /// If it does not listen.
     #[must_use]
     pub fn before(server: SocketAddr) -> Option<Self> {
+        Self::start(server, None)
+    }
+
+    /// The same by TLS, with the `server.crt` and `server.key` of this folder.
+    ///
+    /// # Panics
+    ///
+    /// If it does not listen.
+    #[must_use]
+    pub fn with_tls_before(server: SocketAddr, certificates: &Path) -> Option<Self> {
+        Self::start(server, Some(certificates))
+    }
+
+    fn start(server: SocketAddr, certificates: Option<&Path>) -> Option<Self> {
         // Debian has it outside of the usual path.
         let debian = Path::new("/usr/sbin/nginx");
         let Some(program) = program("nginx").or_else(|| debian.exists().then(|| debian.to_owned())) else {
@@ -41,6 +55,12 @@ impl Nginx {
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {place}/{kind};\n"))
             .concat();
+        let tls = certificates.map(|folder| {
+            let file = |name: &str| folder.join(name).display().to_string();
+            let (certificate, key) = (file("server.crt"), file("server.key"));
+            format!(" ssl;\nssl_certificate {certificate};\nssl_certificate_key {key}")
+        });
+        let tls = tls.unwrap_or_default();
         // With a path in `proxy_pass`, nginx decodes and merges what the client sent.
         let configuration = format!(
             "daemon off;\nmaster_process off;\npid {place}/pid;\nerror_log {place}/error.log;\n\
@@ -49,7 +69,7 @@ impl Nginx {
              gzip on;\ngzip_proxied any;\ngzip_min_length 20;\ngzip_types application/json text/event-stream;\n\
              proxy_http_version 1.1;\nproxy_buffering on;\nproxy_buffers 8 64k;\n\
              upstream flags {{\nserver {server};\nkeepalive 16;\n}}\n\
-             server {{\nlisten 127.0.0.1:{port};\n\
+             server {{\nlisten 127.0.0.1:{port}{tls};\n\
              location /team/ {{\nproxy_pass http://flags/;\nproxy_set_header Host {server};\nproxy_set_header Connection \"\";\n}}\n\
              location / {{\nproxy_pass http://flags;\nproxy_set_header Host $http_host;\nproxy_set_header Connection \"\";\n\
              proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\nproxy_set_header X-Forwarded-Proto $scheme;\n}}\n}}\n}}\n"

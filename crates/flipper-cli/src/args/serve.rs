@@ -178,7 +178,9 @@ impl Serve {
         }
         for replica in &mut self.replica {
             // What is no URL is reported when it is opened.
-            if let Ok(Location { kind: Kind::Sqlite(path), .. }) = Location::relative_to(replica, folder) {
+            if let Ok(Location { kind: Kind::Sqlite(path), replicas, .. }) = Location::relative_to(replica, folder)
+                && replicas.is_empty()
+            {
                 *replica = "sqlite:".into();
                 replica.push(path);
             }

@@ -29,7 +29,20 @@ pub(crate) async fn run(session: &mut Session, args: &Doctor) -> Done {
     report(session, &choice, identity.as_ref(), &checks)
 }
 
+/// And its replicas.
 pub(super) async fn examine_at(location: &Location) -> Done<(Option<Identity>, Vec<Check>)> {
+    let (identity, mut checks) = examine_one(location).await?;
+    for replica in &location.replicas {
+        let (_, found) = examine_one(replica).await?;
+        checks.extend(found.into_iter().map(|mut check| {
+            check.text = format!("replica {}: {}", replica.shown, check.text);
+            check
+        }));
+    }
+    Ok((identity, checks))
+}
+
+async fn examine_one(location: &Location) -> Done<(Option<Identity>, Vec<Check>)> {
     match Store::open(location, Purpose::Existing) {
         Ok(store) => {
             let identity = store.inner.identity();

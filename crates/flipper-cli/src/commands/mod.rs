@@ -37,7 +37,7 @@ use crate::session::Session;
 
 pub(crate) async fn run(session: &mut Session, command: Command) -> Done {
     if let Some(write) = command.write() {
-        session.write_because(write.because.as_deref())?;
+        session.write(write)?;
     }
     match command {
         Command::List(args) => list::run(session, &args).await,

@@ -48,13 +48,13 @@ impl Choice {
     /// The first lines of `stores` and `doctor`.
     pub(crate) fn lines(&self, identity: Option<&Identity>) -> Vec<String> {
         let identity = identity.map(|identity| ("identity", plain(&identity.to_string()).into_owned()));
-        let lines = [("store", self.location.shown.clone()), ("chosen by", self.chosen_by.clone())];
+        let lines = [("store", self.location.shown_whole()), ("chosen by", self.chosen_by.clone())];
         lines.into_iter().chain(identity).map(|(what, text)| format!("{} {text}", label(what))).collect()
     }
 
     pub(crate) fn to_json(&self, identity: Option<&Identity>) -> Object {
         object([
-            ("store", self.location.shown.as_str().into()),
+            ("store", self.location.shown_whole().into()),
             ("origin", self.origin.into()),
             ("chosen_by", self.chosen_by.as_str().into()),
             ("identity", or_null(identity.map(Identity::place))),

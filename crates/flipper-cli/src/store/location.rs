@@ -16,15 +16,18 @@ pub(crate) enum Kind {
     Remote,
 }
 
+/// Of the primary, if there are replicas: commands work on it.
 #[derive(Clone)]
 pub(crate) struct Location {
     pub(crate) kind: Kind,
     /// May hold a password.
     pub(crate) url: String,
     pub(crate) shown: String,
+    /// Each without replicas of its own.
+    pub(crate) replicas: Vec<Location>,
 }
 
-/// The forms of URLs, without those that exist only within one process.
+/// The forms of URLs, without the store that exists only within one process, and without those that are made of others.
 pub(crate) fn forms() -> String {
     let forms: Vec<_> = STORE_KINDS
         .iter()
@@ -42,7 +45,38 @@ impl Location {
 
     pub(crate) fn file(path: PathBuf) -> Self {
         let shown = format!("sqlite:{}", path_text(&path));
-        Self { kind: Kind::Sqlite(path), url: shown.clone(), shown }
+        Self::of(Kind::Sqlite(path), shown.clone(), shown)
+    }
+
+    fn of(kind: Kind, url: String, shown: String) -> Self {
+        Self { kind, url, shown, replicas: Vec::new() }
+    }
+
+    /// With the replicas.
+    pub(crate) fn shown_whole(&self) -> String {
+        if self.replicas.is_empty() {
+            return self.shown.clone();
+        }
+        let all: Vec<_> = std::iter::once(self).chain(&self.replicas).map(|location| &*location.shown).collect();
+        format!("replicated:{}", all.join("|"))
+    }
+
+    /// `PRIMARY|REPLICA…`: no URL has a `|`, which is percent-encoded in a password.
+    fn replicated(urls: &str, folder: &Path) -> Done<Self> {
+        let one = |url: &str| match url.trim().starts_with("replicated:") {
+            true => {
+                Err(Failure::usage("a replica is no replicated: store").hint("write all replicas behind the primary"))
+            }
+            false => Self::relative_to(OsStr::new(url), folder),
+        };
+        let mut locations = urls.split('|').map(one).collect::<Done<Vec<_>>>()?;
+        let replicas = locations.split_off(1);
+        match locations.pop() {
+            Some(primary) if !replicas.is_empty() => Ok(Self { replicas, ..primary }),
+            _ => {
+                Err(Failure::usage("replicated: names no replica").hint("write replicated:PRIMARY|REPLICA, in quotes"))
+            }
+        }
     }
 
     /// Relative paths start at this directory.
@@ -61,14 +95,13 @@ impl Location {
             return Err(Failure::usage("what is given as the store is no URL").hint(hint));
         };
         match (scheme, StoreKind::of(url)) {
-            ("memory", _) => Ok(Self { kind: Kind::Memory, url: url.to_owned(), shown: "memory:".to_owned() }),
+            ("memory", _) => Ok(Self::of(Kind::Memory, url.to_owned(), "memory:".to_owned())),
             ("sqlite", _) => match rest.strip_prefix("//").unwrap_or(rest) {
                 "" => Err(Failure::usage("the store's URL has no path").hint("write sqlite:PATH")),
                 path => Ok(Self::file(folder.join(path))),
             },
-            ("replicated", _) => Err(Failure::usage("a command works on one store, not on replicated: ones")
-                .hint("`flipper serve --replica URL` keeps replicas, and `flipper sync` copies")),
-            (_, Some(_)) => Ok(Self { kind: Kind::Remote, url: url.to_owned(), shown: shown(url, scheme) }),
+            ("replicated", _) => Self::replicated(rest, folder),
+            (_, Some(_)) => Ok(Self::of(Kind::Remote, url.to_owned(), shown(url, scheme))),
             _ if scheme.len() < 20 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)) => {
                 let what = format!("there are no stores with URLs that begin with {scheme}:");
                 Err(Failure::usage(what).hint(forms()))
@@ -89,10 +122,9 @@ pub(crate) fn without_secrets(text: &str) -> String {
             .filter(|(option, _)| option.starts_with("--"))
             .map_or(&*argument, |(_, value)| value);
         if let Ok(location) = Location::parse(url)
-            && location.shown != url
-            && !matches!(location.kind, Kind::Sqlite(_))
+            && (!matches!(location.kind, Kind::Sqlite(_)) || !location.replicas.is_empty())
         {
-            text = text.replace(url, &location.shown);
+            text = text.replace(url, &location.shown_whole());
         }
     }
     text
@@ -101,6 +133,7 @@ pub(crate) fn without_secrets(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::Code;
 
     #[test]
     fn errors_show_no_secrets() {
@@ -110,6 +143,24 @@ mod tests {
         }
         let shown = Location::parse("postgresql:u:secret@h").ok().unwrap().shown;
         assert!(!shown.contains("secret"), "{shown}");
+    }
+
+    #[test]
+    fn replicas() {
+        let location = Location::parse("replicated:redis://u:secret@h | sqlite:a.db|s3://b").ok().unwrap();
+        assert_eq!((&*location.url, &*location.shown), ("redis://u:secret@h", "redis://u:***@h"));
+        assert_eq!(location.shown_whole(), "replicated:redis://u:***@h|sqlite:a.db|s3://b");
+        assert!(location.replicas[0].kind == Kind::Sqlite(PathBuf::from("a.db")));
+        for url in [
+            "",
+            "sqlite:a.db",
+            "sqlite:a.db|",
+            "sqlite:a.db|replicated:sqlite:b.db|sqlite:c.db",
+            "redis://u:secret@h|x:secret",
+        ] {
+            let failure = Location::parse(format!("replicated:{url}")).err().unwrap();
+            assert!(failure.code == Code::Usage && !failure.to_string().contains("secret"), "{failure}");
+        }
     }
 
     #[test]

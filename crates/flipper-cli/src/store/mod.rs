@@ -7,4 +7,4 @@ mod shown;
 pub(crate) use choice::{Choice, label};
 pub(crate) use config::xdg;
 pub(crate) use location::{Kind, Location, forms, without_secrets};
-pub(crate) use open::{Purpose, Store, is_segment};
+pub(crate) use open::{Purpose, Replicated, Store, is_segment};

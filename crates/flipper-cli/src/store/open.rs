@@ -9,7 +9,7 @@ use flipper::stores::StoreKind;
 use flipper::targeting::segment_of;
 use flipper::{
     Error, ErrorKind, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore,
-    PostgresFeatureFlagStore, SqliteFeatureFlagStore,
+    PostgresFeatureFlagStore, ReplicatedFeatureFlagStore, SqliteFeatureFlagStore,
 };
 
 use tokio::sync::OnceCell;
@@ -34,12 +34,32 @@ pub(crate) struct Store {
     pub(crate) inner: Arc<dyn FeatureFlagStore>,
     pub(crate) cause: Arc<Cause>,
     names: OnceCell<Vec<String>>,
+    /// Which `inner` does not have yet.
+    replicas: Vec<Location>,
 }
 
+pub(crate) type Replicated = ReplicatedFeatureFlagStore<Arc<dyn FeatureFlagStore>, Arc<dyn FeatureFlagStore>>;
+
 impl Store {
+    /// Of a store with replicas the primary: a command that only reads copies nothing.
     pub(crate) fn open(location: &Location, purpose: Purpose) -> Done<Self> {
         let inner = open(location, purpose)?;
-        Ok(Self { shown: location.shown.clone(), inner, cause: Arc::default(), names: OnceCell::new() })
+        let (shown, replicas) = (location.shown.clone(), location.replicas.clone());
+        Ok(Self { shown, inner, cause: Arc::default(), names: OnceCell::new(), replicas })
+    }
+
+    /// With its replicas, if it has some: they get what the primary has, and what is written.
+    pub(crate) fn replicated(mut self) -> Done<(Self, Option<Replicated>)> {
+        if self.replicas.is_empty() {
+            return Ok((self, None));
+        }
+        let mut store = ReplicatedFeatureFlagStore::builder(self.inner);
+        for replica in self.replicas.drain(..) {
+            store = store.replica(open(&replica, Purpose::New)?);
+        }
+        let store = store.build();
+        self.inner = Arc::new(store.clone());
+        Ok((self, Some(store)))
     }
 
     /// With this cause for all that is written.

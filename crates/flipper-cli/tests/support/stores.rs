@@ -51,15 +51,24 @@ pub(crate) fn s3(_: &Path) -> Option<TestStore> {
     Some(TestStore { url, _server: None })
 }
 
-/// Served by `flipper serve`, from a file.
 pub(crate) fn thrift(home: &Path) -> Option<TestStore> {
+    Some(served(home, "thrift"))
+}
+
+pub(crate) fn http(home: &Path) -> Option<TestStore> {
+    Some(served(home, "http"))
+}
+
+/// By `flipper serve`, from a file.
+fn served(home: &Path, scheme: &str) -> TestStore {
     let path = home.join("served.db");
     make_file(&path);
     let mut serve = flipper(home, &format!("sqlite:{}", path.display()));
-    let mut server = Running::start(serve.args(["serve", "--thrift", "127.0.0.1:0"]));
+    let mut server = Running::start(serve.args(["serve", &format!("--{scheme}"), "127.0.0.1:0"]));
     let line = server.line("serving flags store=");
-    let address = line.split("thrift=").nth(1).unwrap().split(' ').next().unwrap();
-    Some(TestStore { url: format!("thrift://{address}"), _server: Some(Box::new(server)) })
+    let address = line.split(&format!(" {scheme}=")).nth(1).unwrap().split(' ').next().unwrap();
+    let address = address.trim_matches('"');
+    TestStore { url: format!("{scheme}://{address}"), _server: Some(Box::new(server)) }
 }
 
 fn make_file(path: &Path) {

@@ -66,10 +66,13 @@ pub(super) fn verb(verb: &str) -> String {
 /// Who, and from where.
 pub(super) fn by(entry: &Entry) -> Markup {
     html! {
-        @if entry.cause.is_none() { " " span.badge title="By a program that does not say who writes" { "Outside" } }
-        @else {
-            @if let Some(actor) = entry.actor() { " by " b { (plain(actor)) } }
-            ", " (source(entry.source()))
+        @let program = entry.source().strip_prefix("outside");
+        @if program.is_some() { " " span.badge title="By a program that does not say who writes" { "Outside" } }
+        @if let Some(actor) = entry.actor() { " by " b { (plain(actor)) } }
+        @match program {
+            None => { ", " (source(entry.source())) }
+            Some(program) if program.is_empty() => {}
+            Some(program) => { ", from " (shortened(program.trim_start_matches(": "), WORD)) }
         }
     }
 }

@@ -81,11 +81,16 @@ fn a_flag_shows_who_changed_it_and_why() {
     assert_eq!(site.flip("A", "incident 42").status, 303);
     let api = site.features().as_actor("bob").with_source("api").because("a test");
     block_on(api.set_client_data("A", [("owner", "shop")].into_iter().collect::<Object>())).unwrap();
+    // As PostgreSQL has what another program did.
+    let psql = site.features().as_actor("app").with_source("outside: psql");
+    block_on(psql.set_client_data("A", [("owner", "web")].into_iter().collect::<Object>())).unwrap();
     let page = site.get("/flags/A").body;
     has_all(
         &page,
         &[
             "<h2 id=\"history\">History</h2>",
+            "Client data changed",
+            "Outside</span> by <b>app</b>, from psql",
             "Client data changed",
             "<b>bob</b>, over the API",
             "a test",
@@ -102,9 +107,9 @@ fn a_flag_shows_who_changed_it_and_why() {
     // The same on the page of all changes, with the flag's name.
     let page = site.get("/flags/-/history").body;
     has_all(&page, &["Client data changed", "href=\"/flags/A\"", "Turned on", "incident 42", "Created"]);
-    assert_eq!(entries(&page).len(), 3);
+    assert_eq!(entries(&page).len(), 4);
     for (query, expected) in
-        [("by=BOB", 1), ("by=zoe", 0), ("since=1h", 3), ("since=1h&by=adm", 1), ("name=A", 3), ("name=B", 0)]
+        [("by=BOB", 1), ("by=zoe", 0), ("since=1h", 4), ("since=1h&by=adm", 1), ("name=A", 4), ("name=B", 0)]
     {
         assert_eq!(entries(&site.get(&format!("/flags/-/history?{query}")).body).len(), expected, "{query}");
     }

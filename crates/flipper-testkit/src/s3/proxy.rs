@@ -21,8 +21,8 @@ pub struct S3Proxy {
 struct State {
     requests: Vec<String>,
     answers: Vec<Answer>,
-    /// Of methods that lose their conditions on the way.
-    unconditional: Vec<String>,
+    /// Methods, and the header that is removed from their requests.
+    removed: Vec<(String, &'static str)>,
     ended: bool,
 }
 
@@ -87,7 +87,12 @@ impl S3Proxy {
 
     /// Removes the conditions of requests with this method.
     pub fn ignore_conditions(&self, method: &str) {
-        lock(&self.state).unconditional.push(method.to_owned());
+        ["if-match", "if-none-match"].iter().for_each(|header| self.remove(method, header));
+    }
+
+    /// Removes this header, in lower case, of requests with this method.
+    pub fn remove(&self, method: &str, header: &'static str) {
+        lock(&self.state).removed.push((method.to_owned(), header));
     }
 }
 
@@ -149,10 +154,11 @@ fn take_in(state: &mut State, head: &mut String) -> Option<(u16, String)> {
         state.requests.drain(..KEPT / 2);
     }
     state.requests.push(head.clone());
-    if state.unconditional.iter().any(|method| head.starts_with(method)) {
-        let is_condition =
-            |line: &&str| ["if-match:", "if-none-match:"].iter().any(|name| line.to_lowercase().starts_with(name));
-        *head = head.split("\r\n").filter(|line| !is_condition(line)).collect::<Vec<_>>().join("\r\n");
+    for (method, header) in &state.removed {
+        let is_it = |line: &&str| line.to_lowercase().split(':').next() == Some(header);
+        if head.starts_with(method) {
+            *head = head.split("\r\n").filter(|line| !is_it(line)).collect::<Vec<_>>().join("\r\n");
+        }
     }
     let answer = state.answers.iter_mut().find(|answer| answer.times > 0 && head.contains(&answer.to))?;
     answer.times -= 1;

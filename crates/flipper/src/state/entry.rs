@@ -8,6 +8,9 @@ use super::{Cause, Corrupt};
 use crate::json::{Json, Object};
 use crate::record::FlagRecord;
 
+/// The source of what another program changed.
+pub(crate) const OUTSIDE: &str = "outside";
+
 /// The flag at one time: `None` if it is missing, an error if it is unreadable.
 pub type FlagState = Option<Result<Arc<FlagRecord>, Corrupt>>;
 
@@ -23,7 +26,7 @@ pub struct Entry {
     pub at: SystemTime,
     /// What was done: `create`, `enable`, `set_conditions` and so on.
     pub verb: Arc<str>,
-    /// Who, why and from where; `None` if the flag was changed outside of this library.
+    /// Who, why and from where; `None` if the flag was changed outside of this library, and the store knows no more of it.
     pub cause: Option<Arc<Cause>>,
     /// The flag before.
     pub before: FlagState,
@@ -77,10 +80,10 @@ impl Entry {
         self.cause.as_ref()?.reason()
     }
 
-    /// From where: `outside` if not by this library.
+    /// From where: `outside` if not by this library, with the program's name if the store knows it, as in `outside: psql`.
     #[must_use]
     pub fn source(&self) -> &str {
-        self.cause.as_ref().map_or("outside", |cause| cause.source())
+        self.cause.as_ref().map_or(OUTSIDE, |cause| cause.source())
     }
 
     /// The flag before and after, as stored, but only the fields that differ; `null` where it is missing.

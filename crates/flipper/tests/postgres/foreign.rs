@@ -1,8 +1,10 @@
 //! The Python library and this one on the same table, and rows that are no flags.
 
 use flipper::bucketing::{Percentage, PercentageBucketer};
+use flipper::history::HistoryQuery;
 use flipper::store::Precondition;
 use flipper::{Condition, ErrorKind, FeatureFlagClient, FeatureFlagStore, context};
+use flipper_testkit::postgres::PostgresServer;
 use serde_json::json;
 
 use crate::python::Python;
@@ -135,4 +137,39 @@ async fn changes_in_partitions_are_seen() {
     let on = |name: &str| format!("UPDATE {table} SET item = {} WHERE name = '{name}'", crate::json(name, true));
     server.psql(&format!("BEGIN; {}; {}; COMMIT", on("a"), on("x1")));
     follow.until("a", Some(true)).await;
+}
+
+/// Of an application that commits in two phases.
+#[tokio::test]
+async fn a_transaction_that_is_prepared() {
+    let Some(server) = PostgresServer::options().set("max_prepared_transactions=5").start() else { return };
+    let store = store(&server.url(), "feature_flags");
+    store.install_feed(true).await.unwrap();
+    let prepare = |name: &str| {
+        let insert = format!("INSERT INTO feature_flags SELECT '{name}', {}", crate::json(name, true));
+        server.try_psql(&format!("BEGIN; {insert}; PREPARE TRANSACTION '{name}'"))
+    };
+    let refused = prepare("F").unwrap_err();
+    assert!(
+        refused.contains("cannot PREPARE a transaction that has executed LISTEN, UNLISTEN, or NOTIFY"),
+        "{refused}"
+    );
+    assert!(store.list().await.unwrap().is_empty());
+
+    store.install_feed(false).await.unwrap();
+    let mut follow = Follow::of(&store);
+    follow.polled().await;
+    prepare("F").unwrap();
+    // Until it ends, no other transaction that writes flags can commit.
+    let other = format!("SET lock_timeout = '100ms'; INSERT INTO feature_flags SELECT 'G', {}", crate::json("G", true));
+    let waits = server.try_psql(&other).unwrap_err();
+    assert!(waits.contains("lock timeout"), "{waits}");
+    server.psql("COMMIT PREPARED 'F'");
+    follow.until("F", Some(true)).await;
+    server.psql(&other);
+    follow.until("G", Some(true)).await;
+    prepare("H").unwrap();
+    server.psql("ROLLBACK PREPARED 'H'");
+    let entries = store.history(&HistoryQuery::all()).await.unwrap().entries;
+    assert_eq!(entries.iter().map(|entry| &*entry.name).collect::<Vec<_>>(), ["G", "F"]);
 }

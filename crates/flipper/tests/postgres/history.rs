@@ -65,7 +65,7 @@ async fn every_writer_is_in_it() {
     server.psql(&two);
     server.psql(&format!("BEGIN; DELETE FROM {table}; ROLLBACK"));
     let entries = all(&store).await;
-    let outside = "outside";
+    let outside = "outside: psql";
     let expected = [
         ("H", "create", outside),
         ("C", "destroy", outside),
@@ -77,6 +77,7 @@ async fn every_writer_is_in_it() {
     ];
     assert_eq!(shown(&entries), expected);
     assert_eq!((entries[6].actor(), entries[6].reason()), (Some("alice"), Some("incident 42")));
+    assert!(entries[..6].iter().all(|entry| entry.actor() == Some("postgres")));
     assert_eq!(entries[5].before, entries[6].after);
     assert!(entries[2].after.as_ref().unwrap().is_err(), "unreadable");
 
@@ -86,6 +87,32 @@ async fn every_writer_is_in_it() {
     let destroyed = all(&store).await.remove(0);
     features.restore("H", &destroyed).await.unwrap();
     assert!(features.fetch("H").await.unwrap().unwrap().is_enabled());
+    let restored = all(&store).await.remove(0);
+    assert_eq!((restored.actor(), restored.source()), (None, "program"));
+}
+
+/// The user who logged in, whatever role it took since, and the program's name, if it has one.
+#[tokio::test]
+async fn another_program_is_known_by_its_user_and_name() {
+    let Some(server) = shared() else { return };
+    let table = random_table();
+    let store = installed(&server, &table).await;
+    let user = random_table();
+    server.psql(&format!("CREATE ROLE {user} LOGIN PASSWORD '{PASSWORD}'; GRANT SELECT, INSERT, TRUNCATE ON {table} TO {user}, pg_monitor; GRANT pg_monitor TO {user}"));
+    let (client, connection) = tokio_postgres::connect(&server.url_of(&user), tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    for (sets, source) in [
+        ("SET application_name = 'o''hara (nightly)'", "outside: o'hara (nightly)"),
+        ("SET ROLE pg_monitor; SET application_name = ''", "outside"),
+    ] {
+        client.batch_execute(sets).await.unwrap();
+        client.batch_execute(&format!("INSERT INTO {table} SELECT 'F', {}", json("F", true))).await.unwrap();
+        client.batch_execute(&format!("TRUNCATE {table}")).await.unwrap();
+        let entries = all(&store).await;
+        for (entry, verb) in entries[..2].iter().zip(["destroy", "create"]) {
+            assert_eq!((entry.actor(), entry.source(), &*entry.verb), (Some(&*user), source, verb));
+        }
+    }
 }
 
 /// What a write of ours sets ends with its transaction; other programs may set it too.
@@ -100,6 +127,15 @@ async fn a_program_may_say_who_it_is() {
     client.batch_execute(&format!("INSERT INTO {table} SELECT 'F', {}", json("F", true))).await.unwrap();
     let entry = all(&store).await.remove(0);
     assert_eq!((entry.actor(), entry.source(), &*entry.verb), (Some("o'hara"), "migration", "create"));
+    // What it says of itself is not completed by who it is to the server; but without a source it is another program.
+    for (sets, actor, source) in [
+        ("RESET flipper.actor", None, "migration"),
+        ("SET flipper.actor = 'zoe'; RESET flipper.source; SET application_name = 'm'", Some("zoe"), "outside: m"),
+    ] {
+        client.batch_execute(&format!("{sets}; UPDATE {table} SET item = item")).await.unwrap();
+        let entry = all(&store).await.remove(0);
+        assert_eq!((entry.actor(), entry.source()), (actor, source));
+    }
 }
 
 #[tokio::test]
@@ -116,6 +152,7 @@ async fn python_is_in_it() {
     let expected = [("F", "destroy", "outside"), ("F", "disable", "outside"), ("F", "enable", "program")];
     assert_eq!(shown(&found)[..3], expected);
     assert_eq!(shown(&found).last(), Some(&("F", "create", "outside")));
+    assert_eq!(found[0].actor(), Some("postgres"));
 }
 
 #[tokio::test]
@@ -285,7 +322,32 @@ fn an_installation_of_the_version_before_is_completed() {
     block_on(features.disable("F")).unwrap();
     assert_eq!(shown(&block_on(all(&owner))), [("F", "disable", "program")]);
     server.psql("TRUNCATE feature_flags");
-    assert_eq!(shown(&block_on(all(&owner)))[0], ("F", "destroy", "outside"));
+    assert_eq!(shown(&block_on(all(&owner)))[0], ("F", "destroy", "outside: psql"));
+}
+
+#[tokio::test]
+async fn triggers_that_do_not_know_other_programs_go_on() {
+    let Some(server) = shared() else { return };
+    let table = random_table();
+    let store = store(&server.url(), &table);
+    store.list().await.unwrap();
+    // As the version before wrote nothing for them.
+    let script = store.feed_script(true).await.unwrap();
+    server.psql(&script.replace("session_user", "NULL::text").replace("'outside'", "NULL::text"));
+    let insert = || server.psql(&format!("INSERT INTO {table} SELECT 'F' || gen_random_uuid(), {}", json("F", true)));
+    insert();
+    let entry = all(&store).await.remove(0);
+    assert_eq!((entry.actor(), entry.source(), entry.cause.is_none()), (None, "outside", true));
+    let history = async || {
+        let checks = store.feed_status().await.unwrap();
+        checks.into_iter().find(|check| check.what == "history").unwrap().text
+    };
+    assert!(history().await.contains("older version"), "{}", history().await);
+    store.install_feed(true).await.unwrap();
+    assert_eq!(history().await, "every write is in it");
+    insert();
+    let sources: Vec<_> = all(&store).await.iter().map(|entry| entry.source().to_owned()).collect();
+    assert_eq!(sources, ["outside: psql", "outside"]);
 }
 
 #[tokio::test]
@@ -301,7 +363,7 @@ async fn a_writer_needs_no_right_on_it_and_a_reader_does() {
     let (writer, writer_role) = role("SELECT, INSERT, UPDATE, DELETE");
     writer.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     writer.delete("F", Precondition::Any.into()).await.unwrap();
-    assert_eq!(shown(&all(&owner).await), [("F", "destroy", "outside"), ("F", "create", "outside")]);
+    assert_eq!(shown(&all(&owner).await), [("F", "destroy", "outside: flipper"), ("F", "create", "outside: flipper")]);
     // Who came after the installation may not read it, and is shown why.
     let error = writer.history(&HistoryQuery::all()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error:?}");
@@ -338,7 +400,10 @@ async fn it_is_bounded_for_all_writers() {
     let history = table_of(&server, &table);
     server.psql(&format!("UPDATE {history} SET at = at - interval '2 hours' WHERE name <> 'F100'"));
     store.put(&flag("OURS", true), Precondition::Any.into()).await.unwrap();
-    assert_eq!(shown(&all(&store).await), [("OURS", "enable", "outside"), ("F100", "create", "outside")]);
+    assert_eq!(
+        shown(&all(&store).await),
+        [("OURS", "enable", "outside: flipper"), ("F100", "create", "outside: psql")]
+    );
     // Without limits of its own, as the command, an installation leaves them as they are.
     crate::store(&server.url(), &table).install_feed(true).await.unwrap();
     let limits = server.psql(&format!("SELECT entries || ' ' || age FROM {}", history.replace("history", "clock")));

@@ -1,7 +1,9 @@
-//! A proxy that reads from one server, and sends to the primary what a standby refuses: `LISTEN` and `NOTIFY`.
+//! A proxy that reads from one server, and sends to the primary what a standby refuses: `LISTEN` and `NOTIFY`. It can drop prepared statements.
 
 use std::future::poll_fn;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use flipper::FeatureFlagStore;
 use flipper::store::{Precondition, Updates, WatchEvent};
@@ -14,18 +16,23 @@ use tokio_postgres::{AsyncMessage, NoTls};
 use crate::{Follow, flag, store};
 
 async fn proxy(reads: &PostgresServer, primary: &PostgresServer) -> String {
+    proxy_that_drops(reads, primary, Arc::default()).await
+}
+
+/// When it is set: the statements of the next session that uses one.
+async fn proxy_that_drops(reads: &PostgresServer, primary: &PostgresServer, drops: Arc<AtomicBool>) -> String {
     let (port, primary) = (reads.port(), primary.url());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = reads.url().replace(&port.to_string(), &listener.local_addr().unwrap().port().to_string());
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
-            tokio::spawn(serve(client, port, primary.clone()));
+            tokio::spawn(serve(client, port, primary.clone(), drops.clone()));
         }
     });
     format!("{url}?sslmode=disable")
 }
 
-async fn serve(client: TcpStream, reads: u16, primary: String) -> io::Result<()> {
+async fn serve(client: TcpStream, reads: u16, primary: String, drops: Arc<AtomicBool>) -> io::Result<()> {
     let (mut asked, mut answered) = client.into_split();
     let (mut from_server, mut to_server) = TcpStream::connect(("127.0.0.1", reads)).await?.into_split();
     let (answer, mut answers) = mpsc::unbounded_channel::<Vec<u8>>();
@@ -45,10 +52,14 @@ async fn serve(client: TcpStream, reads: u16, primary: String) -> io::Result<()>
             }
         }
     });
-    let forward = answer.clone();
+    let (forward, ours) = (answer.clone(), Arc::new(AtomicUsize::new(0)));
+    let not_forwarded = ours.clone();
     tokio::spawn(async move {
         while let Ok(message) = next(&mut from_server).await {
-            let _ = forward.send(message);
+            let is_ours = not_forwarded.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+            if is_ours.is_err() {
+                let _ = forward.send(message);
+            }
         }
         // As a proxy that ends the client's connection with the server's.
         let _ = forward.send(Vec::new());
@@ -61,6 +72,12 @@ async fn serve(client: TcpStream, reads: u16, primary: String) -> io::Result<()>
     to_server.write_all(&[&length[..], &rest].concat()).await?;
     loop {
         let message = next(&mut asked).await?;
+        // A portal without a name, of a statement with one.
+        if message[0] == b'B' && message[5] == 0 && message[6] != 0 && drops.swap(false, Ordering::SeqCst) {
+            // Its answer has two messages, and comes first, as the client waits.
+            ours.store(2, Ordering::SeqCst);
+            to_server.write_all(&message_of(b'Q', b"DEALLOCATE ALL\0")).await?;
+        }
         let text = String::from_utf8_lossy(&message[5..]).into_owned();
         let parts: &[(u8, &[u8])] = if message[0] == b'Q' && text.contains("LISTEN ") {
             primary.batch_execute(text.trim_end_matches('\0')).await.map_err(io::Error::other)?;
@@ -116,4 +133,29 @@ async fn notifications_of_the_primary_are_no_proof_where_a_standby_is_read() {
     primary.kill();
     let error = follow.lost().await;
     assert!(error.chain().contains("has lost its primary"), "{error:?}");
+}
+
+/// As `DEALLOCATE ALL` of a proxy does.
+#[tokio::test]
+async fn prepared_statements_that_something_drops() {
+    let Some(server) = PostgresServer::start() else { return };
+    let writer = store(&server.url(), "flags");
+    writer.install_feed(true).await.unwrap();
+    let drops = Arc::<AtomicBool>::default();
+    let reader = store(&proxy_that_drops(&server, &server, drops.clone()).await, "flags");
+    let mut follow = Follow::of(&reader);
+    follow.pushed().await;
+    drops.store(true, Ordering::SeqCst);
+    while drops.load(Ordering::SeqCst) {
+        follow.next().await;
+    }
+    // A new session.
+    follow.pushed().await;
+    writer.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
+    follow.until("F", Some(true)).await;
+    // As a change is read.
+    drops.store(true, Ordering::SeqCst);
+    writer.put(&flag("F", false), Precondition::Any.into()).await.unwrap();
+    follow.until("F", Some(false)).await;
+    assert!(!drops.load(Ordering::SeqCst));
 }

@@ -108,6 +108,58 @@ async fn without_the_right_to_install() {
     follow.polled().await;
 }
 
+/// Each of the two rights that it takes is missing once; neither removes it again.
+#[tokio::test]
+async fn who_is_not_the_owner_may_install_and_not_remove() {
+    let Some(server) = PostgresServer::start() else { return };
+    let table = "feature_flags";
+    let owner = store(&server.url(), table);
+    owner.put(&flag("F", false), Precondition::Absent.into()).await.unwrap();
+    let create = |url: &str| {
+        let user = url.split("//").nth(1).unwrap().split(':').next().unwrap();
+        server.psql(&format!("GRANT CREATE ON DATABASE postgres TO {user}"));
+    };
+    let [without_create, without_trigger, installer] =
+        ["SELECT, TRIGGER", "SELECT", "SELECT, TRIGGER"].map(|rights| role(&server, table, rights));
+    create(&without_trigger);
+    create(&installer);
+    for (url, missing) in [(without_create, "for database postgres"), (without_trigger, "for table feature_flags")] {
+        let error = store(&url, table).install_feed(true).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error:?}");
+        assert!(error.chain().contains(missing), "{}", error.chain());
+        assert_eq!(
+            server.psql("SELECT count(*) FROM pg_namespace WHERE nspname = 'flipper'"),
+            "0",
+            "it has left something"
+        );
+    }
+
+    let installer = store(&installer, table);
+    installer.install_feed(true).await.unwrap();
+    let status = installer.feed_status().await.unwrap();
+    let texts: Vec<_> = status.iter().map(|check| &*check.text).collect();
+    assert!(texts.contains(&"changes are listed, and notifications arrive"), "{texts:?}");
+    // Triggers for these writers are the owner's to enable.
+    assert!(
+        texts.contains(&"writers with `session_replication_role = replica` are seen within half a minute"),
+        "{texts:?}"
+    );
+    let mut follow = Follow::of(&installer);
+    follow.pushed().await;
+    owner.put(&flag("F", true), Precondition::Any.into()).await.unwrap();
+    follow.until("F", Some(true)).await;
+    server.psql(&format!("TRUNCATE {table}"));
+    follow.until("F", None).await;
+    assert_eq!(installer.history(&HistoryQuery::all()).await.unwrap().entries.len(), 2);
+
+    let error = installer.remove_feed().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error:?}");
+    assert!(error.chain().contains("must be owner of relation feature_flags"), "{}", error.chain());
+    assert_eq!(installer.history(&HistoryQuery::all()).await.unwrap().entries.len(), 2);
+    owner.remove_feed().await.unwrap();
+    follow.polled().await;
+}
+
 #[tokio::test]
 async fn without_the_right_to_make_the_table() {
     let Some(server) = shared() else { return };

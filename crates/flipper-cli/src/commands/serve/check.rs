@@ -43,7 +43,7 @@ pub(super) async fn run(session: &mut Session, args: &Serve, choice: &Choice) ->
     } else if let Some(snapshot) = &args.snapshot {
         checks.push(doctor::snapshot(snapshot));
     }
-    if !args.replica.is_empty() {
+    if !args.replica.is_empty() || !choice.location.replicas.is_empty() {
         let of = |replicas: Vec<Location>| count(replicas.len(), "replica");
         checks.push(checked("replica", store::replicas(&choice.location, args).map(of)));
     }

@@ -8,7 +8,7 @@ use flipper_thrift::Server;
 
 use super::guard::Guard;
 use super::served::Served;
-use super::store::Replicated;
+use crate::store::Replicated;
 
 pub(super) fn of(
     served: Arc<Served>,

@@ -4,13 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flipper::store::LocalFeatureFlagStore;
-use flipper::{FeatureFlagStore, MemoryFeatureFlagStore, MirroredFeatureFlagStore, ReplicatedFeatureFlagStore};
+use flipper::{MemoryFeatureFlagStore, MirroredFeatureFlagStore, ReplicatedFeatureFlagStore};
 
 use crate::args::Serve;
 use crate::failure::{Done, Failure};
-use crate::store::{Kind, Location, Purpose, Store};
-
-pub(super) type Replicated = ReplicatedFeatureFlagStore<Arc<dyn FeatureFlagStore>, Arc<dyn FeatureFlagStore>>;
+use crate::store::{Kind, Location, Purpose, Replicated, Store};
 
 pub(super) struct Opened {
     pub(super) store: Arc<dyn LocalFeatureFlagStore>,
@@ -29,7 +27,9 @@ pub(super) fn open(location: &Location, args: &Serve) -> Done<Opened> {
     needs_snapshot(location, snapshot)?;
     let is_new = match &location.kind {
         // Clients can use it until the server ends.
-        Kind::Memory if args.replica.is_empty() => return Ok(Opened::new(MemoryFeatureFlagStore::new())),
+        Kind::Memory if args.replica.is_empty() && location.replicas.is_empty() => {
+            return Ok(Opened::new(MemoryFeatureFlagStore::new()));
+        }
         Kind::Sqlite(path) => !path.exists(),
         _ => false,
     };
@@ -57,14 +57,17 @@ pub(super) fn open(location: &Location, args: &Serve) -> Done<Opened> {
 }
 
 pub(super) fn replicas(location: &Location, args: &Serve) -> Done<Vec<Location>> {
-    let parsed = args.replica.iter().map(|url| {
-        let replica = Location::parse(url)?;
-        match replica.url == location.url {
-            true => Err(Failure::usage(format!("--replica {} is the store itself", replica.shown))),
-            false => Ok(replica),
+    let more = args.replica.iter().map(Location::parse);
+    let all = location.replicas.iter().cloned().map(Ok).chain(more).map(|replica| match replica? {
+        replica if !replica.replicas.is_empty() => {
+            Err(Failure::usage(format!("--replica {} has replicas itself", replica.shown_whole())))
         }
+        replica if replica.url == location.url => {
+            Err(Failure::usage(format!("the replica {} is the store itself", replica.shown)))
+        }
+        replica => Ok(replica),
     });
-    parsed.collect()
+    all.collect()
 }
 
 pub(super) fn needs_snapshot(location: &Location, snapshot: Option<&Path>) -> Done {

@@ -26,14 +26,14 @@ pub(crate) async fn run(session: &mut Session, args: &Sync) -> Done {
     let from = Store::open(&from, Purpose::Existing)?;
     let target = if args.write.dry_run { Purpose::Rehearsal } else { Purpose::New };
     if args.follow {
-        let written = session.writing(Store::open(&to, target)?);
+        let written = session.writing(Store::open(&to, target)?)?;
         // An SQLite file is watched through a second store, separate from the one that writes.
         let watched = Store::open(&to, Purpose::Existing)?;
         return follow::run(session, args, &from, &written, &watched, &mut interrupt).await;
     }
     // Read before a file is created for the target.
     let source = interrupt.unless(NOTHING, Records::of(&from)).await?;
-    let to = session.writing(Store::open(&to, target)?);
+    let to = session.writing(Store::open(&to, target)?)?;
     for (name, why) in &source.unreadable {
         session.go_on_after(unreadable(&from, name, why))?;
     }

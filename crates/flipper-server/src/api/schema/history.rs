@@ -21,7 +21,7 @@ pub(crate) struct HistoryEntry {
     /// What was done: `create`, `enable`, `set_conditions` and so on.
     verb: String,
     reason: Option<String>,
-    /// From where: `api`, `page`, `command`, `program`, or `outside` if not by Flipper.
+    /// From where: `api`, `page`, `command`, `program`, or `outside` if not by Flipper, in PostgreSQL with the program's name, as in `outside: psql`.
     source: String,
     /// The fields of the stored flag that differ, as they were; null if there was no flag.
     #[schema(value_type = Option<Object>)]

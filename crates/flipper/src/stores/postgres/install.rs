@@ -3,7 +3,7 @@
 use super::feed::{FULL, Names, SCHEMA};
 use super::history::Kept;
 use super::table::{literal, quoted};
-use crate::state::HistoryLimits;
+use crate::state::{HistoryLimits, OUTSIDE};
 
 /// No write deletes more entries, so that none takes long.
 const AT_ONCE: u32 = 1000;
@@ -14,6 +14,8 @@ const ALONE: i64 = 0x0066_6c69_7070_6572;
 /// Of our functions, which run with their owner's rights. An empty one would look up types in the schema of temporary tables first, where any
 /// writer can make some.
 pub(super) const SEARCH_PATH: &str = "pg_catalog, pg_temp";
+/// In our functions since they say who other programs are: the functions run as another user, so `current_user` is that one.
+pub(super) const FOREIGN: &str = "session_user";
 
 /// `notifies`: writers wake followers. Then their commits take turns, in all databases of the server, and transactions that touch the table
 /// cannot be prepared (`PREPARE TRANSACTION`). Without `limits`, those of an earlier installation stay.
@@ -39,8 +41,7 @@ pub(super) fn install(names: &Names, notifies: bool, limits: Option<HistoryLimit
     };
     // An item that is NULL is a flag that is unreadable.
     let item = |row: &str| format!("coalesce({row}.{i}, '')");
-    let setting = |name: &str| format!("nullif(pg_catalog.current_setting('{SCHEMA}.{name}', true), '')");
-    let cause = ["verb", "actor", "reason", "source"].map(setting).join(", ");
+    let cause = cause();
     let entry = |name: &str, before: &str, after: &str| {
         format!(
             "INSERT INTO {history} (name, verb, actor, reason, source, before, after)\n        \
@@ -207,6 +208,17 @@ INSERT INTO {clock} AS c (origin, reset_at, notifies, entries, age)
   ON CONFLICT (one) DO UPDATE SET reset_at = c.reset_at + 1, notifies = excluded.notifies, entries = {kept_entries}, age = {kept_age};
 COMMIT;
 "#
+    )
+}
+
+/// Verb, actor, reason and source. Who sets none of them is another program: of it the session's user is known, and its name for itself.
+fn cause() -> String {
+    let [verb, actor, reason, source] = ["verb", "actor", "reason", "source"]
+        .map(|name| format!("nullif(pg_catalog.current_setting('{SCHEMA}.{name}', true), '')"));
+    let program = "nullif(pg_catalog.current_setting('application_name'), '')";
+    format!(
+        "{verb}, coalesce({actor}, CASE WHEN {source} IS NULL THEN {FOREIGN} END), {reason}, \
+         coalesce({source}, '{OUTSIDE}' || coalesce(': ' || {program}, ''))"
     )
 }
 

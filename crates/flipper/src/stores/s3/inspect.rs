@@ -34,7 +34,7 @@ fn transport(store: &S3FeatureFlagStore) -> Check {
 }
 
 async fn rights(store: &S3FeatureFlagStore) -> Check {
-    match conditions::probe_deletes(store).await {
+    match conditions::probe_deletions(store).await {
         Ok(true) => Check::fine(
             "rights",
             "may list; the server keeps the conditions of deletions, and those of writes are tried with the first one",

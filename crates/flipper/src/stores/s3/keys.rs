@@ -6,6 +6,10 @@ use crate::stores::base_key::hint_key;
 /// Of S3 for a key, in bytes.
 const LONGEST: usize = 1024;
 
+/// Of an object that exists for a moment, to try what the server does. Other programs may list it meanwhile, so it holds a flag, which
+/// this store leaves out. As in the Python package.
+pub(super) const PROBE: &str = "flipper-conditional-writes";
+
 /// Empty, or with a slash at its end.
 #[derive(Debug, Default)]
 pub(super) struct Keys(String);
@@ -38,12 +42,16 @@ impl Keys {
 
     /// `None` for a name that cannot be stored: see [`is_kept`].
     pub(super) fn of(&self, name: &str) -> Option<String> {
-        (self.0.len() + name.len() <= LONGEST && is_kept(name)).then(|| format!("{}{name}", self.0))
+        (self.0.len() + name.len() <= LONGEST && is_kept(name) && name != PROBE).then(|| format!("{}{name}", self.0))
+    }
+
+    pub(super) fn probe(&self) -> String {
+        format!("{}{PROBE}", self.0)
     }
 
     /// For a deeper key its value decides.
     pub(super) fn name<'a>(&self, key: &'a str) -> Option<&'a str> {
-        key.strip_prefix(&self.0).filter(|name| key.len() <= LONGEST && is_kept(name))
+        key.strip_prefix(&self.0).filter(|name| key.len() <= LONGEST && is_kept(name) && *name != PROBE)
     }
 
     /// Beside the prefix. Without one there is no place for it: the Python library takes every object of the bucket for a flag.
@@ -70,7 +78,10 @@ mod tests {
             assert_eq!(under.of(name).unwrap(), format!("shop/features/{name}"));
             assert_eq!(under.name(&under.of(name).unwrap()), Some(name));
         }
-        for foreign in ["F", "shop/F", "shop/features", "shop/features/", "shop/features2/F", "shop/features//F"] {
+        let probe = under.probe();
+        for foreign in
+            [&*probe, "F", "shop/F", "shop/features", "shop/features/", "shop/features2/F", "shop/features//F"]
+        {
             assert_eq!(under.name(foreign), None, "{foreign}");
         }
         assert_eq!((root.hint(), under.hint().as_deref()), (None, Some("shop/.features.changed")));
@@ -80,7 +91,7 @@ mod tests {
     #[test]
     fn names_that_not_every_server_keeps() {
         let keys = Keys::new("").unwrap();
-        for name in ["", "/a", "a/", "a//b", ".", "a/../b", r"a\b", "a\nb", "\u{7f}"] {
+        for name in [PROBE, "", "/a", "a/", "a//b", ".", "a/../b", r"a\b", "a\nb", "\u{7f}"] {
             assert_eq!(keys.of(name), None, "{name:?}");
         }
         assert_eq!(keys.of(&"x".repeat(1025)), None);

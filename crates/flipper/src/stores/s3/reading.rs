@@ -69,6 +69,7 @@ pub(super) async fn list_page(
     for Object { key, etag, size } in page.objects {
         match store.keys.name(&key) {
             Some(name) => listed.push(Listed { name: name.to_owned(), version: version(&etag), size }),
+            None if key == store.keys.probe() => {}
             None => store.warn_of_key(&key),
         }
     }

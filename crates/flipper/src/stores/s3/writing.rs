@@ -19,10 +19,7 @@ pub(super) async fn put(store: &S3FeatureFlagStore, record: &FlagRecord, when: &
     if is_deeper(name) && reading::is_foreign(store, name, &key).await? {
         return Err(taken(name));
     }
-    let holds = match when {
-        Precondition::Any => true,
-        _ => store.conditions.hold_for_puts(store).await?,
-    };
+    let holds = store.conditions.hold_for_puts(store, when).await?;
     let when = condition(store, &key, when, holds, false).await?;
     match store.bucket.put(&key, body, when, store.timeout).await? {
         Written::Done(Some(etag)) => Ok(version(&etag)),
@@ -42,7 +39,7 @@ pub(super) async fn delete(store: &S3FeatureFlagStore, name: &str, when: &Precon
     if is_deeper(name) && reading::is_foreign(store, name, &key).await? {
         return if is_expected { Err(conflict()) } else { Ok(false) };
     }
-    let holds = !is_expected || store.conditions.hold_for_deletes(store).await?;
+    let holds = !is_expected || store.conditions.hold_for_deletions(store).await?;
     let when = condition(store, &key, when, holds, true).await?;
     match store.bucket.delete(&key, when, store.timeout).await? {
         Written::Done(_) => Ok(true),
@@ -81,6 +78,6 @@ async fn condition(
 fn unkept() -> Error {
     Error::new(ErrorKind::InvalidName).with_message(
         "servers with S3's interface do not keep this name: empty, over 1,024 bytes with the prefix, with a backslash, a control \
-         character, or an empty part, `.` or `..` between its slashes",
+         character, or an empty part, `.` or `..` between its slashes; nor is `flipper-conditional-writes` a flag",
     )
 }
