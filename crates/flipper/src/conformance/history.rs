@@ -39,7 +39,7 @@ pub async fn history_cause(store: Arc<dyn FeatureFlagStore>) {
     let record = flag("CAUSED");
     let cause = Cause::default()
         .with_actor("Älice \"O'Hara\" <alice@example.org>")
-        .and_then(|cause| cause.with_reason(format!("incident 42\n\u{1f525} {}", "x".repeat(4000))))
+        .and_then(|cause| cause.with_reason(format!("incident 42\n\u{1f}\u{1f}\u{1f525} {}", "x".repeat(4000))))
         .and_then(|cause| cause.with_source("conformance"));
     let cause = Arc::new(cause.unwrap_or_else(|error| panic!("{error}")));
     let options = |when: Precondition, verb| WriteOptions::from(when).with_verb(verb).with_cause(cause.clone());

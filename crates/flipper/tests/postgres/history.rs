@@ -333,7 +333,8 @@ async fn triggers_that_do_not_know_other_programs_go_on() {
     store.list().await.unwrap();
     // As the version before wrote nothing for them.
     let script = store.feed_script(true).await.unwrap();
-    server.psql(&script.replace("session_user", "NULL::text").replace("'outside'", "NULL::text"));
+    let script = script.replace("session_user", "NULL::text").replace("'outside'", "NULL::text");
+    server.psql(&script.replace("flipper.cause", "flipper.nothing"));
     let insert = || server.psql(&format!("INSERT INTO {table} SELECT 'F' || gen_random_uuid(), {}", json("F", true)));
     insert();
     let entry = all(&store).await.remove(0);

@@ -35,12 +35,15 @@ impl Kept {
     }
 }
 
-/// For the settings of a write; an empty text sets nothing.
+/// Between the parts of a write's cause.
+pub(super) const BETWEEN: char = '\u{1f}';
+
+/// Of a write, as one setting: verb, actor, source and reason, which alone may be any text.
 pub(super) fn cause(options: &WriteOptions) -> Value {
     let cause = options.cause.as_deref();
-    let values = [options.verb, cause.and_then(Cause::actor), cause.and_then(Cause::reason), cause.map(Cause::source)];
-    let values: Vec<String> = values.iter().map(|value| value.unwrap_or_default().to_owned()).collect();
-    (Box::new(values), Type::TEXT_ARRAY)
+    let parts = [options.verb, cause.and_then(Cause::actor), cause.map(Cause::source), cause.and_then(Cause::reason)];
+    let parts = parts.map(Option::unwrap_or_default);
+    (Box::new(parts.join(BETWEEN.encode_utf8(&mut [0; 4]))), Type::TEXT)
 }
 
 pub(super) async fn page(store: &PostgresFeatureFlagStore, query: &HistoryQuery) -> Result<HistoryPage> {

@@ -9,10 +9,10 @@ use super::PostgresFeatureFlagStore;
 use super::connection::{Connection, Value, open};
 use super::errors::Failure;
 use super::feed::{FULL, Names, SCHEMA, readable};
-use super::install::{FOREIGN, SEARCH_PATH};
+use super::install::SEARCH_PATH;
 use super::link::found_in;
 use super::state::State;
-use super::table::{Found, literal};
+use super::table::{CAUSE, Found, literal};
 use super::ways::listen;
 use crate::error::Error;
 use crate::inspection::{Check, Finding};
@@ -269,15 +269,15 @@ impl Asker<'_> {
              WHERE n.nspname || '.' || c.relname = {}",
             literal(&names.history())
         );
-        let shows_foreign = format!(
-            "SELECT bool_and(strpos(p.prosrc, '{FOREIGN}') > 0) FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace \
+        let shows_causes = format!(
+            "SELECT bool_and(strpos(p.prosrc, '{CAUSE}') > 0) FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace \
              WHERE n.nspname = '{SCHEMA}' AND p.proname IN ('changed_{mark}', 'truncated_{mark}')",
             mark = names.mark
         );
         Ok(match self.one::<bool>(&readable).await? {
-            Some(true) if self.one::<bool>(&shows_foreign).await? != Some(true) => Check::problem(
+            Some(true) if self.one::<bool>(&shows_causes).await? != Some(true) => Check::problem(
                 "history",
-                "every write is in it, those of other programs without user and program: the triggers are those of an older version",
+                "every write is in it, but not who made it: the triggers are those of an older version",
             )
             .hint("`flipper postgres install` again replaces them"),
             Some(true) => Check::fine("history", "every write is in it"),

@@ -1,8 +1,8 @@
 //! The SQL that adds the feed to a database, and removes it. The Python library and other writers go on as before.
 
 use super::feed::{FULL, Names, SCHEMA};
-use super::history::Kept;
-use super::table::{literal, quoted};
+use super::history::{BETWEEN, Kept};
+use super::table::{CAUSE, literal, quoted};
 use crate::state::{HistoryLimits, OUTSIDE};
 
 /// No write deletes more entries, so that none takes long.
@@ -14,8 +14,6 @@ const ALONE: i64 = 0x0066_6c69_7070_6572;
 /// Of our functions, which run with their owner's rights. An empty one would look up types in the schema of temporary tables first, where any
 /// writer can make some.
 pub(super) const SEARCH_PATH: &str = "pg_catalog, pg_temp";
-/// In our functions since they say who other programs are: the functions run as another user, so `current_user` is that one.
-pub(super) const FOREIGN: &str = "session_user";
 
 /// `notifies`: writers wake followers. Then their commits take turns, in all databases of the server, and transactions that touch the table
 /// cannot be prepared (`PREPARE TRANSACTION`). Without `limits`, those of an earlier installation stay.
@@ -41,10 +39,10 @@ pub(super) fn install(names: &Names, notifies: bool, limits: Option<HistoryLimit
     };
     // An item that is NULL is a flag that is unreadable.
     let item = |row: &str| format!("coalesce({row}.{i}, '')");
-    let cause = cause();
+    let (said, cause) = (said(), cause());
     let entry = |name: &str, before: &str, after: &str| {
         format!(
-            "INSERT INTO {history} (name, verb, actor, reason, source, before, after)\n        \
+            "INSERT INTO {history} (name, verb, actor, source, reason, before, after)\n        \
              VALUES ({name}.{n}, {cause}, {before}, {after}) RETURNING number INTO written;"
         )
     };
@@ -98,6 +96,7 @@ CREATE TABLE IF NOT EXISTS {history} (
 -- When a transaction commits: so no writer waits for long. It locks the clock before it takes a number, and until its end.
 CREATE OR REPLACE FUNCTION {changed}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = {SEARCH_PATH} AS $flipper$
 DECLARE
+  {said}
   kept integer;
   longest interval;
   written bigint;
@@ -140,11 +139,13 @@ BEGIN
 END $flipper$;
 
 CREATE OR REPLACE FUNCTION {truncated}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = {SEARCH_PATH} AS $flipper$
+DECLARE
+  {said}
 BEGIN
   UPDATE {clock} SET reset_at = reset_at + 1;{notify}
   -- Once the table has another name, this one may be another table's.
   IF TG_RELID = pg_catalog.to_regclass({path}) AND pg_catalog.has_table_privilege(TG_RELID, 'SELECT') THEN
-    INSERT INTO {history} (name, verb, actor, reason, source, before)
+    INSERT INTO {history} (name, verb, actor, source, reason, before)
       SELECT f.{n}, {cause}, {gone} FROM {table} AS f WHERE f.{n} IS NOT NULL ORDER BY f.{n};
   END IF;
   RETURN NULL;
@@ -211,14 +212,26 @@ COMMIT;
     )
 }
 
-/// Verb, actor, reason and source. Who sets none of them is another program: of it the session's user is known, and its name for itself.
+/// Of a write: verb, actor, source and the parts of the reason. This crate sets one text, as each setting takes time; another program may set one for each.
+fn said() -> String {
+    let setting = |name: &str| format!("nullif(pg_catalog.current_setting('{name}', true), '')");
+    let parts = ["verb", "actor", "source", "reason"].map(|part| setting(&format!("{SCHEMA}.{part}"))).join(", ");
+    format!(
+        "cause text[] := coalesce(pg_catalog.string_to_array({}, pg_catalog.chr({}), ''), ARRAY[{parts}]);",
+        setting(CAUSE),
+        u32::from(BETWEEN)
+    )
+}
+
+/// For the history. Who says nothing is another program: of it the session's user is known, since `current_user` is who owns the function, and its name
+/// for itself.
 fn cause() -> String {
-    let [verb, actor, reason, source] = ["verb", "actor", "reason", "source"]
-        .map(|name| format!("nullif(pg_catalog.current_setting('{SCHEMA}.{name}', true), '')"));
     let program = "nullif(pg_catalog.current_setting('application_name'), '')";
     format!(
-        "{verb}, coalesce({actor}, CASE WHEN {source} IS NULL THEN {FOREIGN} END), {reason}, \
-         coalesce({source}, '{OUTSIDE}' || coalesce(': ' || {program}, ''))"
+        "cause[1], coalesce(cause[2], CASE WHEN cause[3] IS NULL THEN session_user END), \
+         coalesce(cause[3], '{OUTSIDE}' || coalesce(': ' || {program}, '')), \
+         nullif(pg_catalog.array_to_string(cause[4:], pg_catalog.chr({}), ''), '')",
+        u32::from(BETWEEN)
     )
 }
 

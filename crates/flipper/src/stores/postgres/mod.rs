@@ -19,7 +19,7 @@
 //!
 //! The history is the table `flipper.history_…`, of one row for each write by any program. It is there once
 //! [`install_feed`](PostgresFeatureFlagStore::install_feed) has been called. Its columns `verb`, `actor`, `reason` and `source` are those of the
-//! settings `flipper.verb` and so on, which a write of this crate sets for its transaction, and other programs may set too.
+//! setting `flipper.cause`, which a write of this crate sets for its transaction; other programs may set `flipper.verb` and so on.
 //!
 //! # What it needs of the server
 //!
