@@ -54,7 +54,9 @@ fn serve_keeps_a_replica_and_begins_with_it_while_the_store_is_away() {
     assert_eq!(server.end().0, Some(0));
 
     redis.kill();
-    let (_server, thrift, http) = start_server(home.path(), &redis.url(), &options);
+    // Named by the store's URL.
+    let both = format!("replicated:{}|sqlite:copy.db", redis.url());
+    let (_server, thrift, http) = start_server(home.path(), &both, &[]);
     wait_until("it is ready", || ask(&http, "/readyz").0 == 200);
     assert_eq!(run(flipper(home.path(), &thrift).args(["check", "A"])).0, 0);
     let (code, body) = ask(&http, "/readyz?max_stale=1h");

@@ -49,7 +49,7 @@ list! {
         HttpTwice = "http-twice",
         /// As `http`, behind nginx, which buffers.
         HttpNginx = "http-nginx",
-        /// A mirror of a replica, which a replicated store fills.
+        /// A mirror of a replica, which a replicated store fills: of another kind than the primary.
         Replica = "replica",
     }
 }

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flipper::{
-    CachedFeatureFlagStore, HttpFeatureFlagStore, MirroredFeatureFlagStore, ReplicatedFeatureFlagStore,
-    SqliteFeatureFlagStore, ThriftRpcFeatureFlagStore,
+    CachedFeatureFlagStore, HttpFeatureFlagStore, MirroredFeatureFlagStore, PostgresFeatureFlagStore,
+    RedisFeatureFlagStore, ReplicatedFeatureFlagStore, SqliteFeatureFlagStore, ThriftRpcFeatureFlagStore,
 };
 use flipper_server::{App, HttpOptions, HttpServer};
 use flipper_testkit::Nginx;
+use flipper_testkit::postgres::PostgresServer;
+use flipper_testkit::redis::RedisServer;
 use flipper_thrift::Server;
 
-use crate::backends::{Backend, Bare, Kind, Local, S3_POLL, futures_executor, serve};
+use crate::backends::{Backend, Bare, Kind, Local, S3_POLL, futures_executor, prepare, serve};
 use crate::cells::{Layer, Situation, Store};
 use crate::support::running::Running;
 use crate::watcher::View;
@@ -75,7 +77,8 @@ pub(crate) fn attach(backend: &Backend, layer: Layer) -> Attached {
             (Arc::new(mirror.clone()), Some(mirror))
         }
         Layer::Replica => {
-            let replica = || SqliteFeatureFlagStore::new(backend.home.path().join("replica.db")).unwrap();
+            let (server, replica) = replica_of(backend);
+            servers.push(server);
             primary = Some(Arc::new(ReplicatedFeatureFlagStore::new(backend.bare().0, replica())));
             let mirror = MirroredFeatureFlagStore::new(replica());
             (Arc::new(mirror.clone()), Some(Arc::new(mirror)))
@@ -87,6 +90,27 @@ pub(crate) fn attach(backend: &Backend, layer: Layer) -> Attached {
     let keeps = store_keeps && is_mirror;
     let view = View { layer, store, local, keeps, live_for: live_for(backend, layer), bound: bound(backend, layer) };
     Attached { view, way, url: last, _servers: servers }
+}
+
+/// A store that nothing harms, of another kind than the primary, and connections to it.
+fn replica_of(backend: &Backend) -> (Box<dyn Send>, Box<dyn Fn() -> Bare>) {
+    match backend.scene.store {
+        Store::Postgres => {
+            let server = RedisServer::start().expect("Redis");
+            let url = server.url();
+            (Box::new(server), Box::new(move || Arc::new(RedisFeatureFlagStore::from_url(&url).unwrap())))
+        }
+        Store::S3 | Store::Consul => {
+            let server = PostgresServer::start().expect("PostgreSQL");
+            prepare(&server);
+            let url = server.url();
+            (Box::new(server), Box::new(move || Arc::new(PostgresFeatureFlagStore::from_url(&url).unwrap())))
+        }
+        _ => {
+            let path = backend.home.path().join("replica.db");
+            (Box::new(()), Box::new(move || Arc::new(SqliteFeatureFlagStore::new(&path).unwrap())))
+        }
+    }
 }
 
 /// The server of a memory store runs in this process, the only one that has that store.

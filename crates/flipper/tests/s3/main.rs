@@ -13,6 +13,7 @@ mod inspect;
 mod odd;
 #[path = "../support/python.rs"]
 mod python;
+mod replica;
 mod watch;
 
 use std::time::{Duration, Instant};
