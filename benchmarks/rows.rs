@@ -1,5 +1,6 @@
 //! The rows of `benchmarks/against`. With `--ask` it prints their names, then for each name that it reads the nanoseconds of a check; else it
 //! times each row once.
+#![allow(unexpected_cfgs, reason = "`against` declares the feature, for revisions without rules and variants")]
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a benchmark")]
 
 use std::collections::HashMap;
@@ -11,7 +12,6 @@ use std::pin::pin;
 use std::task::{Context as Waiting, Poll, Waker};
 
 use flipper::bucketing::{ConsistentHashPercentageBucketer, SaltedPercentageBucketer};
-use flipper::targeting::{Prerequisite, Rule, Serve, Variant, Variants, When};
 use flipper::{Condition, Context, FeatureFlagClient, MemoryFeatureFlagStore, context};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -62,7 +62,7 @@ fn plain(rows: &mut Rows) {
 
 async fn targeted() -> flipper::Result<FeatureFlagClient> {
     let features = flags(1_000);
-    for name in ["ON", "ONE", "TWENTY", "NOT_IN", "LIST", "SALTED", "HASH", "RULE", "NEEDS", "VARIANTS"] {
+    for name in ["ONE", "TWENTY", "NOT_IN", "LIST", "SALTED", "HASH"] {
         features.create(name).enabled(true).await?;
     }
     let ids = |count: usize| (0..count).map(|id| format!("user-{id}")).collect::<Vec<_>>();
@@ -72,10 +72,6 @@ async fn targeted() -> flipper::Result<FeatureFlagClient> {
     features.add_condition("LIST", Condition::new().one_of("user_id", &ids(10_000))).await?;
     features.set_bucketer("SALTED", SaltedPercentageBucketer::new("user_id", 0.5)).await?;
     features.set_bucketer("HASH", ConsistentHashPercentageBucketer::new(0.5)).await?;
-    features.set_rules("RULE", [Rule::new(Serve::On).when("plan = pro".parse::<When>()?)]).await?;
-    features.set_prerequisites("NEEDS", [Prerequisite::new("ON")]).await?;
-    let three = ["red", "green", "blue"].map(|name| Variant::new(name, 0.0));
-    features.set_variants("VARIANTS", three.into_iter().fold(Variants::new("user_id"), Variants::with).even()).await?;
     Ok(features)
 }
 
@@ -108,12 +104,39 @@ fn with_context(rows: &mut Rows) {
         "one_of_10000": "LIST", user;
         "salted": "SALTED", user;
         "compatible_hash": "HASH", user;
-        "rule": "RULE", plan;
-        "prerequisite": "NEEDS", plan;
     }
-    let evaluated = features.clone();
-    rows.add("evaluate", move |_| evaluated.evaluate(black_box("ONE"), black_box(&plan)).is_enabled);
-    rows.add("variant", move |_| features.variant(black_box("VARIANTS"), black_box(&user), "none").len() > 4);
+    rows.add("evaluate", move |_| features.evaluate(black_box("ONE"), black_box(&plan)).is_enabled);
+}
+
+#[cfg(not(feature = "before_targeting"))]
+mod targeting {
+    use flipper::targeting::{Prerequisite, Rule, Serve, Variant, Variants, When};
+
+    use super::*;
+
+    async fn targeted() -> flipper::Result<FeatureFlagClient> {
+        let features = flags(1_000);
+        for name in ["ON", "RULE", "NEEDS", "VARIANTS"] {
+            features.create(name).enabled(true).await?;
+        }
+        features.set_rules("RULE", [Rule::new(Serve::On).when("plan = pro".parse::<When>()?)]).await?;
+        features.set_prerequisites("NEEDS", [Prerequisite::new("ON")]).await?;
+        let three = ["red", "green", "blue"].map(|name| Variant::new(name, 0.0));
+        let three = three.into_iter().fold(Variants::new("user_id"), Variants::with).even();
+        features.set_variants("VARIANTS", three).await?;
+        Ok(features)
+    }
+
+    pub(super) fn add(rows: &mut Rows) {
+        let features = now(targeted());
+        let plan = context! { plan: "pro" };
+        let user = context! { user_id: "user-4711" };
+        for (row, name) in [("rule", "RULE"), ("prerequisite", "NEEDS")] {
+            let features = features.clone();
+            rows.add(row, move |_| features.is_enabled_with(black_box(name), black_box(&plan)));
+        }
+        rows.add("variant", move |_| features.variant(black_box("VARIANTS"), black_box(&user), "none").len() > 4);
+    }
 }
 
 /// Other programs do not count, but for what they do to the caches.
@@ -139,6 +162,8 @@ fn main() {
     let mut rows = Rows::default();
     plain(&mut rows);
     with_context(&mut rows);
+    #[cfg(not(feature = "before_targeting"))]
+    targeting::add(&mut rows);
     if !std::env::args().any(|argument| argument == "--ask") {
         // `cargo test` only checks that this runs.
         return rows.0.iter().for_each(|(name, batch)| println!("{name} {:.1}", time(batch, 0, 1_000) / 1e3));

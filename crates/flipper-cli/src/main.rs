@@ -34,6 +34,7 @@ mod text;
 mod time;
 mod toml_file;
 mod transfer;
+mod turns;
 
 use std::mem;
 use std::path::Path;

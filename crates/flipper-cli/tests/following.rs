@@ -43,6 +43,48 @@ fn watch_reports_each_change() {
     }
 }
 
+/// No store reports it: the record stays the same.
+#[test]
+fn watch_reports_the_turns_of_schedules() {
+    let home = tempfile::tempdir().unwrap();
+    let mut server = Running::start(flipper(home.path(), "memory:").args(["serve", "--http", "127.0.0.1:0"]));
+    let line = server.line(" http=");
+    let served = format!("http://{}", line.rsplit_once(" http=").unwrap().1.trim_matches('"'));
+    let watches = ["sqlite:flags.db", &served].map(|url| {
+        let flipper = |arguments: &[&str]| {
+            let mut command = flipper(home.path(), url);
+            command.args(arguments);
+            command
+        };
+        succeed(&mut flipper(&["create", "A", "B", "OFF"]));
+        let mut all = Running::start(&mut flipper(&["watch"]));
+        let mut one = Running::start(&mut flipper(&["watch", "B", "--json"]));
+        all.line("which has 3 flags");
+        one.line("\"begin\"");
+        // A flag that is disabled does not turn.
+        succeed(&mut flipper(&["schedule", "OFF", "--enable-at", "+3s"]));
+        succeed(&mut flipper(&["disable", "OFF"]));
+        succeed(&mut flipper(&["schedule", "A", "--enable-at", "+3s", "--disable-at", "+4s"]));
+        succeed(&mut flipper(&["schedule", "B", "--step", "50%@+4s", "--by", "user_id"]));
+        (all, one)
+    });
+    for (mut all, mut one) in watches {
+        all.line("~ A is on, as scheduled");
+        all.line("~ A is off, as scheduled");
+        all.line("~ B is on, as scheduled: 50% by user_id, in steps");
+        let turned = one.line("\"turned\"");
+        let expected = r#""name": "B", "enabled": true, "targeting": "50% by user_id, in steps", "next_turn": null}"#;
+        assert!(turned.ends_with(expected), "{turned}");
+        // The last turn was that of B.
+        let printed = [all, one].map(|watch| {
+            watch.signal(Signal::INT);
+            watch.end().1
+        });
+        let turns = |lines: &[String], text: &str| lines.iter().filter(|line| line.contains(text)).count();
+        assert_eq!((turns(&printed[0], "as scheduled"), turns(&printed[1], "turned")), (3, 1), "{printed:#?}");
+    }
+}
+
 #[test]
 fn watch_reports_a_restart() {
     let Some(mut redis) = RedisServer::start() else { return };

@@ -155,6 +155,9 @@ fn all_commands() {
 
     let mut watch = Running::start(flipper(home.path(), "sqlite:flags.db").args(["watch", "--json"]));
     schema.check("event", &watch.line("begin"));
+    json("schedule A --clear --enable-at +2s");
+    schema.check("event", &watch.line("\"set\""));
+    schema.check("event", &watch.line("\"turned\""));
     json("toggle A");
     schema.check("event", &watch.line("\"set\""));
     json("destroy A --yes");

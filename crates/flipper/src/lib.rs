@@ -197,9 +197,9 @@ pub mod __feed {
 pub mod __words {
     pub use crate::words::{
         Changed, Ramp, attribute, brief, callers, choice, chosen_by, circles, date, difference, fields, hashed,
-        is_on_now, is_settled, json_or_text, json_type, last_rule, links, moved, needs_of, next_turn, now, percent,
-        percentage, plain, ramp, rollout, rule, rules, segment, settled_since, share, share_of, targeting, turns,
-        unknown, value, variant, variants, weight, with_share,
+        is_on_now, is_settled, json_or_text, json_type, last_rule, links, lost_in_paths, moved, needs_of, next_turn,
+        now, percent, percentage, plain, ramp, rollout, rule, rules, segment, settled_since, share, share_of,
+        targeting, turns, unknown, value, variant, variants, weight, with_share,
     };
 }
 

@@ -146,7 +146,7 @@ fn each_row_and_operator_has_cases() {
         ("enabled", 22),
         ("missing", 29),
         ("not", 58),
-        ("operator", 381),
+        ("operator", 382),
         ("prerequisite", 31),
         ("row 1", 6),
         ("row 2", 4),
@@ -165,7 +165,7 @@ fn each_row_and_operator_has_cases() {
         ("share", 71),
         ("steps", 49),
         ("tree", 28),
-        ("unreadable", 66),
+        ("unreadable", 69),
         ("variant", 103),
     ];
     assert_eq!(kinds, expected.map(|(kind, count)| (kind.to_owned(), count)).into());

@@ -10,7 +10,7 @@ use std::fmt;
 use async_trait::async_trait;
 use flipper::bucketing::SaltedPercentageBucketer;
 use flipper::store::{Capabilities, Precondition, Stored, Version, WriteOptions};
-use flipper::targeting::{Prerequisite, When};
+use flipper::targeting::{Prerequisite, Rule, Schedule, Serve, Variant, Variants, When};
 use flipper::{Condition, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore, Result};
 use flipper_testkit::block_on;
 use log::log_of;
@@ -48,7 +48,7 @@ impl FeatureFlagStore for Shared {
     }
 }
 
-/// The log of a flag that gets deny conditions, a salted bucketer, and is enabled.
+/// The log of a flag that gets deny conditions and a salted bucketer, and of others with one part each that Python does not know.
 fn log_of_writes(shared: bool) -> Vec<String> {
     log_of(|| {
         block_on(async {
@@ -63,6 +63,17 @@ fn log_of_writes(shared: bool) -> Vec<String> {
                 .await
                 .unwrap();
             features.set_bucketer("X", SaltedPercentageBucketer::new("user_id", 0.5)).await.unwrap();
+            let mut strict = FlagRecord::new("STRICT", 1);
+            strict.set_strict(true);
+            features.put(&strict, Precondition::Any).await.unwrap();
+            features.create("RULES").await.unwrap();
+            features.set_rules("RULES", [Rule::new(Serve::Off)]).await.unwrap();
+            let mut records = ["NEEDS", "LATER", "VARIANTS"].map(|name| FlagRecord::new(name, 1));
+            records[0].set_prerequisites(vec![Prerequisite::new("PLAIN")]);
+            records[1].set_schedule(Some(Schedule { enable_at: Some(1), ..Schedule::default() }));
+            records[2].set_variants(Some(Variants::new("id").with(Variant::new("a", 100.0))));
+            features.put_all(&records, Precondition::Any).await.into_iter().for_each(|result| drop(result.unwrap()));
+            features.set_segment("beta", When::All(Vec::new())).await.unwrap();
         });
     })
 }
@@ -70,10 +81,22 @@ fn log_of_writes(shared: bool) -> Vec<String> {
 #[test]
 fn writes_that_python_would_spoil_cause_warnings() {
     let log = log_of_writes(true);
-    assert_eq!(log.len(), 3, "deny, then deny and bucketer: {log:#?}");
-    assert!(log.iter().all(|line| line.contains("WARN") && line.contains("flag=\"X\"")), "{log:#?}");
-    assert!(log[0].contains("deny conditions") && log[1].contains("deny conditions"), "{log:#?}");
-    assert!(log[2].contains("SaltedPercentageBucketer"), "{log:#?}");
+    let expected = [
+        ("X", "the flag has deny conditions"),
+        ("X", "the flag has deny conditions"),
+        ("X", "SaltedPercentageBucketer"),
+        ("STRICT", "the flag is strict"),
+        ("RULES", "the flag has rules, prerequisites or a schedule"),
+        ("NEEDS", "the flag has rules, prerequisites or a schedule"),
+        ("LATER", "the flag has rules, prerequisites or a schedule"),
+        ("VARIANTS", "the flag has variants"),
+        ("segments/beta", "the segment is a flag for the Python library"),
+    ];
+    assert_eq!(log.len(), expected.len(), "{log:#?}");
+    for (line, (flag, text)) in log.iter().zip(expected) {
+        let flag = format!("flag=\"{flag}\"");
+        assert!(line.contains("WARN") && line.contains(&flag) && line.contains(text), "{line}, not {text}");
+    }
 }
 
 #[test]

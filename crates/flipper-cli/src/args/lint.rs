@@ -17,6 +17,8 @@ pub(crate) enum Rule {
     LongOn,
     /// Its whole name matches --name-pattern
     Name,
+    /// All OFREP clients can ask for its name
+    Ofrep,
     /// The flags and segments exist that its rules and prerequisites name
     Missing,
     /// Flags do not need each other in a circle
@@ -36,6 +38,7 @@ impl Rule {
             Self::Expiry => "expiry",
             Self::LongOn => "long-on",
             Self::Name => "name",
+            Self::Ofrep => "ofrep",
             Self::Missing => "missing",
             Self::Circle => "circle",
             Self::Variant => "variant",

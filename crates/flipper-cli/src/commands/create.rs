@@ -2,6 +2,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
 
+use flipper::__words::lost_in_paths;
 use flipper::json::{Json, Object};
 use flipper::store::validate_new_name;
 use flipper::{ErrorKind, FlagRecord};
@@ -69,7 +70,9 @@ pub(super) async fn create(session: &mut Session, store: &Store, name: &str, set
     if made {
         let stored = if dry_run { None } else { store.client().fetch(name).await.ok().flatten() };
         let after = stored.as_deref().unwrap_or(&record);
-        return report(session, store, &Difference { name, before: None, after: Some(after) }, dry_run, &messages);
+        report(session, store, &Difference { name, before: None, after: Some(after) }, dry_run, &messages)?;
+        lost_in_paths(name).iter().for_each(|note| session.out.note(note));
+        return Ok(());
     }
     if !if_missing {
         let failure = Failure::exists(name, &store.shown);

@@ -1,5 +1,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
+use flipper::__words::{is_on_now, targeting};
+use flipper::FlagRecord;
 use flipper::history::{Entry, HistoryQuery};
 use flipper::json::{Json, Object};
 use flipper::store::Updates;
@@ -14,6 +16,7 @@ use crate::output::{FAINT, OFF, ON, Output, STRONG, object, or_null, styled};
 use crate::session::Session;
 use crate::store::{Purpose, Store};
 use crate::text::{count, plain, quoted};
+use crate::turns::Turns;
 
 /// For who made a change, which is then printed without it.
 const LONGEST_WAIT: Duration = Duration::from_secs(3);
@@ -22,17 +25,27 @@ pub(crate) async fn run(session: &mut Session, args: &Watch) -> Done {
     let store = session.open(Purpose::Existing)?;
     let mut interrupt = Interrupt::begin()?;
     let mut follow = Follow::new(&store);
+    let mut turns = Turns::default();
     let mut begun = false;
+    let is_watched = |name: &String| args.names.is_empty() || args.names.contains(name);
     loop {
         let event = tokio::select! {
             _ = interrupt.wait() => return Ok(()),
             event = follow.next() => event,
+            turned = turns.next() => {
+                for (name, record) in turned.iter().filter(|(name, _)| is_watched(name)) {
+                    turn(&mut session.out, name, record)?;
+                }
+                session.out.flush()?;
+                continue;
+            }
         };
+        turns.take(&follow, &event);
         match &event {
             // A wrong address must not look like a store without changes.
             Event::Lost(error) if !begun => return Err(store.failure(error)),
             Event::Ended => return Err(Failure::store(format!("{} reports no more changes", store.shown))),
-            Event::Change { name, .. } if !args.names.is_empty() && !args.names.contains(name) => continue,
+            Event::Change { name, .. } if !is_watched(name) => continue,
             Event::Started => begun = true,
             _ => {}
         }
@@ -112,12 +125,33 @@ fn arrival(updates: Updates) -> String {
 
 /// `08:15:02.123Z ~ NAME enabled: false -> true  by alice (command): incident 42  (0.4 ms)`
 fn line(name: &str, before: Option<&State>, after: Option<&State>, known: &Known) -> String {
-    let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-    let time = time.split_once('T').map_or(time.as_str(), |(_, time)| time);
     let (sign, what) = change(before, after);
     let who = known.entry.as_ref().map(|entry| format!("  {}", who(entry))).unwrap_or_default();
     let latency = known.latency.map(|time| styled(FAINT, format_args!("  ({time:.1} ms)"))).unwrap_or_default();
-    format!("{} {sign} {} {what}{who}{latency}", styled(FAINT, time), styled(STRONG, quoted(name)))
+    format!("{} {sign} {} {what}{who}{latency}", time_of_day(), styled(STRONG, quoted(name)))
+}
+
+/// `08:15:02.123Z ~ NAME is on, as scheduled: 50% by user_id, in steps`
+fn turn(out: &mut Output, name: &str, record: &FlagRecord) -> Done {
+    let (is_on, callers) = (is_on_now(record), targeting(record));
+    if out.json() {
+        return out.value(object([
+            ("time", humantime::format_rfc3339_millis(SystemTime::now()).to_string().into()),
+            ("event", "turned".into()),
+            ("name", name.into()),
+            ("enabled", is_on.into()),
+            ("targeting", or_null(callers)),
+            ("next_turn", or_null(super::schedule::next(record))),
+        ]));
+    }
+    let state = if is_on { styled(ON, "on") } else { styled(OFF, "off") };
+    let callers = callers.filter(|_| is_on).map(|callers| format!(": {callers}")).unwrap_or_default();
+    out.line(format!("{} ~ {} is {state}, as scheduled{callers}", time_of_day(), styled(STRONG, quoted(name))))
+}
+
+fn time_of_day() -> String {
+    let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+    styled(FAINT, time.split_once('T').map_or(time.as_str(), |(_, time)| time))
 }
 
 fn milliseconds(since: Instant) -> f64 {

@@ -143,6 +143,10 @@ fn prerequisite(all: &Json, json: &Json) -> Said<Prerequisite> {
     let Some(other) = all.get("flags").and_then(|flags| flags.get(key)) else {
         return unsaid(what, "the file does not have that flag");
     };
+    // There a flag counts as on while what it needs does not hold.
+    if !items(other, "prerequisites").is_empty() && other.get("offVariation") == json.get("variation") {
+        return unsaid(what, "it must serve what it also serves while it is off, and a prerequisite must be on");
+    }
     let values = values_of(other);
     let name = value_at(&values, json.get("variation"), &what)?;
     let is_boolean = values.iter().all(|(_, value)| matches!(value, Json::Bool(_)));

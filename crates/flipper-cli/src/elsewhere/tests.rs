@@ -3,11 +3,13 @@
 use super::document::Format;
 use super::*;
 
+mod engines;
 mod flagd;
 mod goff;
 mod launchdarkly;
 mod parts;
 mod random;
+mod random_launchdarkly;
 mod ruby;
 mod unleash;
 

@@ -112,7 +112,9 @@ fn page(state: &State, viewer: &Viewer, new: &New, fault: Option<&Markup>, of_re
                 label for="name" { "Name" }
                 input #name name="name" value=(new.name) required autocomplete="off" spellcheck="false" maxlength="255"
                     aria-invalid=[fault.map(|_| "true")] aria-describedby="name-hint fault";
-                p.hint #name-hint { "As programs ask for it: up to 255 bytes, without a slash." }
+                p.hint #name-hint {
+                    "As programs ask for it: up to 255 bytes, without a slash. Older OFREP clients cannot ask for a name with #, ?, % or \\."
+                }
                 div #fault role="alert" { @if let Some(fault) = fault { p.fault { (fault) } } }
             }
             (field("description", "Description", &new.description, "What it turns on."))

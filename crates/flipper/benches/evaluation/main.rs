@@ -142,8 +142,8 @@ impl Python {
     fn measure() -> Result<Self> {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let own = here.join("../../.cache/python/bin/python");
-        let python = if own.exists() { Some(own) } else { env::var_os("FLIPPER_PYTHON").map(PathBuf::from) };
-        let python = python.ok_or("neither .cache/python nor FLIPPER_PYTHON has one with flipper-client")?;
+        let python = env::var_os("FLIPPER_PYTHON").map(PathBuf::from).or_else(|| own.exists().then_some(own));
+        let python = python.ok_or("neither FLIPPER_PYTHON nor .cache/python has one with flipper-client")?;
         let mut command = Command::new(&python);
         command.arg(here.join("benches/evaluation/evaluation.py")).arg(PYTHON.as_secs().to_string());
         let output = command.output().map_err(|error| format!("{}: {error}", python.display()))?;

@@ -14,10 +14,20 @@ pub(super) fn warn_of_python(store: &dyn FeatureFlagStore, record: &FlagRecord) 
             "the flag has deny conditions: the Python library does not obey them, and drops them when it writes the flag"
         );
     }
-    if record.is_off_for_python() && record.segment().is_none() {
+    if record.segment().is_some() {
+        tracing::warn!(
+            flag = record.name(),
+            "the segment is a flag for the Python library, which drops its condition when it writes it: then the segment is missing"
+        );
+    } else if record.is_off_for_python() {
         tracing::warn!(
             flag = record.name(),
             "the flag has rules, prerequisites or a schedule: it is off for the Python library, which drops them when it writes the flag"
+        );
+    } else if record.variants().is_some() {
+        tracing::warn!(
+            flag = record.name(),
+            "the flag has variants: the Python library does not know them, and drops them when it writes the flag"
         );
     }
     if record.is_strict() {

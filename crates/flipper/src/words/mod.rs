@@ -17,4 +17,4 @@ pub use parts::{
 };
 pub use settled::{is_settled, settled_since};
 pub use share::{percentage, share, with_share};
-pub use text::{attribute, date, json_or_text, json_type, now, percent, plain, value};
+pub use text::{attribute, date, json_or_text, json_type, lost_in_paths, now, percent, plain, value};

@@ -34,6 +34,17 @@ fn is_unprintable(c: char) -> bool {
     c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// What is wrong with a name in the path of a request by a client of OFREP that does not encode it.
+pub fn lost_in_paths(name: &str) -> Option<String> {
+    let mut lost: Vec<_> =
+        ["#", "?", "%", "\\"].into_iter().filter(|part| name.contains(part)).map(|part| format!("a {part}")).collect();
+    if name.trim() != name {
+        lost.push("a space at an end".to_owned());
+    }
+    let what = "older OFREP clients ask for another flag, or for none";
+    (!lost.is_empty()).then(|| format!("its name has {}: {what}", lost.join(" and ")))
+}
+
 /// JSON with letters beyond ASCII unescaped.
 pub fn value(json: &Json) -> String {
     match json {
@@ -109,6 +120,22 @@ mod tests {
     fn control_characters_are_escaped() {
         assert_eq!(plain("a\u{1b}]0;x\u{7}\u{202e}\u{9b}b"), "a\\x1b]0;x\\x07\\u202e\\x9bb");
         assert_eq!(value(&Json::from("é\"\n\u{1b}")), "\"é\\\"\\n\\x1b\"");
+    }
+
+    #[test]
+    fn names_that_paths_lose() {
+        for name in ["a b", "a+b", "é", "a.b:c"] {
+            assert_eq!(lost_in_paths(name), None, "{name}");
+        }
+        for (name, lost) in [
+            ("a#b", "a #"),
+            ("50%?", "a ? and a %"),
+            ("a\\b", "a \\"),
+            (" a", "a space at an end"),
+            ("a ", "a space at an end"),
+        ] {
+            assert!(lost_in_paths(name).unwrap().starts_with(&format!("its name has {lost}: ")), "{name}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 import datetime
 import ipaddress
+import math
 import re
 from fractions import Fraction
 
@@ -74,6 +75,11 @@ def address(text):
 
 def as_list(value):
     return value if isinstance(value, list) else [value]
+
+
+def states(text):
+    """About as many as the compiled expression has; its size in bytes is a matter of the documented library."""
+    return math.prod(int(count) for count in re.findall("{([0-9]+)}", text)) * len(text)
 
 
 def pattern(text):

@@ -52,3 +52,4 @@ def operators():
         yield case(f"missing: {operator}", choosing(when), {B: 1})
         yield case(f"not: {operator}, missing", choosing({"not": when}), {B: 1})
         yield case(f"not: {operator}", choosing({"not": when}), {A: givens[0]})
+    yield case("operator: matches, of 1,000 bytes", choosing(check(A, "matches", "a" * 1000)), {A: "a" * 1000})

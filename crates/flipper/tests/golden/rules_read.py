@@ -3,7 +3,7 @@
 import ipaddress
 import re
 
-from rules_checks import COMPARE, MEMBER, TEXTS, as_list, is_number, moment, pattern, version
+from rules_checks import COMPARE, MEMBER, TEXTS, as_list, is_number, moment, pattern, states, version
 
 BUCKETS = 100_000
 
@@ -39,7 +39,7 @@ def read_check(check):
     if operator in MEMBER:
         need(isinstance(value, (list, str, dict)) and value != [], "a list")
     elif operator == "matches":
-        need(isinstance(value, str), "a regular expression")
+        need(isinstance(value, str) and len(value.encode()) <= 1_000 and states(value) <= 100_000, "a regular expression")
         try:
             pattern(value)
         except re.error:

@@ -30,7 +30,17 @@ else:
     store = S3FeatureFlagStore(boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}", **keys), base_key)
 client = FeatureFlagClient(store)
 
+
+def answer(name, context):
+    """`is_enabled`, or what it raises."""
+    try:
+        return client.is_enabled(name, **context)
+    except Exception as error:
+        return type(error).__name__
+
+
 VERBS = {
+    "answer": answer,
     "create": lambda name, enabled, data: client.create(name, is_enabled=enabled, client_data=data) and None,
     "enable": client.enable,
     "disable": client.disable,

@@ -1,5 +1,6 @@
 //! A process of the Python library that runs calls.
 
+use std::fmt::Display;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -25,7 +26,7 @@ impl Python {
         Some(Self { child, input, output })
     }
 
-    pub(crate) fn ask(&mut self, call: &Value) -> Value {
+    pub(crate) fn ask(&mut self, call: &impl Display) -> Value {
         writeln!(self.input, "{call}").unwrap();
         let mut line = String::new();
         self.output.read_line(&mut line).unwrap();

@@ -3,7 +3,7 @@ mod targeting;
 use std::time::SystemTime;
 
 use clap::ValueEnum;
-use flipper::__words::is_on_now;
+use flipper::__words::{is_on_now, lost_in_paths};
 use flipper::client_data::{EXPIRES, OWNER, expires};
 use flipper::json::{Json, Object};
 use flipper::store::Stored;
@@ -116,6 +116,7 @@ fn look(rule: Rule, args: &Lint, pasts: &Pasts, flag: &Stored, record: &FlagReco
             let given = pattern.as_str().trim_start_matches(r"\A(?:").trim_end_matches(r")\z");
             Some(format!("its name does not match {}", plain(given)))
         }
+        Rule::Ofrep => lost_in_paths(&flag.name),
         Rule::Missing | Rule::Circle | Rule::Variant | Rule::Unreachable | Rule::Schedule => None,
     }
 }

@@ -29,7 +29,7 @@ impl<'a> Known<'a> {
             Rule::Variant => self.variants(record),
             Rule::Unreachable => unreachable(record).into_iter().collect(),
             Rule::Schedule => over(record).into_iter().collect(),
-            Rule::Owner | Rule::Expiry | Rule::LongOn | Rule::Name => Vec::new(),
+            Rule::Owner | Rule::Expiry | Rule::LongOn | Rule::Name | Rule::Ofrep => Vec::new(),
         }
     }
 

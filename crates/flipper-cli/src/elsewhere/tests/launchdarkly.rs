@@ -83,6 +83,20 @@ fn flag_data_of_an_sdk() {
 }
 
 #[test]
+fn a_prerequisite_that_is_served_while_it_is_off() {
+    let text = r#"{"flags": {
+        "A": {"on": true, "variations": [true, false], "offVariation": 1, "fallthrough": {"variation": 0}},
+        "B": {"on": true, "variations": ["x", "y"], "offVariation": 0, "fallthrough": {"variation": 1}, "prerequisites": [{"key": "A", "variation": 0}]},
+        "C": {"on": true, "variations": [true, false], "offVariation": 1, "fallthrough": {"variation": 0}, "prerequisites": [{"key": "B", "variation": 0}]},
+        "D": {"on": true, "variations": [true, false], "offVariation": 1, "fallthrough": {"variation": 0}, "prerequisites": [{"key": "B", "variation": 1}]}
+    }}"#;
+    let read = json(Tool::Launchdarkly, text);
+    assert_eq!(read.shown("D"), ["needs B = y"]);
+    let why = "it must serve what it also serves while it is off, and a prerequisite must be on";
+    assert_eq!(read.left_out(), [format!("C: its prerequisite B: {why}")]);
+}
+
+#[test]
 fn a_file_for_the_file_data_source() {
     let read =
         json(Tool::Launchdarkly, r#"{"flagValues": {"on": true, "off": false, "colour": "red", "limits": {"a": 1}}}"#);
