@@ -48,6 +48,27 @@ fn a_flags_life() {
     server.expect(412, &format!("DELETE /api/v1/flags/A\nIf-Match: {first}"), "");
     server.expect(200, &format!("PATCH /api/v1/flags/A\nIf-Match: \"o0\", {second}"), r#"{"enabled": true}"#);
 
+    // What one patch does not name stays as the others left it.
+    let bucketer = r#"{"type": "SaltedPercentageBucketer", "percentage": {"type": "Percentage", "value": 0.25}, "bucket_by": "id"}"#;
+    for (field, value) in [
+        ("conditions", r#"["plan = pro", "age > 17"]"#),
+        ("deny_conditions", r#"["country = xx"]"#),
+        ("bucketer", bucketer),
+    ] {
+        let changed = server.expect(200, "PATCH /api/v1/flags/A", &format!(r#"{{"{field}": {value}}}"#));
+        assert_ne!(changed.header("etag"), Some(&*second));
+    }
+    let decides = |context: &str, enabled: bool, rule: &str| {
+        let answer = server.expect(200, "POST /api/v1/evaluate/A", &format!(r#"{{"context": {context}}}"#)).json();
+        assert_eq!((answer["enabled"].as_bool(), answer["rule"].as_str()), (Some(enabled), Some(rule)), "{answer}");
+    };
+    decides(r#"{"plan": "pro", "age": 20, "country": "xx"}"#, false, "denied");
+    decides(r#"{"plan": "pro", "age": 16}"#, false, "condition_failed");
+    decides(r#"{"plan": "pro", "age": 20}"#, true, "conditions_met");
+    let emptied = server.expect(200, "PATCH /api/v1/flags/A", r#"{"conditions": [], "deny_conditions": []}"#).json();
+    assert_eq!((emptied["bucketer"].to_string(), emptied["enabled"].as_bool()), (bucketer.to_owned(), Some(true)));
+    decides(r#"{"country": "xx"}"#, false, "no_bucket_attribute");
+
     let replaced = server.expect(200, "PUT /api/v1/flags/A", r#"{"strict": true}"#);
     assert_eq!(replaced.json()["client_data"].to_string(), "{}");
     assert_eq!(replaced.json()["created_date"], created.json()["created_date"]);

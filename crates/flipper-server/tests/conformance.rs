@@ -8,11 +8,15 @@ use flipper::conformance::TwoConnections;
 use flipper::{
     CachedFeatureFlagStore, FeatureFlagStore, HttpFeatureFlagStore, MirroredFeatureFlagStore, SqliteFeatureFlagStore,
 };
+use flipper_testkit::{Nginx, PATIENCE};
 use support::Running;
 
-/// A client knows what the server keeps from its first answer on.
 async fn asked(server: &Running) -> HttpFeatureFlagStore {
-    let store = server.store();
+    known(server.store()).await
+}
+
+/// A client knows what the server keeps from its first answer on.
+async fn known(store: HttpFeatureFlagStore) -> HttpFeatureFlagStore {
     store.get("ANY").await.unwrap();
     assert!(store.capabilities().history);
     store
@@ -42,6 +46,14 @@ flipper::store_conformance_tests!(relayed, async || {
     let first = Running::over(MirroredFeatureFlagStore::new(store));
     let second = Running::over(MirroredFeatureFlagStore::new(asked(&first).await));
     (asked(&second).await, (second, first, folder))
+});
+
+// It buffers answers, and changes paths.
+flipper::store_conformance_tests!(behind_nginx, async || {
+    let server = Running::memory();
+    let nginx = Nginx::before(server.address)?;
+    let store = HttpFeatureFlagStore::builder(nginx.url()).timeout(PATIENCE).build().unwrap();
+    Some((known(store).await, (nginx, server)))
 });
 
 flipper::local_store_conformance_tests!(mirrored, async || {

@@ -7,7 +7,7 @@ mod support;
 use std::io::{self, Read, Write};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flipper::store::Precondition;
 use flipper::{FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore};
@@ -225,7 +225,6 @@ fn large_answers_arrive_whole_over_http2() {
     assert_eq!(flipper::json::Json::parse(&text).unwrap()["flags"].as_array().unwrap().len(), 10_000);
 }
 
-/// Two readers of such bytes could disagree on where a request ends. The second request would destroy a flag.
 #[test]
 #[cfg(target_os = "linux")]
 fn many_wait_to_be_accepted() {
@@ -244,6 +243,29 @@ fn many_wait_to_be_accepted() {
     assert_eq!((waiting.len(), server.connections()), (300, 1));
 }
 
+/// Its client is about to ask, and would take the end for a failure.
+#[test]
+fn a_connection_that_was_just_opened_is_answered_at_the_end() {
+    // On a busy machine not at the first attempt: the server waits for a second.
+    wait_until("a request was sent in time", || {
+        let mut server = Running::memory();
+        let address = server.address;
+        let mut stream = connect(address);
+        wait_until("it is accepted", || server.connections() == 1);
+        let begun = Instant::now();
+        std::thread::scope(|scope| {
+            scope.spawn(|| server.shutdown(Duration::ZERO));
+            wait_until("the port is closed", || std::net::TcpStream::connect(address).is_err());
+            let _ = stream.write_all(support::request("GET /healthz", "").as_bytes());
+            let is_in_time = begun.elapsed() < Duration::from_millis(700);
+            let answer = Answer::parse(&rest(stream));
+            assert!(!is_in_time || answer.status == 200, "{answer:?}");
+            is_in_time
+        })
+    });
+}
+
+/// Two readers of such bytes could disagree on where a request ends. The second request would destroy a flag.
 #[test]
 fn ambiguous_lengths_are_refused() {
     let store = MemoryFeatureFlagStore::new();

@@ -222,3 +222,87 @@ fn urls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<OsString>, D::
 fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     duration(&String::deserialize(deserializer)?).map(Some).map_err(serde::de::Error::custom)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: &str = r#"
+        http = "h:1"
+        thrift = "t:2"
+        admin = "a:3"
+        listen-everywhere = true
+        plaintext-behind-proxy = true
+        public-url = "https://flags.example.com"
+        tokens = "tokens.json"
+        proxy-header = "x-user"
+        proxy-from = ["10.0.0.0/8"]
+        proxy-role = "write"
+        cors-origin = ["https://app.example.com"]
+        protect = ["pay.*"]
+        require-reason = true
+        require-if-match = true
+        tls-cert = "server.crt"
+        tls-key = "server.key"
+        tls-client-ca = "ca.crt"
+        requests-per-second = 4
+        max-connections = 5
+        drain = "6s"
+        targeting-key = "user"
+        snapshot = "flags.json"
+        replica = ["memory:"]
+        log-level = "warn"
+        access-log = true
+        log-format = "json"
+        store = "sqlite:flags.db"
+    "#;
+
+    /// Without `..`: a new option is missing here until the file has it too.
+    #[test]
+    fn a_file_has_every_option() {
+        let Serve {
+            http,
+            thrift,
+            admin,
+            listen_everywhere,
+            plaintext_behind_proxy,
+            public_url,
+            tokens,
+            proxy_header,
+            proxy_from,
+            proxy_role,
+            cors_origin,
+            protect,
+            require_reason,
+            require_if_match,
+            tls_cert,
+            tls_key,
+            tls_client_ca,
+            requests_per_second,
+            max_connections,
+            drain,
+            targeting_key,
+            snapshot,
+            replica,
+            config,
+            check,
+            log_level,
+            access_log,
+            log_format,
+            store,
+        } = Serve::default().or(toml::from_str(ALL).unwrap());
+        let texts = [http, thrift, admin, public_url, proxy_header, targeting_key, store].map(Option::unwrap);
+        assert_eq!(texts, ["h:1", "t:2", "a:3", "https://flags.example.com", "x-user", "user", "sqlite:flags.db"]);
+        let files = [tokens, tls_cert, tls_key, tls_client_ca, snapshot].map(Option::unwrap);
+        assert_eq!(files, ["tokens.json", "server.crt", "server.key", "ca.crt", "flags.json"].map(PathBuf::from));
+        assert_eq!((cors_origin, protect), (vec!["https://app.example.com".to_owned()], vec!["pay.*".to_owned()]));
+        assert_eq!((proxy_from.len(), proxy_role), (1, Some(Role::Write)));
+        assert_eq!(replica, [OsString::from("memory:")]);
+        assert_eq!((requests_per_second.unwrap().get(), max_connections.unwrap().get()), (4, 5));
+        assert_eq!((drain, log_level), (Some(Duration::from_secs(6)), Some(LevelFilter::WARN)));
+        assert!(matches!(log_format, Some(LogFormat::Json)));
+        assert!([listen_everywhere, plaintext_behind_proxy, require_reason, require_if_match, access_log] == [true; 5]);
+        // Only on the command line.
+        assert!(config.is_none() && !check);
+    }
+}

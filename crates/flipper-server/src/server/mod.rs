@@ -41,6 +41,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 const SILENCE: Duration = Duration::from_secs(1);
 /// For pending requests, once the listeners are closed.
 const FINISH: Duration = Duration::from_secs(10);
+/// For the first request of a connection that has just been opened.
+const FIRST: Duration = Duration::from_secs(1);
 /// Of an HTTP/2 connection.
 const MOST_REQUESTS_AT_ONCE: u32 = 100;
 
@@ -130,8 +132,8 @@ impl HttpServer {
         self.app.counts.connections()
     }
 
-    /// `/readyz` is red from now on. After `drain`, in which load balancers notice, the listeners are closed, streams of changes end, and
-    /// pending requests have 10 s to finish.
+    /// `/readyz` is red from now on. After `drain`, in which load balancers notice, the listeners are closed, streams of changes end,
+    /// connections without a request yet have a second for one, and pending requests 10 s to finish.
     pub async fn shutdown(mut self, drain: Duration) {
         self.app.drain();
         tokio::time::sleep(drain).await;
@@ -273,11 +275,13 @@ async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
             }
         }
     } else {
-        let idle = IdleTimer::default();
+        let (idle, has_asked) = (IdleTimer::default(), Arc::new(AtomicBool::new(false)));
+        let asked = has_asked.clone();
         let mut builder = server::conn::http1::Builder::new();
         builder.timer(idle.clone()).header_read_timeout(options.idle_time).max_buf_size(options.max_head);
         let service = service_fn(move |request| {
             is_answering.store(true, Ordering::Release);
+            asked.store(true, Ordering::Release);
             let (answer, is_answering, idle) = (answer(request), is_answering.clone(), idle.clone());
             async move {
                 let answer = answer.await;
@@ -293,10 +297,19 @@ async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
         let connection = builder.serve_connection(io, service);
         let mut connection = std::pin::pin!(connection);
         tokio::select! {
+            // A request that has come is read before the end.
+            biased;
             served = quietly(connection.as_mut()) => served,
             () = stopped => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+                // A client that has just connected is about to ask.
+                let first = if has_asked.load(Ordering::Acquire) { Duration::ZERO } else { FIRST };
+                match tokio::time::timeout(first, connection.as_mut()).await {
+                    Ok(served) => served,
+                    Err(_) => {
+                        connection.as_mut().graceful_shutdown();
+                        connection.await
+                    }
+                }
             }
         }
     };

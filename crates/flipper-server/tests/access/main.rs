@@ -111,7 +111,7 @@ fn a_refusal_says_what_came() {
         assert_eq!(server.ask("/healthz", &[]).status, 200);
     }
     let answer = server.ask("/ofrep/v1/evaluate/flags/a%20b", &[]);
-    assert_eq!(answer.header("content-type"), Some("application/json"));
+    assert_eq!((answer.status, answer.header("content-type")), (401, Some("application/json")));
     let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
     assert!(body["key"] == "a b" && body["errorCode"] == "GENERAL" && body["errorDetails"].is_string(), "{body}");
     for headers in [
@@ -147,8 +147,10 @@ fn each_caller_has_a_limit() {
     let folder = tempfile::tempdir().unwrap();
     let file = TokenFile::new(folder.path().join("tokens.json"));
     let keys = ["a", "b"].map(|name| format!("x-api-key: {}", file.create(&new(name, Role::Read)).unwrap().1.text()));
-    let server =
-        Server::start(|| AccessControl::new().tokens(followed(file.path())).requests_per_second(2.try_into().unwrap()));
+    let server = Server::with(|app| {
+        let access = AccessControl::new().tokens(followed(file.path())).requests_per_second(2.try_into().unwrap());
+        app.access(access).cors_origins(["https://app.example.com"]).unwrap()
+    });
     let answer = server.ask_until("/ofrep/v1/evaluate/flags", &[&keys[0]], 429);
     assert!(answer.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
     assert!(answer.body.contains("too many requests"), "{}", answer.body);
@@ -157,6 +159,22 @@ fn each_caller_has_a_limit() {
         assert_eq!(server.ask("/healthz", &[&keys[0]]).status, 200);
         assert_ne!(server.send("OPTIONS", "/x", &[]).status, 429);
     }
+    // Browsers send one before each conditional request of a page: they are neither limited nor counted and logged.
+    let counted = || {
+        let metrics = server.ask_until("/metrics", &[&keys[1]], 200).body;
+        let lines = metrics.lines().filter(|line| line.starts_with("flipper_http_requests_total{status=\"2xx\"}"));
+        lines.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum::<u64>()
+    };
+    let before = counted();
+    let preflight = [
+        "origin: https://app.example.com",
+        "access-control-request-method: POST",
+        "access-control-request-headers: content-type,if-none-match,authorization",
+    ];
+    for _ in 0..30 {
+        assert_eq!(server.send("OPTIONS", "/ofrep/v1/evaluate/flags", &preflight).status, 204);
+    }
+    assert_eq!(counted(), before + 1, "the first reading alone");
 }
 
 #[test]

@@ -2,16 +2,17 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 
 use flipper::MemoryFeatureFlagStore;
-use flipper_server::{AccessControl, App};
+use flipper_server::{AccessControl, App, HttpOptions, HttpServer};
 use flipper_testkit::{PATIENCE, wait_until};
 use tokio::runtime::Runtime;
 
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
+    _running: HttpServer,
     _runtime: Runtime,
 }
 
@@ -36,15 +37,12 @@ impl Server {
 
     pub(crate) fn with(configure: impl FnOnce(App) -> App) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let address = runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let running = runtime.block_on(async {
             let app = configure(App::new(Arc::new(MemoryFeatureFlagStore::new())));
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let address = listener.local_addr().unwrap();
-            let service = app.router().into_make_service_with_connect_info::<SocketAddr>();
-            tokio::spawn(async move { axum::serve(listener, service).await });
-            address
+            HttpServer::start(vec![listener], app, HttpOptions::default()).await.unwrap()
         });
-        Self { address, _runtime: runtime }
+        Self { address: running.local_addrs()[0], _running: running, _runtime: runtime }
     }
 
     pub(crate) fn ask(&self, path: &str, headers: &[&str]) -> Answer {

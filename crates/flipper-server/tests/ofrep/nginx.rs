@@ -1,8 +1,10 @@
 //! Behind nginx, which keeps connections, buffers and compresses answers, and so makes their tags weak.
 
+use std::net::TcpListener;
 use std::process::Command;
+use std::sync::Arc;
 
-use flipper::Condition;
+use flipper::{Condition, MemoryFeatureFlagStore};
 use flipper_server::AccessControl;
 use flipper_testkit::{Nginx, program, skip, wait_until};
 use serde_json::{Value, json};
@@ -15,14 +17,15 @@ const PRO: &str = r#"{"context":{"plan":"pro"}}"#;
 
 /// With a flag for a plan, and pages of this origin.
 fn behind_nginx(page: Option<&str>) -> Option<(Server, Nginx)> {
-    let mut nginx = None;
-    let server = Server::with(|app, url| {
-        nginx = Nginx::before(url.strip_prefix("http://").unwrap().parse().unwrap());
-        let app = app.access(AccessControl::new().open_to_everyone()).cors_origins(page).unwrap();
-        app.public_url(&nginx.as_ref().map_or(url.to_owned(), url_of)).unwrap()
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let nginx = Nginx::before(listener.local_addr().unwrap())?;
+    let (page, url) = (page.map(str::to_owned), url_of(&nginx));
+    let server = Server::on(listener, Arc::new(MemoryFeatureFlagStore::new()), move |app, _| {
+        let app = app.access(AccessControl::new().open_to_everyone()).cors_origins(&page).unwrap();
+        app.public_url(&url).unwrap()
     });
     server.flag("F", r#"{"a b":"grün"}"#, |flag| flag.add_condition(Condition::new().eq("plan", "pro")));
-    Some((server, nginx?))
+    Some((server, nginx))
 }
 
 /// Of the server's own paths; those under `/team` are decoded.

@@ -21,9 +21,9 @@ fn example(language: &str) -> String {
 }
 
 fn server(web: Option<&Web>) -> Server {
-    let server = Server::with(|app, url| {
-        let app = app.targeting_key_as("user_id").public_url(url).unwrap();
-        web.map_or_else(|| app.clone(), |web| app.clone().cors_origins([&web.origin]).unwrap())
+    let origin = web.map(|web| web.origin.clone());
+    let server = Server::with(move |app, url| {
+        app.targeting_key_as("user_id").public_url(url).unwrap().cors_origins(&origin).unwrap()
     });
     server.flag("NEW_CHECKOUT", r#"{"button":"green"}"#, |flag| flag.add_condition(Condition::new().eq("plan", "pro")));
     server

@@ -1,13 +1,18 @@
 //! Byte by byte: paths, bodies, shapes, tags and limits.
 
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
+use axum::body::{Body, to_bytes};
+use axum::extract::ConnectInfo;
 use flipper::bucketing::{
     ConsistentHashPercentageBucketer, LinearRampPercentage, PercentageBucketer, SaltedPercentageBucketer,
 };
 use flipper::store::{Corrupt, Precondition, Stored, Version};
 use flipper::{Condition, FeatureFlagClient, FlagRecord};
+use http::Request;
 use serde_json::json;
+use tower::ServiceExt;
 
 use crate::support::Server;
 
@@ -179,7 +184,46 @@ fn every_error_has_all_members() {
         assert_eq!(bulk.flag(key)["errorCode"], code, "{key}");
     }
     // Everywhere else it is not OFREP's form.
-    assert_eq!(http.post("/other", &[], "{}").text, "");
+    let other = http.post("/other", &[], "{}");
+    assert_eq!((other.status, other.header("content-type")), (404, Some("application/problem+json")));
+}
+
+/// They are asked in two ways: by a server of ours before its routes, and as routes of another program, which has more paths.
+#[test]
+fn another_program_has_the_same_answers() {
+    let server = Server::start();
+    server.flag("a b", r#"{"c":1}"#, |_| {});
+    server.flag("HALF", "{}", |flag| flag.set_bucketer(SaltedPercentageBucketer::new("user", 0.5).into()));
+    let (router, mut http) = (server.app.clone().router(), server.http());
+    let ask = |method: &str, path: &str, body: &'static str| {
+        let request = Request::builder().method(method).uri(path).header("host", "localhost");
+        let peer = ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 1)));
+        server.block_on(router.clone().oneshot(request.extension(peer).body(Body::from(body)).unwrap())).unwrap()
+    };
+    let bulk = "/ofrep/v1/evaluate/flags";
+    let single = |key: &str| format!("{bulk}/{key}");
+    let paths = [single("a%20b"), single("a%20b/c"), single("NONE"), single("HALF"), single(""), bulk.to_owned()];
+    for (method, path, body) in paths
+        .iter()
+        .flat_map(|path| [("POST", &**path, "{}"), ("POST", path, "["), ("GET", path, "")])
+        .chain([("POST", "//ofrep/v1//evaluate/flags", "{}"), ("POST", "/ofrep", "{}"), ("POST", "/ofrep/v2", "{}")])
+    {
+        let ours = http.request(method, path, &[], body.as_bytes());
+        let theirs = ask(method, path, body);
+        assert_eq!(theirs.status(), ours.status, "{method} {path}");
+        for name in ["etag", "cache-control", "content-type", "allow"] {
+            let theirs = theirs.headers().get(name).map(|value| value.to_str().unwrap());
+            assert_eq!(theirs, ours.header(name), "{method} {path} {name}");
+        }
+        let theirs = server.block_on(to_bytes(theirs.into_body(), usize::MAX)).unwrap();
+        assert_eq!(theirs, ours.text, "{method} {path}");
+    }
+    let other = ask("POST", "/other", "{}");
+    assert_eq!(
+        (other.status().as_u16(), other.headers().get("content-type")),
+        (404, None),
+        "it is left to the program"
+    );
 }
 
 #[test]

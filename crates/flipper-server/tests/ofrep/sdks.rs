@@ -1,12 +1,9 @@
 //! What the callers of the SDKs for servers get: JavaScript, Python and Rust.
 
-use std::num::NonZeroU32;
-
 use flipper::Condition;
 use flipper::bucketing::{ConsistentHashPercentageBucketer, SaltedPercentageBucketer};
 use flipper::store::{Corrupt, Stored, Version};
-use flipper_server::{AccessControl, NewToken, Role, TokenFile, Tokens};
-use flipper_testkit::wait_until;
+use flipper::targeting::{Rule, Serve, When};
 use serde_json::{Value, json};
 
 use crate::support::{Client, Server};
@@ -87,12 +84,23 @@ fn values_have_the_types_that_were_stored() {
         let expected: u64 = if name == "node" { 9_007_199_254_740_992 } else { 9_007_199_254_740_993 };
         assert_eq!(details["value"], expected, "{name}: {details}");
     }
-    // Another type than the stored one is a mismatch, and the default. JavaScript has one type of numbers.
-    for (kind, key, default) in
-        [("string", "F/size", json!("d")), ("boolean", "F/color", json!(true)), ("integer", "F/ratio", json!(7))]
-    {
+    // Another type than the stored one is a mismatch, and the default. JavaScript has one type of numbers; to Rust an integer is a float too, and to
+    // Python a boolean is an integer.
+    for (kind, key, default, except) in [
+        ("string", "F/size", json!("d"), &[][..]),
+        ("boolean", "F/color", json!(true), &[]),
+        ("integer", "F/ratio", json!(7), &["node"]),
+        ("float", "F/size", json!(7.5), &["node", "rust"]),
+        ("integer", "F/yes", json!(7), &["python"]),
+        ("float", "F/yes", json!(7.5), &[]),
+    ] {
         for (name, details) in value(kind, key, &default) {
-            if name == "node" && kind == "integer" {
+            if except.contains(&name) {
+                assert_eq!(
+                    (&details["errorCode"], details["value"] == default),
+                    (&Value::Null, false),
+                    "{name} {key}: {details}"
+                );
                 continue;
             }
             assert_eq!((&details["value"], &details["reason"]), (&default, &json!("ERROR")), "{name} {key}: {details}");
@@ -141,7 +149,7 @@ fn keys_and_base_urls_are_read_as_they_are_sent() {
     server.flag("100%", "{}", |_| {});
     for base in [server.url(), format!("{}/", server.url())] {
         let mut clients = Client::all(&base);
-        for (key, value) in [("a b+c/d e", 1), ("a b+c/x/y", 2)] {
+        for (key, value) in [("a b+c/d e", 1), ("a b+c/x/y", 2), ("a b+c//x//y", 2)] {
             for (name, details) in details(&mut clients, "integer", key, &json!(0), &json!({})) {
                 assert_eq!(details["value"], value, "{name} {base} {key}: {details}");
             }
@@ -154,6 +162,24 @@ fn keys_and_base_urls_are_read_as_they_are_sent() {
         for (name, details) in details(&mut clients, "boolean", "", &json!(true), &json!({})) {
             let code = if name == "rust" { "FlagNotFound" } else { "FLAG_NOT_FOUND" };
             assert_eq!((&details["value"], &details["errorCode"]), (&json!(true), &json!(code)), "{name}: {details}");
+        }
+    }
+    // Names that a client asks for in another way: the answer is of another flag, or that it is not found.
+    for (name, other) in [("c#d", Some("c")), ("e\\f", None), ("i ", None)] {
+        server.flag(name, "{}", |flag| flag.set_enabled(false));
+        if let Some(other) = other {
+            server.flag(other, "{}", |_| {});
+        }
+    }
+    let mut clients = Client::all(&server.url());
+    for (key, seen) in [
+        ("c#d", json!({ "node": "STATIC", "python": "STATIC", "rust": "STATIC" })),
+        ("e\\f", json!({ "node": "FLAG_NOT_FOUND", "python": "DISABLED", "rust": "FlagNotFound" })),
+        ("i ", json!({ "node": "FLAG_NOT_FOUND", "python": "DISABLED", "rust": "FlagNotFound" })),
+    ] {
+        for (name, details) in details(&mut clients, "boolean", key, &json!(true), &json!({})) {
+            let found = if details["errorCode"].is_null() { &details["reason"] } else { &details["errorCode"] };
+            assert_eq!(*found, seen[name], "{name} {key}: {details}");
         }
     }
     // A wrong base path is an error to all, though not the same one.
@@ -183,9 +209,43 @@ fn contexts_mean_the_same_from_every_client() {
     is(answers("USER", &json!({ "user": "u1" })), true);
     is(answers("NUMBER", &json!({ "n": 1.0, "big": 1e21 })), true);
     is(answers("NUMBER", &json!({ "n": 2, "big": 1e21 })), false);
+    // JavaScript sends any key as it is. One that is empty is as none.
+    server.flag("NUMBERED", "{}", |flag| flag.add_condition(Condition::new().eq("user", 42)));
+    if let Some(mut node) = Client::node(&server.url()) {
+        for (key, context) in [
+            ("NUMBERED", json!({ "targetingKey": 42 })),
+            ("USER", json!({ "targetingKey": null, "user": "u1" })),
+            ("USER", json!({ "targetingKey": "", "user": "u1" })),
+        ] {
+            let details = node.details("boolean", key, &json!(false), &context);
+            assert_eq!((&details["value"], &details["reason"]), (&json!(true), &json!("TARGETING_MATCH")), "{context}");
+        }
+    }
     // The order in which a client sends attributes is not part of the hash.
     let expected = server.features.is_enabled_with("HASH", &flipper::context! { a: "x", b: 2, user: "u1" });
     is(answers("HASH", &json!({ "b": 2, "targetingKey": "u1", "a": "x" })), expected);
+}
+
+/// `2026-01-02T03:04:05.000Z` of JavaScript, `2026-01-02 3:04:05.0 +00:00:00` of Rust.
+#[test]
+fn rules_read_dates_as_the_clients_send_them() {
+    let server = Server::start();
+    for (name, rule) in [("AT", "at = date 2026-01-02T03:04:05Z"), ("AFTER", "at > date 2026-01-02T03:04:05Z")] {
+        let rule = Rule::new(Serve::On).when(rule.parse::<When>().unwrap());
+        server.flag(name, "{}", |flag| flag.set_rules(vec![rule.clone(), Rule::new(Serve::Off)]));
+    }
+    for mut client in Client::all(&server.url()) {
+        let mut ask = |key: &str, seconds: u32| {
+            client.details("boolean", key, &json!(false), &json!({ "at": { "$date": seconds } }))
+        };
+        let (at, before, after) = (ask("AT", 1_767_323_045), ask("AFTER", 1_767_323_045), ask("AFTER", 1_767_323_046));
+        if client.name == "python" {
+            assert_eq!((&at["value"], &at["errorCode"]), (&json!(false), &json!("GENERAL")), "it sends no dates: {at}");
+            continue;
+        }
+        let values = [at, before, after].map(|details| details["value"].clone());
+        assert_eq!(values, [json!(true), json!(false), json!(true)], "{}", client.name);
+    }
 }
 
 #[test]
@@ -202,44 +262,5 @@ fn what_is_no_text_or_number_elsewhere_fails_no_flag_that_does_not_look_at_it() 
             let expected = (&json!(true), &json!("TARGETING_MATCH"));
             assert_eq!((&details["value"], &details["reason"]), expected, "{} {odd}", client.name);
         }
-    }
-}
-
-/// A server with a token for flags that begin with `web.`, and the token.
-fn with_token(access: impl FnOnce(AccessControl) -> AccessControl) -> (Server, String) {
-    let folder = tempfile::tempdir().unwrap();
-    let file = TokenFile::new(folder.path().join("tokens.json"));
-    let new = NewToken { name: "web".into(), role: Role::Evaluate, prefixes: vec!["web.".into()], lifetime: None };
-    let (_, secret) = file.create(&new).unwrap();
-    let tokens = Tokens::open(file.path()).unwrap();
-    let server = Server::with(|app, _| app.access(access(AccessControl::new().tokens(tokens))));
-    server.flag("web.F", "{}", |_| {});
-    server.flag("F", "{}", |_| {});
-    (server, secret.text().to_owned())
-}
-
-#[test]
-fn tokens_are_sent_and_refusals_are_errors() {
-    let (server, token) = with_token(|access| access);
-    for (token, key, value) in [(&*token, "web.F", true), (&token, "F", false), ("flp_none", "web.F", false)] {
-        for mut client in Client::with_token(&server.url(), token) {
-            let details = client.details("boolean", key, &json!(false), &json!({}));
-            assert_eq!(details["value"], value, "{} {key}: {details}", client.name);
-            let code = if value { Value::Null } else { json!("GENERAL") };
-            assert_eq!(details["errorCode"], code, "{} {key}: {details}", client.name);
-        }
-    }
-}
-
-/// With `Retry-After` in seconds, the one form that all read, a provider waits without a request.
-#[test]
-fn a_limited_provider_pauses_and_goes_on() {
-    let (server, token) = with_token(|access| access.requests_per_second(NonZeroU32::MIN));
-    for mut client in Client::with_token(&server.url(), &token) {
-        let mut is_on = || client.details("boolean", "web.F", &json!(false), &json!({}))["value"] == true;
-        wait_until("it is answered", &mut is_on);
-        wait_until("the limit is reached", || !is_on());
-        // Each request would be refused, and asked without a pause the limit would be reached for good.
-        wait_until("it is answered again", &mut is_on);
     }
 }

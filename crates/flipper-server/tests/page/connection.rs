@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use flipper::{HttpFeatureFlagStore, MirroredFeatureFlagStore};
 use flipper_server::{AccessControl, App, HttpOptions, Page, Role, Tokens};
+use flipper_testkit::{Harm, Relay};
 use serde_json::json;
 
 use crate::browser::Browser;
@@ -98,4 +99,36 @@ fn a_question_leaves_no_switch_behind() {
         return ann.evaluate(() => [globalThis.sent.length, document.querySelectorAll('#flip input[name=flip]').length])",
     );
     assert_eq!(left, json!([1, 0]));
+}
+
+/// The page's own script begins again; another one may leave that to the browser.
+#[test]
+fn a_browser_goes_on_with_the_changes_that_it_missed() {
+    let Some(mut browser) = Browser::open() else { return };
+    let site = Site::open();
+    let relay = Relay::start(site.server.address.port());
+    browser.run(&format!("await open('ann', 'http://127.0.0.1:{}/healthz')", relay.port()));
+    browser.run(
+        "await tabs.ann.evaluate(() => {
+            globalThis.resets = 0;
+            globalThis.names = [];
+            new EventSource('/api/v1/changes').addEventListener('changes', ({ data }) => {
+                const { reset, changes } = JSON.parse(data);
+                globalThis.resets += reset;
+                globalThis.names.push(...changes.map(({ name }) => name));
+            });
+        })",
+    );
+    browser.until("ann", "globalThis.resets === 1");
+    site.flag("A", |_| {});
+    browser.until("ann", "globalThis.names.includes('A')");
+    relay.harm(Harm::Refuse);
+    for name in ["B", "C"] {
+        site.flag(name, |_| {});
+    }
+    relay.harm(Harm::None);
+    browser.until("ann", "globalThis.names.includes('C')");
+    // Without the id of the last event it would be another list of all flags.
+    let seen = browser.run("return tabs.ann.evaluate(() => [globalThis.resets, globalThis.names.includes('B')])");
+    assert_eq!(seen, json!([1, true]));
 }

@@ -197,7 +197,7 @@ fn decided(ordering: Ordering, operator: Operator) -> bool {
 
 fn time(value: Value<'_>) -> Option<Timestamp> {
     match Operand::from(value) {
-        Operand::Str(text) => targeting::date(text),
+        Operand::Str(text) => targeting::date_of_text(text),
         Operand::Int(seconds) => Timestamp::from_second(i64::try_from(seconds).ok()?).ok(),
         Operand::Float(seconds) => targeting::date_of_seconds(seconds),
         _ => None,

@@ -20,7 +20,7 @@ pub use when::When;
 
 pub(crate) use read::Field;
 pub(crate) use schedule::{seconds, time};
-pub(crate) use test::{Network, date, date_of_seconds, network, pattern, version};
+pub(crate) use test::{Network, date, date_of_seconds, date_of_text, network, pattern, version};
 pub(crate) use variants::WHOLE;
 
 /// Another flag that must be on, for the same context.

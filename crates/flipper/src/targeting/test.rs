@@ -128,6 +128,17 @@ pub(crate) fn date(text: &str) -> Option<Timestamp> {
     Some(day.to_zoned(TimeZone::UTC).ok()?.timestamp())
 }
 
+/// A time in the value of an attribute. It may also be as the type `OffsetDateTime` of the crate `time` prints it, since OpenFeature's SDK for
+/// Rust sends that: `2026-01-02 3:04:05.0 +00:00:00`.
+pub(crate) fn date_of_text(text: &str) -> Option<Timestamp> {
+    date(text).or_else(|| {
+        let (day, rest) = text.trim().split_once(' ')?;
+        let (clock, zone) = rest.split_once(' ')?;
+        let pad = if clock.find(':') == Some(1) { "0" } else { "" };
+        Timestamp::from_str(&format!("{day}T{pad}{clock}{zone}")).ok()
+    })
+}
+
 /// Seconds since 1970.
 pub(crate) fn date_of_seconds(seconds: f64) -> Option<Timestamp> {
     let duration = SignedDuration::try_from_secs_f64(seconds).ok()?;

@@ -12,9 +12,13 @@ const methods = {
   object: 'getObjectDetails',
 };
 
+// As a program has them; the lines are JSON, which has no dates.
+const dated = (value) => (value?.$date === undefined ? value : new Date(value.$date * 1000));
+
 for await (const line of createInterface({ input: process.stdin })) {
-  const { type, key, default: fallback, context } = JSON.parse(line);
+  const { type, key, default: fallback, context: given } = JSON.parse(line);
+  const context = Object.fromEntries(Object.entries(given ?? {}).map(([name, value]) => [name, dated(value)]));
   const { value, variant, reason, errorCode, errorMessage, flagMetadata } =
-    await client[methods[type]](key, fallback, context ?? {});
+    await client[methods[type]](key, fallback, context);
   console.log(JSON.stringify({ value, variant, reason, errorCode, errorMessage, metadata: flagMetadata }));
 }

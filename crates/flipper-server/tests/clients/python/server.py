@@ -2,6 +2,7 @@
 
 import json
 import sys
+from datetime import datetime, timezone
 
 from openfeature import api
 from openfeature.contrib.provider.ofrep import OFREPProvider
@@ -19,9 +20,17 @@ methods = {
     "object": client.get_object_details,
 }
 
+
+def dated(value):
+    """As a program has them; the lines are JSON, which has no dates."""
+    if isinstance(value, dict) and "$date" in value:
+        return datetime.fromtimestamp(value["$date"], timezone.utc)
+    return value
+
+
 for line in sys.stdin:
     request = json.loads(line)
-    attributes = request.get("context") or {}
+    attributes = {name: dated(value) for name, value in (request.get("context") or {}).items()}
     key = attributes.pop("targetingKey", None)
     context = EvaluationContext(targeting_key=key, attributes=attributes)
     details = methods[request["type"]](request["key"], request["default"], context)

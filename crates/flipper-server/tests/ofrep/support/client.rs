@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
+/// For those that would read the user's.
+const NO_NETRC: &str = "/dev/null";
 const INSTALLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.cache/clients");
 
 /// A program around a client library: a line in, a line of JSON out. Killed when dropped.
@@ -35,12 +37,25 @@ impl Client {
     }
 
     pub(crate) fn python(url: &str) -> Option<Self> {
-        Self::python_of(&[url])
+        Self::python_of(&[url], NO_NETRC)
     }
 
-    /// Those that send a token.
+    pub(crate) fn rust(url: &str) -> Option<Self> {
+        Self::rust_of(&[url])
+    }
+
+    /// All, with this token.
     pub(crate) fn with_token(url: &str, token: &str) -> Vec<Self> {
-        [Self::node_of(&[url, token]), Self::python_of(&[url, token])].into_iter().flatten().collect()
+        let arguments = [url, token];
+        [Self::node_of(&arguments), Self::python_of(&arguments, NO_NETRC), Self::rust_of(&arguments)]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    /// Of a user with this `~/.netrc`.
+    pub(crate) fn python_with_netrc(url: &str, token: &str, netrc: &Path) -> Option<Self> {
+        Self::python_of(&[url, token], netrc)
     }
 
     fn node_of(arguments: &[&str]) -> Option<Self> {
@@ -49,10 +64,15 @@ impl Client {
         Some(Self::start("node", command.args(arguments), Some(folder)))
     }
 
-    fn python_of(arguments: &[&str]) -> Option<Self> {
+    fn python_of(arguments: &[&str], netrc: impl AsRef<OsStr>) -> Option<Self> {
         let mut command = Command::new(python()?);
-        command.arg(Path::new(SOURCES).join("python/server.py"));
+        command.arg(Path::new(SOURCES).join("python/server.py")).env("NETRC", netrc);
         Some(Self::start("python", command.args(arguments), None))
+    }
+
+    fn rust_of(arguments: &[&str]) -> Option<Self> {
+        let program = installed("rust/ofrep-client")?;
+        Some(Self::start("rust", Command::new(program).args(arguments), None))
     }
 
     /// A script of `clients`, with these arguments, and its first line, by which it is ready.
@@ -63,14 +83,9 @@ impl Client {
         Some((client, ready))
     }
 
-    pub(crate) fn rust(url: &str) -> Option<Self> {
-        let program = installed("rust/ofrep-client")?;
-        Some(Self::start("rust", Command::new(program).arg(url), None))
-    }
-
     fn start(name: &'static str, command: &mut Command, folder: Option<TempDir>) -> Self {
-        // No proxy, no `~/.netrc`: these are not what is tested.
-        command.env_remove("http_proxy").env_remove("HTTP_PROXY").env("NETRC", "/dev/null");
+        // No proxy: it is not what is tested.
+        command.env_remove("http_proxy").env_remove("HTTP_PROXY");
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (sender, output) = channel();
         let stdout = process.stdout.take().unwrap();

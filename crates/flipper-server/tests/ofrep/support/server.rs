@@ -1,24 +1,28 @@
-use std::future::IntoFuture;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::Router;
-use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
+use axum::body::{Body, to_bytes};
 use flipper::store::LocalFeatureFlagStore;
 use flipper::{FeatureFlagClient, FlagRecord, MemoryFeatureFlagStore};
-use flipper_server::App;
-use flipper_testkit::wait_until;
-use tokio::net::TcpListener;
+use flipper_server::{App, HttpOptions, HttpServer};
+use http::Request;
 use tokio::runtime::{Builder, Runtime};
+use tower::ServiceExt;
 
 use super::Http;
 
-/// A server on a port of its own, until it is dropped.
+type Configure = Box<dyn Fn(App, &str) -> App>;
+
+/// A server on a port of its own, as `flipper serve` has it, until it is dropped.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) features: FeatureFlagClient,
     pub(crate) app: App,
     pub(crate) store: Arc<dyn LocalFeatureFlagStore>,
+    configure: Configure,
+    /// `None` while it is stopped.
+    running: Option<HttpServer>,
     runtime: Runtime,
 }
 
@@ -28,33 +32,51 @@ impl Server {
     }
 
     /// With options, which may need the server's URL.
-    pub(crate) fn with(configure: impl FnOnce(App, &str) -> App) -> Self {
+    pub(crate) fn with(configure: impl Fn(App, &str) -> App + 'static) -> Self {
         Self::over(Arc::new(MemoryFeatureFlagStore::new()), configure)
     }
 
-    pub(crate) fn over(store: Arc<dyn LocalFeatureFlagStore>, configure: impl FnOnce(App, &str) -> App) -> Self {
-        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let address = listener.local_addr().unwrap();
-        let features = FeatureFlagClient::new(store.clone());
-        let app = configure(App::new(store.clone()), &format!("http://{address}"));
-        runtime.spawn(axum::serve(listener, service(&app)).into_future());
-        Self { address, features, app, store, runtime }
+    pub(crate) fn over(store: Arc<dyn LocalFeatureFlagStore>, configure: impl Fn(App, &str) -> App + 'static) -> Self {
+        Self::on(TcpListener::bind("127.0.0.1:0").unwrap(), store, configure)
     }
 
-    /// Until it is started again.
-    pub(crate) fn stop(&mut self) {
+    pub(crate) fn on(
+        listener: TcpListener,
+        store: Arc<dyn LocalFeatureFlagStore>,
+        configure: impl Fn(App, &str) -> App + 'static,
+    ) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        std::mem::replace(&mut self.runtime, runtime).shutdown_background();
-        wait_until("it is away", || TcpStream::connect(self.address).is_err());
+        let address = listener.local_addr().unwrap();
+        let app = configure(App::new(store.clone()), &format!("http://{address}"));
+        let features = FeatureFlagClient::new(store.clone());
+        let configure = Box::new(configure);
+        let mut server = Self { address, features, app, store, configure, running: None, runtime };
+        server.serve(listener);
+        server
+    }
+
+    fn serve(&mut self, listener: TcpListener) {
+        let serving = HttpServer::start(vec![listener], self.app.clone(), HttpOptions::default());
+        self.running = Some(self.runtime.block_on(serving).unwrap());
+    }
+
+    /// Ends it as a signal does, until it is started again.
+    pub(crate) fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            self.runtime.block_on(running.shutdown(Duration::ZERO));
+        }
     }
 
     /// Another one at the same address.
     pub(crate) fn restart(&mut self) {
         self.stop();
-        let listener = || self.runtime.block_on(TcpListener::bind(self.address));
-        wait_until("the address is free", || listener().is_ok());
-        self.runtime.spawn(axum::serve(listener().unwrap(), service(&self.app)).into_future());
+        self.restart_on(TcpListener::bind(self.address).unwrap());
+    }
+
+    pub(crate) fn restart_on(&mut self, listener: TcpListener) {
+        self.stop();
+        self.app = (self.configure)(App::new(self.store.clone()), &self.url());
+        self.serve(listener);
     }
 
     pub(crate) fn url(&self) -> String {
@@ -80,11 +102,15 @@ impl Server {
         });
     }
 
+    /// Without a request of its own, which would count and be limited.
+    pub(crate) fn metrics(&self) -> String {
+        let request = Request::get("/metrics").body(Body::empty()).unwrap();
+        let answer = self.block_on(self.app.clone().operations_router().oneshot(request)).unwrap();
+        let body = self.block_on(to_bytes(answer.into_body(), usize::MAX)).unwrap();
+        String::from_utf8(body.to_vec()).unwrap()
+    }
+
     pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)
     }
-}
-
-fn service(app: &App) -> IntoMakeServiceWithConnectInfo<Router, SocketAddr> {
-    app.clone().router().into_make_service_with_connect_info()
 }

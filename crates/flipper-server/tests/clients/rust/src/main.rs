@@ -3,16 +3,24 @@
 use std::error::Error;
 use std::io::{BufRead, stdin};
 
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
 use open_feature::provider::{FeatureProvider, ResolutionDetails};
 use open_feature::{EvaluationContext, EvaluationError, EvaluationReason, StructValue, Value};
 use open_feature_ofrep::{OfrepOptions, OfrepProvider};
 use serde_json::{Value as Json, json};
+use time::OffsetDateTime;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let base_url = std::env::args().nth(1).ok_or("the server's address is missing")?;
+    let mut arguments = std::env::args().skip(1);
+    let base_url = arguments.next().ok_or("the server's address is missing")?;
+    let mut headers = HeaderMap::new();
+    if let Some(token) = arguments.next() {
+        headers.insert(AUTHORIZATION, format!("Bearer {token}").parse()?);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let provider = OfrepProvider::new(OfrepOptions { base_url, ..OfrepOptions::default() }).await?;
+        let provider = OfrepProvider::new(OfrepOptions { base_url, headers, ..OfrepOptions::default() }).await?;
         for line in stdin().lock().lines() {
             let request: Json = serde_json::from_str(&line?)?;
             println!("{}", details(&provider, &request).await);
@@ -40,6 +48,12 @@ fn context(attributes: &Json) -> EvaluationContext {
             Json::String(key) if name == "targetingKey" => context.with_targeting_key(key),
             Json::String(text) => context.with_custom_field(name, text.as_str()),
             Json::Bool(value) => context.with_custom_field(name, *value),
+            Json::Object(object) => {
+                match object.get("$date").and_then(Json::as_i64).map(OffsetDateTime::from_unix_timestamp) {
+                    Some(Ok(date)) => context.with_custom_field(name, date),
+                    _ => context,
+                }
+            }
             Json::Number(number) => match number.as_i64() {
                 Some(int) => context.with_custom_field(name, int),
                 None => context.with_custom_field(name, number.as_f64().unwrap_or_default()),
