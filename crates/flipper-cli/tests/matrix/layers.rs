@@ -92,25 +92,29 @@ pub(crate) fn attach(backend: &Backend, layer: Layer) -> Attached {
     Attached { view, way, url: last, _servers: servers }
 }
 
-/// A store that nothing harms, of another kind than the primary, and connections to it.
-fn replica_of(backend: &Backend) -> (Box<dyn Send>, Box<dyn Fn() -> Bare>) {
-    match backend.scene.store {
-        Store::Postgres => {
-            let server = RedisServer::start().expect("Redis");
+/// What keeps a replica's server running, and connections to it.
+type Replica = (Box<dyn Send>, Box<dyn Fn() -> Bare>);
+
+/// A store that nothing harms, of another kind than the primary.
+fn replica_of(backend: &Backend) -> Replica {
+    let served: Option<Replica> = match backend.scene.store {
+        Store::Postgres => RedisServer::start().map(|server| {
             let url = server.url();
-            (Box::new(server), Box::new(move || Arc::new(RedisFeatureFlagStore::from_url(&url).unwrap())))
-        }
-        Store::S3 | Store::Consul => {
-            let server = PostgresServer::start().expect("PostgreSQL");
+            let connect = move || -> Bare { Arc::new(RedisFeatureFlagStore::from_url(&url).unwrap()) };
+            (Box::new(server) as _, Box::new(connect) as _)
+        }),
+        Store::S3 | Store::Consul => PostgresServer::start().map(|server| {
             prepare(&server);
             let url = server.url();
-            (Box::new(server), Box::new(move || Arc::new(PostgresFeatureFlagStore::from_url(&url).unwrap())))
-        }
-        _ => {
-            let path = backend.home.path().join("replica.db");
-            (Box::new(()), Box::new(move || Arc::new(SqliteFeatureFlagStore::new(&path).unwrap())))
-        }
-    }
+            let connect = move || -> Bare { Arc::new(PostgresFeatureFlagStore::from_url(&url).unwrap()) };
+            (Box::new(server) as _, Box::new(connect) as _)
+        }),
+        _ => None,
+    };
+    served.unwrap_or_else(|| {
+        let path = backend.home.path().join("replica.db");
+        (Box::new(()), Box::new(move || Arc::new(SqliteFeatureFlagStore::new(&path).unwrap())))
+    })
 }
 
 /// The server of a memory store runs in this process, the only one that has that store.
