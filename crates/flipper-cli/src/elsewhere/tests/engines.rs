@@ -62,7 +62,7 @@ pub(super) fn compare(
     let expected = answers(name, file, flags, callers)?;
     let read = json(tool, &file.to_string());
     let left_out: BTreeSet<_> = read.elsewhere.left_out.iter().map(|left_out| left_out.flag.clone()).collect();
-    let (mut counts, mut wrong) = (BTreeMap::new(), Vec::new());
+    let (mut counts, mut wrong) = (BTreeMap::<_, usize>::new(), Vec::new());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let store = MemoryFeatureFlagStore::new();
