@@ -212,26 +212,31 @@ COMMIT;
     )
 }
 
-/// Of a write: verb, actor, source and the parts of the reason. This crate sets one text, as each setting takes time; another program may set one for each.
+/// What a write of this crate says of its cause, in one setting, as each takes time; NULL of another program, which may set one for each part.
 fn said() -> String {
-    let setting = |name: &str| format!("nullif(pg_catalog.current_setting('{name}', true), '')");
-    let parts = ["verb", "actor", "source", "reason"].map(|part| setting(&format!("{SCHEMA}.{part}"))).join(", ");
-    format!(
-        "cause text[] := coalesce(pg_catalog.string_to_array({}, pg_catalog.chr({}), ''), ARRAY[{parts}]);",
-        setting(CAUSE),
-        u32::from(BETWEEN)
-    )
+    format!("said text := {};", setting(CAUSE))
 }
 
-/// For the history. Who says nothing is another program: of it the session's user is known, since `current_user` is who owns the function, and its name
-/// for itself.
+fn setting(name: &str) -> String {
+    format!("nullif(pg_catalog.current_setting('{name}', true), '')")
+}
+
+/// Verb, actor, source and reason, for the history. Who says nothing is another program: of it the session's user is known, since `current_user` is who
+/// owns the function, and its name for itself.
 fn cause() -> String {
+    let between = format!("pg_catalog.chr({})", u32::from(BETWEEN));
+    let or_set = |part: &str, said: String| {
+        format!("CASE WHEN said IS NULL THEN {} ELSE nullif({said}, '') END", setting(&format!("{SCHEMA}.{part}")))
+    };
+    let part = |name: &str, place: u8| or_set(name, format!("pg_catalog.split_part(said, {between}, {place})"));
+    let (verb, actor, source) = (part("verb", 1), part("actor", 2), part("source", 3));
+    // Any text.
+    let rest = format!("(pg_catalog.string_to_array(said, {between}))[4:]");
+    let reason = or_set("reason", format!("pg_catalog.array_to_string({rest}, {between})"));
     let program = "nullif(pg_catalog.current_setting('application_name'), '')";
     format!(
-        "cause[1], coalesce(cause[2], CASE WHEN cause[3] IS NULL THEN session_user END), \
-         coalesce(cause[3], '{OUTSIDE}' || coalesce(': ' || {program}, '')), \
-         nullif(pg_catalog.array_to_string(cause[4:], pg_catalog.chr({}), ''), '')",
-        u32::from(BETWEEN)
+        "{verb}, coalesce({actor}, CASE WHEN {source} IS NULL THEN session_user END), \
+         coalesce({source}, '{OUTSIDE}' || coalesce(': ' || {program}, '')), {reason}"
     )
 }
 
