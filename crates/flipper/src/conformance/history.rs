@@ -6,7 +6,7 @@ use super::subject::{Subject, assert_kind, at_once, flag, name, with_data, withi
 use crate::error::ErrorKind;
 use crate::json::Object;
 use crate::record::FlagRecord;
-use crate::state::{Cause, Entry, FlagState, HistoryQuery, OUTSIDE, Precondition, WriteOptions};
+use crate::state::{Cause, Entry, FlagState, HistoryQuery, Precondition, WriteOptions};
 use crate::store::FeatureFlagStore;
 
 const WRITERS: usize = 4;
@@ -53,7 +53,7 @@ pub async fn history_cause(store: Arc<dyn FeatureFlagStore>) {
 
     let entries = store.history_of(record.name()).await;
     // A store may know the program of a write without a cause.
-    let stated = |entry: &Entry| entry.cause.clone().filter(|cause| !cause.source().starts_with(OUTSIDE));
+    let stated = |entry: &Entry| entry.cause.clone().filter(|cause| !cause.source().starts_with(Entry::OUTSIDE));
     let found: Vec<_> = entries.iter().map(|entry| (&*entry.verb, stated(entry))).collect();
     let expected = [
         ("destroy", None),

@@ -8,9 +8,6 @@ use super::{Cause, Corrupt};
 use crate::json::{Json, Object};
 use crate::record::FlagRecord;
 
-/// The source of what another program changed.
-pub(crate) const OUTSIDE: &str = "outside";
-
 /// The flag at one time: `None` if it is missing, an error if it is unreadable.
 pub type FlagState = Option<Result<Arc<FlagRecord>, Corrupt>>;
 
@@ -35,6 +32,9 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The source of what another program changed.
+    pub(crate) const OUTSIDE: &str = "outside";
+
     /// A write without a cause. Its verb is what it did: `create`, `destroy`, or for one field `enable`, `disable`, `set_client_data`,
     /// `set_conditions` or `set_bucketer`, else `update`.
     #[must_use]
@@ -83,7 +83,7 @@ impl Entry {
     /// From where: `outside` if not by this library, with the program's name if the store knows it, as in `outside: psql`.
     #[must_use]
     pub fn source(&self) -> &str {
-        self.cause.as_ref().map_or(OUTSIDE, |cause| cause.source())
+        self.cause.as_ref().map_or(Self::OUTSIDE, |cause| cause.source())
     }
 
     /// The flag before and after, as stored, but only the fields that differ; `null` where it is missing.

@@ -11,8 +11,8 @@ mod watch;
 
 pub use self::capabilities::Capabilities;
 pub use self::cause::{Cause, WriteOptions, actor_of};
+pub(crate) use self::entry::Recent;
 pub use self::entry::{Entry, EntryId, FlagState, HistoryLimits, HistoryPage, HistoryQuery};
-pub(crate) use self::entry::{OUTSIDE, Recent};
 pub(crate) use self::portion::{Portion, bytes_of};
 pub use self::status::{Health, Status, Updates};
 pub use self::stored::{Corrupt, Stored};

@@ -3,7 +3,7 @@
 use super::feed::{FULL, Names, SCHEMA};
 use super::history::{BETWEEN, Kept};
 use super::table::{CAUSE, literal, quoted};
-use crate::state::{HistoryLimits, OUTSIDE};
+use crate::state::{Entry, HistoryLimits};
 
 /// No write deletes more entries, so that none takes long.
 const AT_ONCE: u32 = 1000;
@@ -233,10 +233,10 @@ fn cause() -> String {
     // Any text.
     let rest = format!("(pg_catalog.string_to_array(said, {between}))[4:]");
     let reason = or_set("reason", format!("pg_catalog.array_to_string({rest}, {between})"));
-    let program = "nullif(pg_catalog.current_setting('application_name'), '')";
+    let (outside, program) = (Entry::OUTSIDE, "nullif(pg_catalog.current_setting('application_name'), '')");
     format!(
         "{verb}, coalesce({actor}, CASE WHEN {source} IS NULL THEN session_user END), \
-         coalesce({source}, '{OUTSIDE}' || coalesce(': ' || {program}, '')), {reason}"
+         coalesce({source}, '{outside}' || coalesce(': ' || {program}, '')), {reason}"
     )
 }
 
