@@ -113,5 +113,6 @@ fn a_list_takes_few_writes() {
     assert!(lines > MORE, "{lines} lines");
     let text = String::from_utf8(counts.stdout).unwrap();
     let writes: usize = text.lines().find_map(|line| line.strip_prefix("syscw: ")).unwrap().parse().unwrap();
-    assert!((2..MORE / 100).contains(&writes), "{writes} writes");
+    // Threads that wake each other write, too: some hundred times on a busy machine.
+    assert!((2..MORE / 5).contains(&writes), "{writes} writes");
 }
