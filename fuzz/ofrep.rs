@@ -9,6 +9,7 @@ use axum::extract::ConnectInfo;
 use axum::http::header::{HOST, IF_NONE_MATCH};
 use axum::http::{Request, StatusCode};
 use flipper::bucketing::{ConsistentHashPercentageBucketer, PercentageBucketer, SaltedPercentageBucketer};
+use flipper::targeting::{Prerequisite, Rule, Serve, Variant, Variants, When};
 use flipper::{Condition, FeatureFlagClient, FlagRecord, MemoryFeatureFlagStore};
 use flipper_server::App;
 use http_body_util::BodyExt;
@@ -45,6 +46,20 @@ static SERVER: LazyLock<(Runtime, Router)> = LazyLock::new(|| {
     flag("hash", &|flag| flag.set_bucketer(ConsistentHashPercentageBucketer::new(0.5).into()));
     flag("salted", &|flag| flag.set_bucketer(SaltedPercentageBucketer::new("targeting_key", 0.5).into()));
     flag("random", &|flag| flag.set_bucketer(PercentageBucketer::new(0.5).into()));
+    let rule = |text: &str, serve| Rule::new(serve).when(text.parse::<When>().unwrap());
+    flag("rules", &|flag| {
+        flag.set_rules(vec![
+            rule("at < date 2026-12-01 and v >= semver 1.2.0", Serve::Off),
+            rule("a matches '^x+$' or a in network 10.0.0.0/8, fd00::/8", Serve::On),
+            rule("not (a exists) or l contains ignoring case b", Serve::share(0.5, "id")),
+        ]);
+    });
+    flag("variants", &|flag| {
+        let values = Variants::new("id").with(Variant::new("red", 50.0).value("#f00"));
+        flag.set_variants(Some(values.with(Variant::new("blue", 50.0).value("#00f"))));
+        flag.set_rules(vec![rule("a = x", Serve::Variant("red".to_owned())), rule("a = y", Serve::Off)]);
+    });
+    flag("needs", &|flag| flag.set_prerequisites(vec![Prerequisite::new("rules")]));
     (runtime, App::new(store).router())
 });
 
@@ -87,8 +102,12 @@ fn is_answer_or_error(flag: &Value) {
 }
 
 fn is_answer(answer: &Value) {
-    assert!(answer["key"].is_string() && !answer["value"].is_null(), "{answer}");
-    assert!(answer["variant"] == "on" || answer["variant"] == "off", "{answer}");
+    let key = answer["key"].as_str().unwrap();
+    match (answer["variant"].as_str(), answer.get("value")) {
+        (Some("on" | "off"), Some(value)) => assert!(!value.is_null(), "{answer}"),
+        (Some("red" | "blue"), Some(Value::String(_))) | (Some("off") | None, None) => assert_eq!(key, "variants"),
+        _ => panic!("{answer}"),
+    }
     assert!(REASONS.contains(&answer["reason"].as_str().unwrap()), "{answer}");
     assert!(answer["metadata"].as_object().unwrap().values().all(|value| !value.is_null() && !value.is_object()));
 }
