@@ -71,9 +71,10 @@ fn run(session: &mut Session, mut command: Command) -> Done {
     let runtime = runtime.enable_all().build();
     let runtime = runtime.map_err(|error| Failure::store(format!("the runtime cannot be started: {error}")))?;
     runtime.block_on(async {
-        commands::run(session, command).await?;
+        let done = commands::run(session, command).await;
+        // Also what a command wrote before it failed.
         session.finish_copies().await;
-        Ok(())
+        done
     })
 }
 
