@@ -299,7 +299,7 @@ impl Backend {
     }
 }
 
-fn bucket_at(port: u16, bucket: &str) -> S3FeatureFlagStore {
+pub(crate) fn bucket_at(port: u16, bucket: &str) -> S3FeatureFlagStore {
     let client = AmazonS3Builder::new().with_endpoint(format!("http://127.0.0.1:{port}")).with_bucket_name(bucket);
     let client = client.with_access_key_id(s3::KEY).with_secret_access_key(s3::SECRET);
     S3FeatureFlagStore::new(client).unwrap().poll_every(S3_POLL)

@@ -12,9 +12,10 @@ use flipper_server::{App, HttpOptions, HttpServer};
 use flipper_testkit::Nginx;
 use flipper_testkit::postgres::PostgresServer;
 use flipper_testkit::redis::RedisServer;
+use flipper_testkit::s3::{self, S3Server};
 use flipper_thrift::Server;
 
-use crate::backends::{Backend, Bare, Kind, Local, S3_POLL, futures_executor, prepare, serve};
+use crate::backends::{Backend, Bare, Kind, Local, S3_POLL, bucket_at, futures_executor, prepare, serve};
 use crate::cells::{Layer, Situation, Store};
 use crate::support::running::Running;
 use crate::watcher::View;
@@ -101,6 +102,11 @@ fn replica_of(backend: &Backend) -> Replica {
         Store::Postgres => RedisServer::start().map(|server| {
             let url = server.url();
             let connect = move || -> Bare { Arc::new(RedisFeatureFlagStore::from_url(&url).unwrap()) };
+            (Box::new(server) as _, Box::new(connect) as _)
+        }),
+        Store::Redis => S3Server::start(s3::Kind::SeaweedFs).map(|server| {
+            let (bucket, port) = (server.bucket(), server.port());
+            let connect = move || -> Bare { Arc::new(bucket_at(port, &bucket)) };
             (Box::new(server) as _, Box::new(connect) as _)
         }),
         Store::S3 | Store::Consul => PostgresServer::start().map(|server| {
