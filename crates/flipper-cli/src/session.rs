@@ -80,11 +80,12 @@ impl Session {
                     break;
                 }
             }
-            if behind(&store).0.is_empty() {
+            let (behind, _) = behind(&store);
+            if behind.is_empty() {
                 // What is left in files, such as those of SQLite's log, is put in order.
                 let _ = store.close().await;
             }
-            for status in behind(&store).0 {
+            for status in behind {
                 let status = status.to_string();
                 self.out.note(format_args!("the next command that writes copies again: replica {}", plain(&status)));
             }

@@ -161,6 +161,7 @@ impl Stage {
         let lost = self.find_lost(backend);
         backend.lead_to(backend.port().unwrap());
         self.ledger.away(false);
+        self.writers.connect_again();
         self.create_all(backend, false);
         lost
     }

@@ -52,7 +52,7 @@ pub(crate) struct Stage {
     pub(crate) scene: Scene,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) watchers: Vec<Watcher>,
-    writers: Writers,
+    pub(crate) writers: Writers,
     random: Random,
     /// Flags that are missing without a deletion of ours.
     pub(crate) lost: Vec<bool>,

@@ -68,6 +68,11 @@ impl Writers {
         Self { kind, ours, python, _server: server }
     }
 
+    /// Through a connection to a server that was killed, which has not ended yet, a write would have an unknown outcome. A read is repeated.
+    pub(crate) fn connect_again(&self) {
+        let _ = futures_executor(self.ours[0].fetch("none"));
+    }
+
     /// `calm`: there is no fault, and the layers can be written through. `away`: only our writer, which fails soon, is used.
     pub(crate) fn write(
         &mut self,
@@ -115,8 +120,8 @@ fn ours_writes(client: &FeatureFlagClient<Remote>, name: &str, number: u64, chan
     });
     match done {
         Ok(()) => Outcome::Done,
-        Err(error) if error.kind() == ErrorKind::Unavailable => Outcome::Unknown(error.to_string()),
-        Err(error) => Outcome::Refused(error.to_string()),
+        Err(error) if error.kind() == ErrorKind::Unavailable => Outcome::Unknown(error.chain()),
+        Err(error) => Outcome::Refused(error.chain()),
     }
 }
 

@@ -1,9 +1,9 @@
-//! What a follower asks while nothing changes, by the server's log of statements.
+//! What a follower asks while nothing changes, or while its own process writes, by the server's log of statements.
 
 use std::fs;
 use std::time::{Duration, Instant};
 
-use flipper::store::{LocalFeatureFlagStore, Updates};
+use flipper::store::{LocalFeatureFlagStore, Precondition, Updates};
 use flipper::{FeatureFlagStore, MirroredFeatureFlagStore, PostgresFeatureFlagStore};
 use flipper_testkit::postgres::PostgresServer;
 use flipper_testkit::wait_until;
@@ -37,7 +37,7 @@ async fn asks_once_a_second(is_fed: bool) {
         store.install_feed(true).await.unwrap();
     }
     let flags: Vec<_> = (0..FLAGS).map(|number| flag(&format!("F{number:05}"), true)).collect();
-    let written = store.put_all(&flags, flipper::store::Precondition::Absent.into()).await;
+    let written = store.put_all(&flags, Precondition::Absent.into()).await;
     assert!(written.iter().all(Result::is_ok));
     let mirror = MirroredFeatureFlagStore::new(store);
     mirror.ready().await.unwrap();
@@ -96,4 +96,28 @@ async fn a_follower_of_the_feed_on_a_busy_server_asks_once_a_second() {
     assert!(mirror.status().is_live());
     let cheap = asked.iter().filter(|statement| is_cheap(statement)).count();
     assert!(asked.len() as f64 <= began.elapsed().as_secs_f64() + 3.0 && cheap <= 2, "{asked:#?}");
+}
+
+/// It has them in memory: its questions would only compete with those of other processes.
+#[tokio::test]
+async fn many_writes_of_this_process_are_one_question() {
+    let settings = PostgresServer::options().set("log_min_duration_statement=0").set("log_line_prefix=%a ");
+    let Some(server) = settings.start() else { return };
+    let store = PostgresFeatureFlagStore::from_url(&server.url()).unwrap();
+    store.install_feed(true).await.unwrap();
+    let mirror = MirroredFeatureFlagStore::new(store);
+    mirror.ready().await.unwrap();
+    wait_until("it follows", || mirror.status().updates == Updates::Push);
+    let (before, began) = (statements(&server).len(), Instant::now());
+    for number in 0..300 {
+        mirror.put(&flag("A", number % 2 == 0), Precondition::Any.into()).await.unwrap();
+    }
+    let took = began.elapsed();
+    let asked = statements(&server).split_off(before);
+    let polls = asked.iter().filter(|statement| statement.contains("execute s")).count();
+    // Each waits 5 ms for others.
+    assert!(polls > 0 && polls as u128 <= took.as_millis() / 5 + 4, "{polls} in {took:?}");
+    // Another program's is asked for, and so is the last of ours.
+    server.psql("DELETE FROM feature_flags");
+    wait_until("it is known", || mirror.table().list().is_empty());
 }

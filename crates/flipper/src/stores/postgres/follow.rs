@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use tokio::time::timeout;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Row, Statement};
@@ -14,6 +15,7 @@ use super::connection::{Connection, Value};
 use super::errors::Failure;
 use super::link::Link;
 use super::loading::{First, begin, load};
+use super::own_writes::TOGETHER;
 use super::state::{Since, State};
 use super::table::stored;
 use super::ways::{Feed, find, find_feed, listen};
@@ -135,7 +137,13 @@ async fn session(
     session.start(events, flags, read_at).await?;
     loop {
         // Either wakes it: a notification, the end of the connection, the time.
-        let is_notified = timeout(session.every, session.connection.inbox.changed.notified()).await.is_ok();
+        let changed = &session.connection.inbox.changed;
+        let is_notified = timeout(session.every, changed.notified()).await.is_ok();
+        if is_notified && link.own_writes.are_recent() {
+            tokio::time::sleep(TOGETHER).await;
+            // Of those that came meanwhile.
+            let _ = changed.notified().now_or_never();
+        }
         if session.connection.is_closed() {
             return Err(Failure::lost("the connection was closed").into());
         }

@@ -11,6 +11,7 @@ use tokio_postgres::types::Type;
 
 use super::connection::{Connection, Source, Value, open, unsent};
 use super::errors::Failure;
+use super::own_writes::OwnWrites;
 use super::table::{Found, Queries, Table};
 use crate::background;
 use crate::error::Error;
@@ -30,6 +31,7 @@ pub(super) struct Link {
     found: OnceCell<Found>,
     /// As it was last seen; not before the first call.
     has_history: AtomicBool,
+    pub(super) own_writes: OwnWrites,
 }
 
 pub(super) struct Query {
@@ -53,8 +55,8 @@ impl Link {
     pub(super) fn new(source: Arc<Source>, table: Table, timeout: Duration, creates: bool) -> Self {
         let queries = table.queries();
         let (free, found) = (Semaphore::new(MOST_CONNECTIONS), OnceCell::new());
-        let has_history = AtomicBool::default();
-        Self { source, table, queries, timeout, creates, free, idle: Mutex::default(), found, has_history }
+        let (has_history, own_writes) = (AtomicBool::default(), OwnWrites::default());
+        Self { source, table, queries, timeout, creates, free, idle: Mutex::default(), found, has_history, own_writes }
     }
 
     /// On the flipper thread, and to its end also if the caller's future is dropped. First the table is looked for, or made.
@@ -62,6 +64,7 @@ impl Link {
         let link = self.clone();
         self.spawn(async move {
             link.found().await.map_err(|failure| unsent(failure.into_error()))?;
+            let _running = (!query.repeatable).then(|| link.own_writes.begin());
             link.ask(&query).await
         })
         .await

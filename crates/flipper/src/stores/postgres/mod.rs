@@ -37,6 +37,7 @@ mod inspect;
 mod install;
 mod link;
 mod loading;
+mod own_writes;
 mod place;
 mod state;
 mod table;
