@@ -4,8 +4,8 @@
 # Expected: a listener in a long transaction holds the queue, which is 8 GB; once the listener has ended, each NOTIFY succeeds again.
 # Seen: each transaction with a NOTIFY still fails at its commit, in each database of the server, with its other writes: only a commit that got into the
 # queue moves its tail, and none gets in. `SELECT pg_notification_queue_usage()`, which reads as if it only looked, moves the tail, and all is well.
-# Consequence: to end the listener, as the server's own hint says, is half of the remedy. A monitor that asks how full the queue is heals it, so it
-# stays broken only where nobody looks.
+# Consequence: to end the listener, as the server's own hint says, is half of the remedy. A monitor that asks how full the queue is heals it; without
+# one it stays broken until a restart.
 source "$(dirname "$0")/support/common.sh"
 source "$here/support/postgresql.sh"
 
