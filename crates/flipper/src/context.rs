@@ -52,6 +52,20 @@ pub trait Attributes: sealed::Sealed {
     ///
     /// If `index` is not less than [`len`](Self::len).
     fn attribute(&self, index: usize) -> (&str, Value<'_>);
+
+    /// The value at this index, if it is a string. Most checks compare one.
+    #[doc(hidden)]
+    #[inline]
+    fn text_at(&self, index: usize) -> Option<&str> {
+        if let Value::Str(text) = self.attribute(index).1 { Some(text) } else { None }
+    }
+
+    /// The value at this index, if it is a plain integer.
+    #[doc(hidden)]
+    #[inline]
+    fn int_at(&self, index: usize) -> Option<i64> {
+        if let Value::Int(value) = self.attribute(index).1 { Some(value) } else { None }
+    }
 }
 
 impl sealed::Sealed for [(&str, Value<'_>)] {}

@@ -124,7 +124,7 @@ impl<M> FeatureFlag<M> {
         if let Some(answer) = self.client.overridden(&self.name) {
             return answer;
         }
-        self.slot().map_or(default, |slot| self.client.check(&self.name, slot, default))
+        self.slot().map_or(default, |slot| self.client.check(slot, default, || &self.name))
     }
 
     /// Whether it is enabled for these attributes; see [`FeatureFlagClient::is_enabled_with`].

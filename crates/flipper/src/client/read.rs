@@ -59,7 +59,7 @@ impl<M> FeatureFlagClient<M> {
         if let Some(answer) = self.overridden(name) {
             return answer;
         }
-        self.table().slot(name).map_or(default, |slot| self.check(name, slot.get(), default))
+        self.table().slot(name).map_or(default, |slot| self.check(slot.get(), default, || name))
     }
 
     /// Whether the flag is enabled for these attributes; else as [`is_enabled`](Self::is_enabled).
@@ -410,10 +410,11 @@ impl<M> FeatureFlagClient<M> {
         &self.mode.local().table
     }
 
+    /// A handle's name is read only where the flag is evaluated.
     #[inline]
-    pub(crate) fn check(&self, name: &str, slot: &Slot, default: bool) -> bool {
+    pub(crate) fn check<'a>(&self, slot: &Slot, default: bool, name: impl FnOnce() -> &'a str) -> bool {
         match slot.answer_without_context() {
-            Answer::EVALUATE => self.evaluate_slot(name, slot, &NO_ATTRIBUTES, default),
+            Answer::EVALUATE => self.evaluate_slot(name(), slot, &NO_ATTRIBUTES, default),
             answer => answer.is_on(default),
         }
     }

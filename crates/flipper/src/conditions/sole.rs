@@ -1,11 +1,11 @@
-use super::compare::by_order;
+use super::ready::Ints;
 use super::word::{SHORT, ends};
-use super::{Operator, ReadyCheck, Word};
+use super::{ReadyCheck, Word};
 use crate::context::{Attributes, Value};
 
 /// The one comparison that decides a flag, as numbers that a table can keep in atomics. For a short name, with a short text or an integer.
 ///
-/// They are what it compares, with lengths and answers in the places `HEAD_…`, both ends of the name, and both ends of the text or the integer.
+/// They are lengths and answers in the places `HEAD_…`, both ends of the name, and both ends of the text or of the integers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sole([u64; Self::NUMBERS]);
 
@@ -20,34 +20,33 @@ pub(crate) struct Answers {
     pub(crate) first_counts: bool,
 }
 
-/// The lowest byte: one of these, or the place of the operator that compares integers, from 1.
-const TEXT: u8 = 7;
-const NOT_TEXT: u8 = 8;
-const INTS: [Operator; 6] = [Operator::Eq, Operator::Ne, Operator::Gt, Operator::Gte, Operator::Lt, Operator::Lte];
-const HEAD_NAME_LEN: u32 = 8;
-const HEAD_TEXT_LEN: u32 = 16;
-const HEAD_HOLDS: u32 = 24;
-const HEAD_FAILS: u32 = 25;
-const HEAD_MISSING: u32 = 26;
-const HEAD_FIRST_COUNTS: u32 = 27;
+const HEAD_NAME_LEN: u32 = 0;
+/// Of no text, if it compares integers.
+const HEAD_TEXT_LEN: u32 = 8;
+const OF_INTS: u64 = 0xff;
+/// Whether it holds for that text, or for these integers, or for others.
+const HEAD_WANTED: u32 = 16;
+const HEAD_HOLDS: u32 = 17;
+const HEAD_FAILS: u32 = 18;
+const HEAD_MISSING: u32 = 19;
+const HEAD_FIRST_COUNTS: u32 = 20;
 
 impl Sole {
     pub(crate) const NUMBERS: usize = 5;
 
     pub(crate) fn new(name: &Word, check: &ReadyCheck, answers: Answers) -> Option<Self> {
-        let (what, text_len, [start, end]) = match check {
-            ReadyCheck::Text { text, wanted } => (if *wanted { TEXT } else { NOT_TEXT }, short(text)?, text.ends()),
-            ReadyCheck::Int { value, operator } => {
-                let (what, _) = (1..).zip(INTS).find(|(_, each)| each == operator)?;
-                (what, 0, [value.cast_unsigned(), 0])
+        let (wanted, text_len, [start, end]) = match check {
+            ReadyCheck::Text { text, wanted } => (*wanted, short(text)?, text.ends()),
+            ReadyCheck::Ints { ints: Ints { from, to }, wanted, .. } => {
+                (*wanted, OF_INTS, [from.cast_unsigned(), to.cast_unsigned()])
             }
-            ReadyCheck::OneOf { .. } | ReadyCheck::Other(_) => return None,
+            ReadyCheck::OneOf { .. } | ReadyCheck::Other(_) | ReadyCheck::All(_) => return None,
         };
         let Answers { holds, fails, missing, first_counts } = answers;
         let [name_start, name_end] = name.ends();
-        let head = u64::from(what)
-            | short(name)? << HEAD_NAME_LEN
+        let head = short(name)? << HEAD_NAME_LEN
             | text_len << HEAD_TEXT_LEN
+            | u64::from(wanted) << HEAD_WANTED
             | u64::from(holds) << HEAD_HOLDS
             | u64::from(fails) << HEAD_FAILS
             | u64::from(missing) << HEAD_MISSING
@@ -94,17 +93,16 @@ impl Sole {
 
     #[inline(always)]
     fn holds<A: Attributes + ?Sized>(self, attributes: &A, index: usize) -> Option<bool> {
-        let Self([head, _, _, start, end]) = self;
-        match (head.to_le_bytes()[0], attributes.attribute(index).1) {
-            (what @ (TEXT | NOT_TEXT), Value::Str(given)) => {
-                Some(is(given, self.len(HEAD_TEXT_LEN), [start, end]) == (what == TEXT))
+        let Self([_, _, _, start, end]) = self;
+        let text_len = self.len(HEAD_TEXT_LEN);
+        let is_it = match attributes.attribute(index).1 {
+            Value::Str(given) if text_len <= SHORT => is(given, text_len, [start, end]),
+            Value::Int(given) if text_len > SHORT => {
+                Ints { from: start.cast_signed(), to: end.cast_signed() }.contain(given)
             }
-            (what, Value::Int(given)) => {
-                let operator = INTS.get(usize::from(what).wrapping_sub(1))?;
-                by_order(given.cmp(&start.cast_signed()), *operator)
-            }
-            _ => None,
-        }
+            _ => return None,
+        };
+        Some(is_it == self.has(HEAD_WANTED))
     }
 
     #[inline(always)]
@@ -131,6 +129,8 @@ fn is(text: &str, len: usize, wanted: [u64; 2]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conditions::Operator;
+    use crate::conditions::compare::by_order;
     use crate::json::Json;
 
     const OF_CONDITION: Answers = Answers { holds: true, fails: false, missing: true, first_counts: false };
@@ -154,7 +154,7 @@ mod tests {
             }
         }
         for (wanted, given) in [(7, 7), (7, 8), (8, 7), (-1, 1), (i64::MIN, i64::MAX)] {
-            for operator in INTS {
+            for operator in [Operator::Eq, Operator::Ne, Operator::Gt, Operator::Gte, Operator::Lt, Operator::Lte] {
                 let answer = sole(operator, wanted, OF_CONDITION).unwrap().answer(&[("plan", Value::Int(given))]);
                 assert_eq!(answer, by_order(given.cmp(&wanted), operator), "{given} {operator} {wanted}");
             }

@@ -3,16 +3,20 @@ use crate::context::Attributes;
 /// A text that checks compare with others. A short one is compared by its first and last bytes, without a call of `memcmp`.
 #[derive(Clone, Debug)]
 pub(crate) struct Word {
-    text: Box<str>,
+    /// Its length if it is short, else more than any text has: one comparison finds both.
+    short_len: usize,
     ends: [u64; 2],
+    text: Box<str>,
 }
 
 /// Up to this many bytes the two ends are all of a text.
 pub(super) const SHORT: usize = 16;
+const LONG: usize = usize::MAX;
 
 impl Word {
     pub(crate) fn new(text: &str) -> Self {
-        Self { text: text.into(), ends: ends(text.as_bytes()) }
+        let short_len = if text.len() <= SHORT { text.len() } else { LONG };
+        Self { short_len, ends: ends(text.as_bytes()), text: text.into() }
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -31,9 +35,10 @@ impl Word {
 
     #[inline(always)]
     pub(crate) fn is(&self, text: &str) -> bool {
-        text.len() == self.text.len()
-            && ends(text.as_bytes()) == self.ends
-            && (text.len() <= SHORT || *text == *self.text)
+        if text.len() == self.short_len {
+            return ends(text.as_bytes()) == self.ends;
+        }
+        self.short_len == LONG && *text == *self.text
     }
 }
 

@@ -74,6 +74,11 @@ impl Context {
         self
     }
 
+    #[inline]
+    fn at(&self, index: usize) -> (&String, &Owned) {
+        self.0.get_index(index).unwrap_or_else(|| no_attribute(index, self.0.len()))
+    }
+
     /// As [`with`](Self::with).
     pub fn insert<'a>(&mut self, name: impl Into<String>, value: impl Into<Value<'a>>) {
         self.0.insert(name.into(), value.into().into());
@@ -150,7 +155,7 @@ impl Attributes for Context {
 
     #[inline]
     fn attribute(&self, index: usize) -> (&str, Value<'_>) {
-        let Some((name, value)) = self.0.get_index(index) else { panic!("attribute {index} of {}", self.0.len()) };
+        let (name, value) = self.at(index);
         let value = match value {
             Owned::Null => Value::Null,
             Owned::Bool(value) => Value::Bool(*value),
@@ -161,4 +166,21 @@ impl Attributes for Context {
         };
         (name, value)
     }
+
+    // Not by way of a `Value`, which takes a jump through a table.
+    #[inline]
+    fn text_at(&self, index: usize) -> Option<&str> {
+        if let Owned::Str(text) = self.at(index).1 { Some(text) } else { None }
+    }
+
+    #[inline]
+    fn int_at(&self, index: usize) -> Option<i64> {
+        if let Owned::Int(value) = self.at(index).1 { Some(*value) } else { None }
+    }
+}
+
+/// Apart, as only its message needs the index in memory.
+#[cold]
+fn no_attribute(index: usize, len: usize) -> ! {
+    panic!("attribute {index} of {len}")
 }

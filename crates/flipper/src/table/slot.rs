@@ -39,9 +39,10 @@ impl Answer {
         without_context.0 | (with_context.0 << WITH_CONTEXT)
     }
 
+    /// By a table of bits: fewer instructions than two comparisons.
     #[inline]
     pub(crate) fn is_on(self, default: bool) -> bool {
-        (self == Self::ON) | ((self == Self::ABSENT) & default)
+        ((1 << Self::ON.0) | (u8::from(default) << Self::ABSENT.0)) >> self.0 & 1 != 0
     }
 }
 
