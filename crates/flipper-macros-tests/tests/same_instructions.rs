@@ -9,7 +9,7 @@ fn instructions(by_hand: bool) -> Vec<(String, Vec<String>)> {
     let (mut cargo, package) =
         flipper_testkit::package(env!("CARGO_TARGET_TMPDIR"), "same_instructions", PROGRAM, &["macros"]);
     let assembly = package.join(if by_hand { "by_hand.s" } else { "macros.s" });
-    cargo.args(["rustc", "--quiet", "--offline", "--release", "--", "-Ccodegen-units=1", "-Cdebuginfo=0"]);
+    cargo.args(["rustc", "--quiet", "--offline", "--release", "--", "-Cdebuginfo=0"]);
     cargo.arg(format!("--emit=link,asm={}", assembly.display()));
     if by_hand {
         cargo.args(["--cfg", "by_hand"]);

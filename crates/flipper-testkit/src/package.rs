@@ -3,7 +3,7 @@ use std::process::Command;
 use std::{env, fs};
 
 /// A `cargo` command, and the folder, of a package outside the workspace with this program. It depends only on `flipper-client`, with these
-/// features. `below`: the test's `env!("CARGO_TARGET_TMPDIR")`.
+/// features. `below`: the test's `env!("CARGO_TARGET_TMPDIR")`; all packages there share what is built in its `target`.
 ///
 /// # Panics
 ///
@@ -23,6 +23,8 @@ pub fn package(below: &str, name: &str, program: &str, features: &[&str]) -> (Co
         .and_then(|()| fs::copy(root.join("Cargo.lock"), package.join("Cargo.lock")));
     written.unwrap_or_else(|error| panic!("the package in {} cannot be written: {error}", package.display()));
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(&package).env("CARGO_TARGET_DIR", package.join("target"));
+    cargo.current_dir(&package).env("CARGO_TARGET_DIR", Path::new(below).join("target"));
+    // With several units what is inlined depends on the folder.
+    cargo.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1");
     (cargo, package)
 }

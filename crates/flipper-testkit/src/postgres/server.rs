@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::PASSWORD;
-use super::files::{command, find, folder, make_data, run};
+use super::files::{self, command, find, folder, make_data, run};
 use crate::port::free_port;
 use crate::wait_until;
 
@@ -264,7 +264,7 @@ fn processes(first: &Child) -> Vec<Pid> {
 }
 
 pub(super) fn psql(url: &str, sql: &str) -> Result<String, String> {
-    let mut command = Command::new("psql");
+    let mut command = Command::new(files::psql());
     command.args([url, "-X", "-q", "-t", "-A", "-v", "ON_ERROR_STOP=1", "-f", "-"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process = command.spawn().map_err(|error| format!("psql: {error}"))?;
