@@ -101,6 +101,7 @@ mod feed;
 mod guard;
 pub mod history;
 mod identity;
+mod inline_text;
 mod inspection;
 pub mod json;
 mod lock;

@@ -10,6 +10,7 @@ mod targeting;
 
 use crate::bucketing::Bucketer;
 use crate::conditions::Condition;
+use crate::inline_text::InlineText;
 use crate::json::{Json, Object};
 use crate::targeting::Targeting;
 use crate::{Error, Result};
@@ -24,6 +25,9 @@ const STRICT: &str = "strict_conditions";
 const ENABLED: &str = "enabled";
 
 static NO_BUCKETER: Bucketer = Bucketer::NoOp;
+
+/// As long as takes no more memory than a `String`.
+const SHORT_NAME: usize = 22;
 
 /// A flag as a store holds it, the same text in every store and in Python. Unknown fields are written back, after the known ones.
 ///
@@ -41,7 +45,7 @@ static NO_BUCKETER: Bucketer = Bucketer::NoOp;
 /// ```
 #[derive(Clone, Debug)]
 pub struct FlagRecord {
-    name: String,
+    name: InlineText<SHORT_NAME>,
     is_enabled: bool,
     created_date: i64,
     /// Boxed: most flags have none of it, and so take a third of the memory.
@@ -92,6 +96,7 @@ impl FlagRecord {
     /// Disabled, without client data, conditions or bucketer, created at this Unix time in seconds.
     #[must_use]
     pub fn new(name: impl Into<String>, created_date: i64) -> Self {
+        let name: String = name.into();
         Self { name: name.into(), is_enabled: false, created_date, more: None }
     }
 
@@ -131,13 +136,13 @@ impl FlagRecord {
     /// The flag's name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        self.name.as_str()
     }
 
     /// If a store's key is not the name in the text, the key counts.
     pub(crate) fn set_name(&mut self, name: &str) {
         if self.name() != name {
-            name.clone_into(&mut self.name);
+            self.name = name.into();
         }
     }
 
@@ -182,7 +187,7 @@ impl FlagRecord {
             }
             other => {
                 let found = other.type_name();
-                Err(Error::corrupt(format!("client data is {found}, not an object")).with_flag(&self.name))
+                Err(Error::corrupt(format!("client data is {found}, not an object")).with_flag(self.name()))
             }
         }
     }

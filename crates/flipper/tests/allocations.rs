@@ -4,9 +4,12 @@
 
 use allocation_counter::{AllocationInfo, measure};
 use flipper::json::Json;
-use flipper::store::{FlagTable, Version};
+use flipper::store::{FlagTable, Precondition, Version};
 use flipper::targeting::{Variant, Variants, When};
-use flipper::{Condition, FeatureFlag, FeatureFlagClient, MemoryFeatureFlagStore, context};
+use flipper::{
+    Condition, FeatureFlag, FeatureFlagClient, FeatureFlagStore, FlagRecord, MemoryFeatureFlagStore,
+    SqliteFeatureFlagStore, context,
+};
 use flipper_testkit::block_on;
 
 const NONE: AllocationInfo =
@@ -213,6 +216,21 @@ fn a_flag_takes_few_bytes() {
     assert!(names.iter().enumerate().all(|(number, name)| features.is_enabled(name) == (number % 2 == 0)));
     let each = usize::try_from(bytes).unwrap() / FLAGS;
     assert!((100..=220).contains(&each), "{each} bytes a flag");
+}
+
+/// Its name, its record until it is in memory, and its entry; SQLite's own are not counted.
+#[test]
+fn a_start_makes_few_allocations_for_each_flag() {
+    const FLAGS: u64 = 2_000;
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteFeatureFlagStore::new(folder.path().join("flags.db")).unwrap();
+    let records: Vec<_> = (0..FLAGS).map(|number| FlagRecord::new(format!("FLAG_{number:06}"), 1)).collect();
+    assert!(block_on(store.put_all(&records, Precondition::Any.into())).iter().all(Result::is_ok));
+    let mut features = None;
+    let start = measure(|| features = Some(FeatureFlagClient::new(store)));
+    assert_eq!(features.unwrap().list().len(), records.len());
+    let each = start.count_total as f64 / FLAGS as f64;
+    assert!((2.9..3.3).contains(&each), "{each} allocations a flag");
 }
 
 /// The docs of `FlagTable` state the memory of a name without a flag.

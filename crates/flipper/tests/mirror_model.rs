@@ -432,7 +432,7 @@ impl Model {
         self.order.start_reset(flags.len());
         for (name, flag) in flags.iter().filter(|(_, flag)| flag.present) {
             let observed = self.observed(*flag);
-            if self.order.listed(name, observed, at, self.now) || self.naive {
+            if self.order.listed(*name, observed, at, self.now).is_some() || self.naive {
                 self.take_in(name, *flag);
             }
         }

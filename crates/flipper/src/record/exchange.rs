@@ -30,7 +30,7 @@ pub fn read(
     for range in ranges {
         let (line, column) = place.of(text, range.start);
         let name = match parse(&text[range.clone()], line, column, &message) {
-            Ok(record) => record.name,
+            Ok(record) => record.name().to_owned(),
             Err(problem) => {
                 problems.push(problem);
                 continue;

@@ -12,7 +12,7 @@ pub(crate) enum Kept {
 impl Kept {
     /// `name`: with which the record is asked for.
     pub(crate) fn new(name: &str, record: Arc<FlagRecord>) -> Self {
-        match record.is_plain() && record.name == name {
+        match record.is_plain() && record.name() == name {
             true => Self::Plain { enabled: record.is_enabled, created_date: record.created_date },
             false => Self::Whole(record),
         }

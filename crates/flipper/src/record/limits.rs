@@ -56,7 +56,7 @@ impl FlagRecord {
         if targeting.segment.is_some() && self.is_enabled() {
             return self.refuse("a segment is neither on nor off".to_owned());
         }
-        if targeting.segment.is_some() && segment_of(&self.name).is_none() {
+        if targeting.segment.is_some() && segment_of(self.name()).is_none() {
             return self.refuse(format!("a segment's name begins with {SEGMENTS:?}"));
         }
         let sizes = [
@@ -69,7 +69,7 @@ impl FlagRecord {
                 return self.refuse(format!("the {what} {size} bytes, more than the {most} allowed"));
             }
         }
-        targeting.check().map_err(|error| error.with_flag(&self.name))
+        targeting.check().map_err(|error| error.with_flag(self.name()))
     }
 
     fn targeting_json(&self) -> Json {
@@ -98,7 +98,7 @@ impl FlagRecord {
     }
 
     fn refuse(&self, message: String) -> Result<()> {
-        Err(Error::invalid_input(message).with_flag(&self.name))
+        Err(Error::invalid_input(message).with_flag(self.name()))
     }
 }
 

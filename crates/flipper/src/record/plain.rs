@@ -17,7 +17,7 @@ pub(super) fn plain(text: &[u8]) -> Option<FlagRecord> {
     let (created_date, rest) = date(rest)?;
     let rest = rest.strip_prefix(br#", "conditions": [], "bucketer": "#)?.strip_prefix(NO_OP_JSON.as_bytes())?;
     let name = std::str::from_utf8(name).ok().filter(|_| rest == b"}}")?;
-    Some(FlagRecord { name: name.to_owned(), is_enabled, created_date, more: None })
+    Some(FlagRecord { name: name.into(), is_enabled, created_date, more: None })
 }
 
 /// So many digits fit an `i64`.

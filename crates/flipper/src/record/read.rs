@@ -70,7 +70,7 @@ impl FlagRecord {
             unknown_meta,
         };
         let more = (more != NO_MORE).then(|| Box::new(more));
-        Ok(Self { name, is_enabled, created_date: date, more })
+        Ok(Self { name: name.into(), is_enabled, created_date: date, more })
     }
 }
 

@@ -65,7 +65,7 @@ impl Index {
         let number = growth.add();
         let slot = generation.slot_of(number, Chunk::new);
         slot.begin(name, entry);
-        place(&generation.groups, self.hash(&slot), number);
+        place(&generation.groups, hash(&self.hasher, name), number);
         slot
     }
 

@@ -139,11 +139,16 @@ impl FlagTable {
     }
 
     /// Takes in a state that the caller knows is newer. `way`: for the log.
-    pub(crate) fn replace(&self, flag: Stored, way: &'static str) {
-        let Stored { name, version, record } = flag;
+    pub(crate) fn replace(
+        &self,
+        name: &str,
+        version: Version,
+        record: Result<Arc<FlagRecord>, Corrupt>,
+        way: &'static str,
+    ) {
         let mut writer = self.writer.lock();
-        let entry = self.entry(&writer, &name, version, record);
-        self.put(&mut writer, &name, entry, way);
+        let entry = self.entry(&writer, name, version, record);
+        self.put(&mut writer, name, entry, way);
     }
 
     pub(crate) fn read_strictly(&self) {
@@ -168,7 +173,7 @@ impl FlagTable {
 
     pub(crate) fn replace_or_remove(&self, name: &str, state: Option<Stored>, way: &'static str) {
         match state {
-            Some(flag) => self.replace(flag, way),
+            Some(flag) => self.replace(&flag.name, flag.version, flag.record, way),
             None => self.take_away(name, None, way),
         }
     }

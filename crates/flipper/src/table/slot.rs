@@ -6,6 +6,7 @@ use arc_swap::{ArcSwapOption, Guard};
 use crate::conditions::Sole;
 use crate::context::Attributes;
 use crate::evaluation::{Environment, Evaluation, Links, Plan, Reason};
+use crate::inline_text::InlineText;
 use crate::record::{FlagRecord, Kept};
 use crate::state::{Corrupt, Stored, Version};
 use crate::targeting::{Targeting, segment_of};
@@ -189,34 +190,35 @@ impl Entry {
 pub(crate) struct Slot {
     answers: AtomicU8,
     /// None yet in the last slots of a chunk.
-    name: OnceLock<Name>,
+    begun: OnceLock<Begun>,
+}
+
+/// So a slot takes 64 bytes.
+const SHORT_NAME: usize = 38;
+
+/// Made at once: a store into an `ArcSwapOption` looks through all threads that read any.
+struct Begun {
+    name: InlineText<SHORT_NAME>,
     entry: ArcSwapOption<Entry>,
 }
 
 impl Slot {
     pub(super) const fn new() -> Self {
-        Self {
-            answers: AtomicU8::new(Answer::pair(Answer::ABSENT, Answer::ABSENT)),
-            name: OnceLock::new(),
-            entry: ArcSwapOption::const_empty(),
-        }
+        Self { answers: AtomicU8::new(Answer::pair(Answer::ABSENT, Answer::ABSENT)), begun: OnceLock::new() }
     }
 
     /// For [`SlotRef`](super::SlotRef).
     pub(super) fn begin(&self, name: &str, entry: Option<Arc<Entry>>) {
-        if entry.is_some() {
-            self.answers.store(answers(entry.as_deref()), Ordering::Relaxed);
-            self.entry.store(entry);
-        }
-        self.name.get_or_init(|| Name::new(name));
+        self.answers.store(answers(entry.as_deref()), Ordering::Relaxed);
+        self.begun.get_or_init(|| Begun { name: name.into(), entry: ArcSwapOption::new(entry) });
     }
 
     pub(super) fn has_begun(&self) -> bool {
-        self.name.get().is_some()
+        self.begun.get().is_some()
     }
 
     pub(crate) fn name(&self) -> &str {
-        self.name.get().map_or("", Name::as_str)
+        self.begun.get().map_or("", |begun| begun.name.as_str())
     }
 
     pub(super) fn has_name(&self, name: &str) -> bool {
@@ -226,7 +228,7 @@ impl Slot {
     /// As [`has_name`](Self::has_name), for a name of a usual length, without a call.
     #[inline]
     pub(super) fn has_short_name(&self, name: &str) -> bool {
-        self.name.get().is_some_and(|own| are_equal_and_short(own.as_bytes(), name.as_bytes()))
+        self.begun.get().is_some_and(|begun| are_equal_and_short(begun.name.as_bytes(), name.as_bytes()))
     }
 
     pub(crate) fn exists(&self) -> bool {
@@ -270,7 +272,7 @@ impl Slot {
     }
 
     pub(crate) fn entry(&self) -> Guard<Option<Arc<Entry>>> {
-        self.entry.load()
+        self.begun.get().map_or_else(|| Guard::from_inner(None), |begun| begun.entry.load())
     }
 
     /// While a flag changes that this one needs. One writer at a time.
@@ -288,7 +290,9 @@ impl Slot {
     pub(super) fn set(&self, entry: Option<Arc<Entry>>, put_sole: impl FnOnce()) {
         let answers = answers(entry.as_deref());
         self.answers.store(Answer::pair(Answer::EVALUATE, Answer::EVALUATE), Ordering::Release);
-        self.entry.store(entry);
+        if let Some(begun) = self.begun.get() {
+            begun.entry.store(entry);
+        }
         put_sole();
         self.answers.store(answers, Ordering::Release);
     }
@@ -340,45 +344,6 @@ fn are_equal_and_short(one: &[u8], other: &[u8]) -> bool {
     }
     let letters = |name: &[u8]| (name.first().copied(), name.get(name.len() / 2).copied(), name.last().copied());
     letters(one) == letters(other)
-}
-
-/// Inside the slot if it is short.
-#[derive(Debug)]
-enum Name {
-    Short { len: u8, bytes: [u8; Self::SHORT] },
-    Long(Box<str>),
-}
-
-impl Name {
-    /// So a slot takes 64 bytes.
-    const SHORT: usize = 38;
-
-    fn new(name: &str) -> Self {
-        let mut bytes = [0; Self::SHORT];
-        match (u8::try_from(name.len()), bytes.get_mut(..name.len())) {
-            (Ok(len), Some(start)) => {
-                start.copy_from_slice(name.as_bytes());
-                Self::Short { len, bytes }
-            }
-            _ => Self::Long(name.into()),
-        }
-    }
-
-    #[inline]
-    fn as_bytes(&self) -> &[u8] {
-        match self {
-            Self::Short { len, bytes } => &bytes[..usize::from(*len)],
-            Self::Long(name) => name.as_bytes(),
-        }
-    }
-
-    fn as_str(&self) -> &str {
-        match self {
-            // Only whole strings are stored.
-            Self::Short { .. } => std::str::from_utf8(self.as_bytes()).unwrap_or_default(),
-            Self::Long(name) => name,
-        }
-    }
 }
 
 #[cfg(test)]

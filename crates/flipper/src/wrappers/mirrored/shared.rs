@@ -66,7 +66,7 @@ impl Shared {
         let saved = last_known.as_ref().map(|known| known.saved).map_or_else(OnceLock::new, OnceLock::from);
         for flag in last_known.into_iter().flat_map(|known| known.flags) {
             order.last_known(&flag.name);
-            table.replace(flag, "snapshot file");
+            table.replace(&flag.name, flag.version, flag.record, "snapshot file");
         }
         Self {
             table: Arc::new(table),
@@ -117,7 +117,7 @@ impl Shared {
             let mut order = self.order.lock();
             for flag in flags {
                 order.last_known(&flag.name);
-                self.table.replace(flag, "a replica");
+                self.table.replace(&flag.name, flag.version, flag.record, "a replica");
             }
         }
         self.following.lock().adopted(age);
@@ -191,7 +191,7 @@ impl Shared {
         let mut order = self.order.lock();
         let settled = self.settle_doubt(&flag.name);
         if order.event(&flag.name, observed(&flag), read_at, clock::instant()) {
-            self.table.replace(flag, BY_WATCH);
+            self.table.replace(&flag.name, flag.version, flag.record, BY_WATCH);
         }
         self.settle(order);
         self.end_doubt_if(settled);

@@ -144,9 +144,19 @@ impl Order {
         self.names.reserve(flags.saturating_sub(self.names.len()));
     }
 
-    /// Returns whether to take it in.
-    pub(crate) fn listed(&mut self, name: &str, state: Observed, read_at: Option<Instant>, now: Instant) -> bool {
-        self.judge(name, state, read_at, Source::Reset, now) == Verdict::Newer
+    /// Takes the name, so that a start copies none, and returns it if the flag is to be taken in.
+    pub(crate) fn listed(
+        &mut self,
+        name: impl Into<Box<str>>,
+        state: Observed,
+        read_at: Option<Instant>,
+        now: Instant,
+    ) -> Option<&str> {
+        let entry = self.names.entry(name.into());
+        let at = entry.index();
+        entry.or_default();
+        let is_newer = self.judge_at(at, state, read_at, Source::Reset, now) == Verdict::Newer;
+        self.names.get_index(at).filter(|_| is_newer).map(|(name, _)| &**name)
     }
 
     pub(crate) fn not_listed(&self) -> Vec<Box<str>> {
@@ -279,8 +289,20 @@ impl Order {
         source: Source,
         now: Instant,
     ) -> Verdict {
+        let at = self.at(name);
+        self.judge_at(at, state, read_at, source, now)
+    }
+
+    fn judge_at(
+        &mut self,
+        at: usize,
+        state: Observed,
+        read_at: Option<Instant>,
+        source: Source,
+        now: Instant,
+    ) -> Verdict {
         let epoch = self.epoch;
-        let known = self.name(name);
+        let known = &mut self.names[at];
         if source == Source::Reset {
             known.listed = epoch;
         }
@@ -306,26 +328,36 @@ impl Order {
         self.failing -= usize::from(recovers);
         self.renumbered |= renumbered;
         if hints {
-            self.hints.push(name.into());
+            self.hints.extend(self.names.get_index(at).map(|(name, _)| name.clone()));
         }
         if marked && source != Source::Read {
-            self.schedule(name);
+            self.schedule_at(at);
         }
         verdict
     }
 
     fn name(&mut self, name: &str) -> &mut Name {
-        // `entry` takes a copy of the name each time.
-        let at = self.names.get_index_of(name);
-        let at = at.unwrap_or_else(|| self.names.insert_full(name.into(), Name::default()).0);
+        let at = self.at(name);
         &mut self.names[at]
     }
 
+    fn at(&mut self, name: &str) -> usize {
+        // `entry` takes a copy of the name each time.
+        let at = self.names.get_index_of(name);
+        at.unwrap_or_else(|| self.names.insert_full(name.into(), Name::default()).0)
+    }
+
     fn schedule(&mut self, name: &str) {
-        let own = self.name(name).own_mut();
+        let at = self.at(name);
+        self.schedule_at(at);
+    }
+
+    fn schedule_at(&mut self, at: usize) {
+        let Some((name, known)) = self.names.get_index_mut(at) else { return };
+        let own = known.own_mut();
         if own.marked.is_some() && own.writes == 0 && !own.reading && !own.queued {
             own.queued = true;
-            self.queue.push_back(name.into());
+            self.queue.push_back(name.clone());
         }
     }
 }

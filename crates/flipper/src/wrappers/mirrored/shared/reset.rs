@@ -36,8 +36,9 @@ impl Shared {
         while flags.peek().is_some() {
             let mut order = self.order.lock();
             for flag in flags.by_ref().take(TAKEN_IN_AT_ONCE) {
-                if order.listed(&flag.name, observed(&flag), read_at, now) {
-                    self.table.replace(flag, BY_LIST);
+                let observed = observed(&flag);
+                if let Some(name) = order.listed(flag.name, observed, read_at, now) {
+                    self.table.replace(name, flag.version, flag.record, BY_LIST);
                 }
             }
         }
