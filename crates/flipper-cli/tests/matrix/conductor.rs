@@ -20,6 +20,8 @@ use crate::soak::{self, DISK, FAKE_CLOCK, Tally};
 const PROGRESS_EVERY: Duration = Duration::from_secs(30);
 /// After its time a scene has this long to end.
 const LONGEST_END: Duration = Duration::from_secs(400);
+/// Without a panic, also after an interrupt.
+const EARLY: &str = "did not end by itself ";
 const DISK_KIBIBYTES: u32 = 128 << 10;
 
 pub(crate) struct Plan {
@@ -98,7 +100,7 @@ pub(crate) fn run(plan: &Plan) -> ExitCode {
     });
     let mut rows: Vec<_> = rows.into_iter().map(|row| row.into_inner().unwrap()).collect();
     if interrupted {
-        rows.iter_mut().for_each(|row| row.errors.retain(|what| !what.starts_with("did not end by itself")));
+        rows.iter_mut().for_each(|row| row.errors.retain(|what| what != EARLY));
     }
     table(&rows, plan, began.elapsed(), interrupted)
 }
@@ -172,8 +174,7 @@ fn follow(row: &Mutex<Row>, seed: u64, lasts: Duration) {
         (row.began, row.group) = (Some(Instant::now()), Some(group));
     }
     let errors = BufReader::new(process.stderr.take().unwrap());
-    let last_words =
-        thread::spawn(move || errors.lines().map_while(Result::ok).filter(|line| line.contains("panicked")).last());
+    let last_words = thread::spawn(move || last_panic(errors.lines().map_while(Result::ok)));
     let (sender, lines) = std::sync::mpsc::channel();
     let output = BufReader::new(process.stdout.take().unwrap());
     thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
@@ -194,11 +195,29 @@ fn follow(row: &Mutex<Row>, seed: u64, lasts: Duration) {
     let _ = process.wait();
     let mut row = row.lock().unwrap();
     if !had_ended {
-        let panic = last_words.join().ok().flatten().unwrap_or_default();
-        row.errors.push(format!("did not end by itself {panic}"));
+        let panic = last_words.join().unwrap_or_default();
+        if !panic.is_empty() {
+            println!("{}: ERROR {panic}", row.name);
+        }
+        row.errors.push(format!("{EARLY}{panic}"));
     }
     (row.has_ended, row.group) = (true, None);
     row.took = row.began.map_or(Duration::ZERO, |began| began.elapsed());
+}
+
+/// Where, and the first line of why.
+fn last_panic(lines: impl Iterator<Item = String>) -> String {
+    let (mut panic, mut has_begun) = (String::new(), false);
+    for line in lines {
+        if has_begun {
+            panic += &line;
+        }
+        has_begun = line.contains("panicked at");
+        if has_begun {
+            panic = line + " ";
+        }
+    }
+    panic
 }
 
 fn end(group: Pid) {
