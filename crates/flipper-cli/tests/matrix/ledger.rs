@@ -1,6 +1,7 @@
 //! Records the writes, and so which states a watcher may see.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::dependents::is_segment;
@@ -37,6 +38,8 @@ const CACHED_FOR: Duration = Duration::from_secs(1);
 pub(crate) struct Ledger {
     flags: Vec<Mutex<Flag>>,
     emptied: Mutex<Option<Instant>>,
+    /// How many flags were sent to it since.
+    sent_again: AtomicUsize,
     /// The end of the last emptiness.
     refilled: Mutex<Option<Instant>>,
     away: Mutex<Option<Instant>>,
@@ -55,6 +58,7 @@ impl Ledger {
         Self {
             flags: (0..flags).map(|_| Mutex::default()).collect(),
             emptied: Mutex::default(),
+            sent_again: AtomicUsize::default(),
             refilled: Mutex::default(),
             away: Mutex::default(),
         }
@@ -65,6 +69,7 @@ impl Ledger {
     }
 
     pub(crate) fn send(&self, flag: usize, present: bool, stands: bool, calm: bool) -> u64 {
+        self.sent_again.fetch_add(1, Ordering::AcqRel);
         let mut flag = self.flags[flag].lock().unwrap();
         let number = flag.writes.last().map_or(1, |write| write.number + 1);
         flag.writes.push(Write {
@@ -137,7 +142,9 @@ impl Ledger {
     }
 
     pub(crate) fn empty(&self, emptied: bool) {
-        if !emptied {
+        if emptied {
+            self.sent_again.store(0, Ordering::Release);
+        } else {
             *self.refilled.lock().unwrap() = Some(Instant::now());
         }
         *self.emptied.lock().unwrap() = emptied.then(Instant::now);
@@ -147,10 +154,12 @@ impl Ledger {
         self.emptied.lock().unwrap().map(|at| at.elapsed())
     }
 
-    /// Whether a read may miss a flag because the store was empty; a cache shows that until its answer expires.
-    fn may_be_empty(&self) -> bool {
+    /// Whether a read may miss a flag because the store was empty; a cache shows that until its answer expires. `keeps`: a mirror, which believes
+    /// a store that comes back with half of its flags.
+    fn may_be_empty(&self, keeps: bool) -> bool {
         let refilled = self.refilled.lock().unwrap().is_some_and(|at| at.elapsed() < CACHED_FOR);
-        refilled || self.emptied_for().is_some()
+        let is_half = self.sent_again.load(Ordering::Acquire) * 2 >= self.len();
+        refilled || self.emptied_for().is_some() && (!keeps || is_half)
     }
 
     /// Whether the store can be reached, from now on.
@@ -163,13 +172,7 @@ impl Ledger {
     }
 
     /// Checks an observed number, or absence, that follows `before`. Returns the number of this state, or what is wrong with it.
-    pub(crate) fn check(
-        &self,
-        flag: usize,
-        observed: Option<u64>,
-        before: u64,
-        may_be_empty: bool,
-    ) -> Result<u64, String> {
+    pub(crate) fn check(&self, flag: usize, observed: Option<u64>, before: u64, keeps: bool) -> Result<u64, String> {
         let (name, flag) = (name(flag), self.flags[flag].lock().unwrap());
         let Some(number) = observed else {
             // Counts as the last deletion.
@@ -177,7 +180,7 @@ impl Ledger {
             return match deleted {
                 Some(write) => Ok(write.number),
                 None if flag.back.is_some_and(|(back, _)| back == 0) => Ok(0),
-                None if before == 0 || may_be_empty && self.may_be_empty() => Ok(before),
+                None if before == 0 || self.may_be_empty(keeps) => Ok(before),
                 None => Err(format!("{name} vanished after {before}")),
             };
         };

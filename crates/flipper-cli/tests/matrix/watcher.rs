@@ -90,7 +90,7 @@ impl Observed {
 
     fn note(&self, ledger: &Ledger, flag: usize, seen: Option<u64>) {
         let before = self.last(flag);
-        match ledger.check(flag, seen, before, !self.view.keeps) {
+        match ledger.check(flag, seen, before, self.view.keeps) {
             Ok(number) => {
                 self.last[flag].store(number, Ordering::Release);
                 self.first.lock().unwrap().entry((flag, number)).or_insert_with(Instant::now);
@@ -263,7 +263,7 @@ async fn read_again(seen: &Observed, ledger: &Ledger, flag: usize, announced: u6
     };
     let read = found.as_ref().map(number).transpose();
     let is_newer = match &read {
-        Ok(read) => ledger.check(flag, *read, announced, !seen.view.keeps).is_ok(),
+        Ok(read) => ledger.check(flag, *read, announced, seen.view.keeps).is_ok(),
         Err(_) => false,
     };
     if !is_newer {

@@ -109,7 +109,10 @@ impl PostgresServer {
         let mut backup = command(find("pg_basebackup").unwrap(), dir.path());
         backup.args(["-h", "127.0.0.1", "-U", "postgres", "-D", "data", "-R", "-X", "stream", "--no-sync"]);
         run(backup.args(["-p", &port.to_string(), "--checkpoint", "fast"]));
-        Self::start_in(dir, PostgresOptions { tls: false, ..self.options.clone() }, None)
+        let standby = Self::start_in(dir, PostgresOptions { tls: false, ..self.options.clone() }, None);
+        let streams = "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'";
+        wait_until("the standby hears from its primary", || standby.psql(streams) == "1");
+        standby
     }
 
     /// Makes a standby the primary, and waits for that.
