@@ -141,6 +141,10 @@ fn alternate(home: &Path, store: &SqliteFeatureFlagStore, other: &SqliteFeatureF
             let missing = FLAGS - foreign.min(1);
             let doubt = format!("came back without {missing} of {FLAGS} flags");
             wait_until("both doubt the other server", || {
+                // Nor do answers of the other server that come before its stream change a memory.
+                for mirror in &followers {
+                    let _ = block_on(mirror.get("F5"));
+                }
                 followers.iter().all(|mirror| reason(mirror).contains(&doubt))
             });
             let keeps_all =
@@ -148,7 +152,7 @@ fn alternate(home: &Path, store: &SqliteFeatureFlagStore, other: &SqliteFeatureF
             assert!(keeps_all(), "{:?}", followers.each_ref().map(held));
             write_all(store, number);
             rule.least.store(number, Ordering::SeqCst);
-            // What a caller reads there changes no memory.
+            // What a caller reads there changes no memory, and is answered.
             for mirror in &followers {
                 assert!(block_on(mirror.get("F5")).is_ok_and(|flag| flag.is_none()));
             }

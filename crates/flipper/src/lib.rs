@@ -188,8 +188,8 @@ pub use wrappers::{
 #[doc(hidden)]
 pub mod __feed {
     pub use crate::feed::{
-        Answer, AnswerTime, BEAT, Change, Delta, Follower, Known, SLACK, STREAM_SLACK, State, WAIT, history, random,
-        wire, with_times,
+        Answer, AnswerTime, BEAT, Change, Delta, Follower, Known, SLACK, STREAM_SLACK, State, WAIT, history, origin,
+        random, wire, with_times,
     };
 }
 

@@ -29,9 +29,9 @@ pub(crate) use self::caller::Caller;
 pub(crate) use self::input::Query;
 #[cfg(feature = "page")]
 pub(crate) use self::name::Name;
+pub(crate) use self::output::of_store;
 #[cfg(feature = "page")]
 pub(crate) use self::output::tag;
-pub(crate) use self::output::with_history;
 use crate::app::App;
 use crate::changes;
 use crate::problem::Problem;

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use flipper::__feed::history::KEPT;
+use flipper::__feed::origin::{self, STORE};
 use flipper::json::{Json, Object};
 use flipper::store::{Health, Status, Stored, Version};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH};
@@ -107,8 +108,15 @@ fn with_staleness(status: &Status, mut response: Response) -> Response {
     response
 }
 
-/// For stores over this server: whether there is a history.
-pub(crate) fn with_history(app: &crate::app::App, mut response: Response) -> Response {
+/// For stores over this server: which one answers, and whether it has a history.
+pub(crate) fn of_store(app: &crate::app::App, mut response: Response) -> Response {
+    // As the streams of the followers say it.
+    let (store, ..) = app.changes.follow(&app.store).describe();
+    if let Some(digest) = store.as_deref().map(origin::digest)
+        && let Ok(digest) = HeaderValue::from_str(&digest)
+    {
+        response.headers_mut().insert(STORE, digest);
+    }
     if app.store.capabilities().history {
         response.headers_mut().insert(KEPT, HeaderValue::from_static("kept"));
     }

@@ -68,7 +68,7 @@ pub(crate) async fn list(head: Head) -> Result<Response, Problem> {
     });
     let mut response = Response::new(Body::from_stream(chunks));
     response.headers_mut().insert(CONTENT_TYPE, LINES);
-    Ok(output::with_history(&app, response))
+    Ok(output::of_store(&app, response))
 }
 
 struct Lines {
@@ -188,7 +188,7 @@ pub(crate) async fn apply(head: Head, input: Input) -> Result<Response, Problem>
     let mut response = Response::new(Body::from(Json::Array(results).to_string()));
     response.headers_mut().insert(CONTENT_TYPE, output::JSON);
     *response.status_mut() = StatusCode::OK;
-    Ok(output::with_history(app, response))
+    Ok(output::of_store(app, response))
 }
 
 fn sent(result: Result<Object, Error>, down: &mut Option<Object>) -> Result<Object, Object> {

@@ -39,5 +39,5 @@ pub(crate) async fn get(head: Head) -> Result<Response, Problem> {
     ]
     .into_iter()
     .collect();
-    Ok(output::with_history(app, output::json(StatusCode::OK, object)))
+    Ok(output::of_store(app, output::json(StatusCode::OK, object)))
 }

@@ -73,7 +73,7 @@ pub(crate) async fn changes(
         let event = follower.next().await?;
         Some((Ok::<_, std::convert::Infallible>(event), follower))
     });
-    Ok(crate::api::with_history(&app, stream_of(Body::from_stream(events))))
+    Ok(crate::api::of_store(&app, stream_of(Body::from_stream(events))))
 }
 
 fn follows(caller: &Caller, headers: &HeaderMap) -> Follows {

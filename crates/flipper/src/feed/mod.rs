@@ -4,6 +4,7 @@ mod answers;
 mod doubt;
 mod follower;
 pub mod history;
+pub mod origin;
 mod state;
 pub mod wire;
 

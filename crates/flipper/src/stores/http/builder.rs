@@ -8,6 +8,7 @@ use hyper::header::{HOST, HeaderMap, HeaderValue, USER_AGENT};
 
 use super::{HttpFeatureFlagStore, Shared};
 use crate::error::{Error, Result};
+use crate::lock::Mutex;
 use crate::stores::http_client::address::Address;
 use crate::stores::http_client::connector::Connector;
 use crate::stores::http_client::pool::Pool;
@@ -139,6 +140,7 @@ impl HttpStoreBuilder {
             token: Token::new(self.token_file, self.token, "Bearer ")?,
             timeout: self.timeout,
             is_followed: AtomicBool::default(),
+            followed: Mutex::default(),
             has_history: AtomicBool::default(),
         };
         Ok(HttpFeatureFlagStore { shared: Arc::new(shared) })

@@ -49,10 +49,11 @@ use super::http_client::pool::Pool;
 use super::http_client::renewal::Token;
 use crate::background;
 use crate::error::{Error, ErrorKind, Result};
-use crate::feed::{history, wire};
+use crate::feed::{history, origin, wire};
 use crate::identity::Identity;
 use crate::inspection::Check;
 use crate::json::{Json, Object};
+use crate::lock::Mutex;
 use crate::record::{FlagRecord, validate_name};
 use crate::state::{Capabilities, HistoryPage, HistoryQuery, Stored, Version, Watch, WriteOptions};
 use crate::store::{FeatureFlagStore, FlagStream};
@@ -83,6 +84,8 @@ struct Shared {
     timeout: Duration,
     /// A mirror must learn from each read whether the store itself answered.
     is_followed: AtomicBool,
+    /// The digest of the store of which a watch has reported.
+    followed: Mutex<Option<String>>,
     /// As the last answer said.
     has_history: AtomicBool,
 }
@@ -126,22 +129,23 @@ impl HttpFeatureFlagStore {
     }
 
     /// Operations on `/api/v1/records`, with a result for each.
-    async fn apply(&self, operations: &[Object], headers: HeaderMap) -> Result<Vec<Json>> {
+    async fn apply(&self, operations: &[Object], headers: HeaderMap) -> Result<(Parts, Vec<Json>)> {
         let body = Json::from(operations.to_vec()).to_string();
         let (head, body) = self.shared.send(Method::POST, RECORDS, headers, body.into()).await?;
         if !head.status.is_success() {
             return Err(answer::refused(head.status, &body));
         }
         match Json::from_slice(&body) {
-            Ok(Json::Array(results)) if results.len() == operations.len() => Ok(results),
+            Ok(Json::Array(results)) if results.len() == operations.len() => Ok((head, results)),
             Ok(_) => Err(answer::foreign("answer has another number of results")),
             Err(error) => Err(answer::foreign("answer is no JSON").with_source(error)),
         }
     }
 
-    async fn one(&self, operation: Object, headers: HeaderMap) -> Result<Json> {
-        match self.apply(&[operation], headers).await?.pop() {
-            Some(result) => answer::result(result),
+    async fn one(&self, operation: Object, headers: HeaderMap) -> Result<(Parts, Json)> {
+        let (head, mut results) = self.apply(&[operation], headers).await?;
+        match results.pop() {
+            Some(result) => answer::result(result).map(|result| (head, result)),
             None => Err(answer::foreign("answer has no result")),
         }
     }
@@ -149,7 +153,7 @@ impl HttpFeatureFlagStore {
     async fn write(&self, name: &str, mut operation: Object, options: &WriteOptions) -> Result<Version> {
         operation.insert("when", wire::precondition(&options.when));
         let result = self.one(operation, cause::headers(options)).await;
-        let result = result.map_err(|error| error.with_flag(name).with_store(self))?;
+        let (_, result) = result.map_err(|error| error.with_flag(name).with_store(self))?;
         self.version(&result, name)
     }
 
@@ -158,7 +162,11 @@ impl HttpFeatureFlagStore {
             return Ok(None);
         }
         let place = |error: Error| error.with_flag(name).with_store(self);
-        let result = self.one([(operation, name)].into_iter().collect(), HeaderMap::new()).await.map_err(place)?;
+        // Of before: the mirror may not know yet that another one is followed.
+        let followed = self.shared.followed.lock().clone();
+        let answered = self.one([(operation, name)].into_iter().collect(), HeaderMap::new()).await;
+        let (head, result) = answered.map_err(place)?;
+        must_be_of(followed.as_deref(), &head).map_err(place)?;
         if result.get("name").and_then(Json::as_str) != Some(name) {
             return Err(place(answer::foreign("another flag was answered")));
         }
@@ -178,6 +186,18 @@ impl HttpFeatureFlagStore {
             tracing::warn!(store = %self, flag = name, %error, "the server answered a write without its version");
             Version::opaque([])
         }))
+    }
+}
+
+/// A mirror would take another store's flags, or their absence, for news of its own.
+fn must_be_of(followed: Option<&str>, head: &Parts) -> Result<()> {
+    // Older servers say nothing.
+    let answered = head.headers.get(origin::STORE);
+    match (followed, answered) {
+        (Some(followed), Some(answered)) if answered.as_bytes() != followed.as_bytes() => {
+            Err(Error::unavailable("a server of another store answered than the one that is followed"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -321,7 +341,7 @@ impl FeatureFlagStore for HttpFeatureFlagStore {
                 batch.push(put);
             }
             match self.apply(&batch, headers.clone()).await {
-                Ok(answers) => {
+                Ok((_, answers)) => {
                     for (record, answer) in rest.iter().zip(answers) {
                         let name = record.name();
                         let result = answer::result(answer).and_then(|result| self.version(&result, name));
@@ -356,7 +376,7 @@ impl FeatureFlagStore for HttpFeatureFlagStore {
         let read = |json: Json| {
             history::read_page(&json).map_err(|error| answer::foreign("a history is malformed").with_source(error))
         };
-        page.and_then(read).map_err(|error| error.with_store(self))
+        page.and_then(|(_, page)| read(page)).map_err(|error| error.with_store(self))
     }
 
     fn stream(&self) -> FlagStream<'_> {

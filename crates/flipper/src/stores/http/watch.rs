@@ -11,7 +11,7 @@ use super::super::http_client::Download;
 use super::reading::{Reading, Source, broken_off, parse};
 use super::{HttpFeatureFlagStore, answer};
 use crate::error::{Error, Result};
-use crate::feed::{AnswerTime, Delta, Follower, STREAM_SLACK, wire};
+use crate::feed::{AnswerTime, Delta, Follower, STREAM_SLACK, origin, wire};
 use crate::json::Json;
 use crate::pause::Pause;
 use crate::state::{Watch, WatchEvent};
@@ -144,8 +144,12 @@ impl Streams {
         self.emit(serving).await?;
         let flags = if self.follower.needs_flags(&delta) { Some(reading.flags().await?) } else { None };
         let cursor = delta.cursor.clone();
+        let followed = delta.store.as_deref().map(origin::digest);
         let events = self.follower.take(delta, flags, time);
         self.emit(events).await?;
+        if let Some(followed) = followed {
+            *self.store.shared.followed.lock() = Some(followed);
+        }
         self.cursor = cursor;
         Ok(())
     }
