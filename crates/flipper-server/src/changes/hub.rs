@@ -47,7 +47,9 @@ impl Changes {
     pub(crate) fn follow(&self, store: &Arc<dyn LocalFeatureFlagStore>) -> Arc<Hub> {
         self.task.get_or_init(|| {
             let (hub, store) = (self.hub.clone(), store.clone());
-            hub.lock().state.set_store(store.identity().to_string());
+            // A mirror does not report again which server answers.
+            let identity = store.status().identity.unwrap_or_else(|| store.identity());
+            hub.lock().state.set_store(identity.to_string());
             tokio::spawn(async move { hub.feed(&*store).await }).abort_handle()
         });
         self.hub.clone()
