@@ -185,6 +185,27 @@ fn alternate(home: &Path, store: &SqliteFeatureFlagStore, other: &SqliteFeatureF
     assert!(rule.wrong.lock().unwrap().is_empty(), "{:#?}", rule.wrong.lock().unwrap());
 }
 
+/// The stream is one server's, and what is read another's, as behind a balancer; the second one follows the first.
+#[test]
+fn servers_of_one_store_answer_for_each_other() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let store = SqliteFeatureFlagStore::new(home.join("flags.db")).unwrap();
+    write_all(&store, 1);
+    let (_first, first) = serve(home, "sqlite:flags.db");
+    let (_second, second) = serve(home, &format!("http://127.0.0.1:{first}"));
+    for (followed, read) in [(first, second), (second, first)] {
+        let relay = Relay::start(followed);
+        let mirror = follow(relay.port());
+        wait_until("it follows", || mirror.status().is_live() && has(&mirror, 1));
+        let identity = mirror.status().identity;
+        relay.lead_to(read);
+        let answers = (0..4).map(|_| block_on(mirror.get("F5")).unwrap());
+        assert!(answers.into_iter().all(|flag| flag.is_some()));
+        assert_eq!(mirror.status().identity, identity, "the stream is the first server's");
+    }
+}
+
 /// As a server that is stopped does, whole, or as a network that fails.
 fn end_streams(relay: &Relay, stopped: Option<&mut Running>) {
     match stopped {
