@@ -9,7 +9,7 @@ use open_feature::{
 };
 
 use crate::context::{TARGETING_KEY, with_attributes};
-use crate::reason::Resolved;
+use crate::reason::{Resolved, of_plain};
 use crate::value;
 
 /// Answers OpenFeature from Flipper's flags in memory; see the [crate](crate).
@@ -143,6 +143,9 @@ impl FeatureProvider for FlipperProvider {
         flag_key: &str,
         context: &EvaluationContext,
     ) -> EvaluationResult<ResolutionDetails<bool>> {
+        if let Some(is_on) = self.features.plain_state(flag_key) {
+            return Ok(of_plain(is_on));
+        }
         self.resolve(flag_key, context, |resolved| {
             // Of other variants a boolean is the flag's answer, as without them.
             let Some(variants) = resolved.variants().filter(|variants| has_booleans(variants)) else {

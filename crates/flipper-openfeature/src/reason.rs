@@ -119,6 +119,15 @@ impl<'a> Resolved<'a> {
     }
 }
 
+/// As [`Resolved::details`], of a flag without anything that looks at the context.
+pub(crate) fn of_plain(is_on: bool) -> ResolutionDetails<bool> {
+    let (variant, reason) = match is_on {
+        true => ("on", EvaluationReason::Static),
+        false => ("off", EvaluationReason::Disabled),
+    };
+    ResolutionDetails { value: is_on, variant: Some(variant.to_owned()), flag_metadata: None, reason: Some(reason) }
+}
+
 fn not_found(features: &FeatureFlagClient, name: &str) -> EvaluationError {
     let status = features.status();
     match status.health {

@@ -4,7 +4,7 @@ use super::AnyPercentage;
 use super::hash::{Sha1Text, modulo_100, write_value};
 use crate::conditions::Operator;
 use crate::conditions::compare::holds;
-use crate::context::{Attributes, Value};
+use crate::context::Attributes;
 use crate::json::{Json, Object, write_string};
 use crate::names::Names;
 use crate::{Error, Result};
@@ -96,14 +96,15 @@ impl ConsistentHashPercentageBucketer {
         text
     }
 
+    /// With their places.
     fn hashed<'a>(
         &'a self,
         attributes: &'a (impl Attributes + ?Sized),
-    ) -> impl Iterator<Item = (&'a str, Value<'a>)> + 'a {
+    ) -> impl Iterator<Item = (usize, &'a str)> + 'a {
         let all = self.hashes_all();
         (0..attributes.len())
-            .map(|index| attributes.attribute(index))
-            .filter(move |(name, _)| *name != NOT_HASHED && (all || self.whitelist.place(name).is_some()))
+            .map(|index| (index, attributes.attribute(index).0))
+            .filter(move |(_, name)| *name != NOT_HASHED && (all || self.whitelist.place(name).is_some()))
     }
 
     /// Whether it has no whitelist.
@@ -123,32 +124,36 @@ impl ConsistentHashPercentageBucketer {
     }
 
     fn write_input(&self, attributes: &(impl Attributes + ?Sized), out: &mut impl Write) -> fmt::Result {
-        let mut few = [(0, "", Value::Null); FEW];
+        let mut few = [(0, 0); FEW];
         let mut count = 0;
         let mut many = Vec::new();
-        for (name, value) in self.hashed(attributes) {
-            let attribute = (first_bytes(name), name, value);
+        for (index, name) in self.hashed(attributes) {
+            let place = (first_bytes(name), index);
             if count < FEW {
-                few[count] = attribute;
+                few[count] = place;
             } else {
                 if many.is_empty() {
                     many.extend_from_slice(&few);
                 }
-                many.push(attribute);
+                many.push(place);
             }
             count += 1;
         }
         let sorted = if count > FEW { many.as_mut_slice() } else { &mut few[..count] };
         if sorted.len() > 1 {
-            sorted.sort_by_key(|(first, name, _)| (*first, *name));
+            let name = |index| attributes.attribute(index).0;
+            sorted.sort_by(|(a, i), (b, j)| a.cmp(b).then_with(|| name(*i).cmp(name(*j))));
         }
         out.write_str("[")?;
-        for (index, (_, name, value)) in sorted.iter().enumerate() {
-            out.write_str(if index > 0 { ", [" } else { "[" })?;
+        let mut before = "[";
+        for (_, index) in sorted {
+            let (name, value) = attributes.attribute(*index);
+            out.write_str(before)?;
             write_string(name, out)?;
             out.write_str(", ")?;
-            write_value(*value, out)?;
+            write_value(value, out)?;
             out.write_str("]")?;
+            before = ", [";
         }
         out.write_str("]")
     }
@@ -200,12 +205,17 @@ impl ConsistentHashPercentageBucketer {
 
 /// In the order of names, as far as eight bytes show it: most names need no more.
 fn first_bytes(name: &str) -> u64 {
-    match name.as_bytes().first_chunk() {
-        Some(first) => u64::from_be_bytes(*first),
-        None => {
-            let bytes = name.bytes().fold(0_u64, |bytes, byte| (bytes << 8) | u64::from(byte));
-            bytes.unbounded_shl(64 - 8 * name.len() as u32)
+    let name = name.as_bytes();
+    if let Some(first) = name.first_chunk() {
+        return u64::from_be_bytes(*first);
+    }
+    let missing = 8 * (8 - name.len() as u32);
+    match (name.first_chunk(), name.last_chunk()) {
+        // What both have is shifted out of the second.
+        (Some(first), Some(last)) => {
+            u64::from(u32::from_be_bytes(*first)) << 32 | u64::from(u32::from_be_bytes(*last).unbounded_shl(missing))
         }
+        _ => name.iter().fold(0_u64, |bytes, byte| (bytes << 8) | u64::from(*byte)).unbounded_shl(missing),
     }
 }
 

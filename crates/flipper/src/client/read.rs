@@ -144,6 +144,23 @@ impl<M> FeatureFlagClient<M> {
         self.explain_slot(name, self.table().slot(name), context, read)
     }
 
+    /// Whether a flag is on that has nothing but a state and a date, so that no caller needs to be read. `None`: another flag, or none; or a
+    /// test sets it.
+    #[doc(hidden)]
+    #[inline]
+    pub fn plain_state(&self, name: &str) -> Option<bool>
+    where
+        M: Checks,
+    {
+        if self.overridden(name).is_some() {
+            return None;
+        }
+        match self.table().slot(name)?.entry().as_deref()?.state {
+            State::Present { ref record, .. } => record.plain_state(),
+            State::Absent | State::Corrupt(_) => None,
+        }
+    }
+
     /// As [`explain`](Self::explain), with scores and attributes that are not given.
     #[doc(hidden)]
     pub fn evaluate_in_place<T>(

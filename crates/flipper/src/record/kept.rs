@@ -33,6 +33,14 @@ impl Kept {
         }
     }
 
+    /// `None` where [`whole`](Self::whole) has more.
+    pub(crate) fn plain_state(&self) -> Option<bool> {
+        match self {
+            Self::Plain { enabled, .. } => Some(*enabled),
+            Self::Whole(_) => None,
+        }
+    }
+
     /// As [`record`](Self::record), without an allocation and without a count that other threads would have to share. That of a plain flag has no
     /// name.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&FlagRecord) -> T) -> T {
