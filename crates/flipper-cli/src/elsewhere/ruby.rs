@@ -6,7 +6,7 @@ use flipper::json::Json;
 
 use super::cond::Cond;
 use super::either::{self, Share, Way};
-use super::values::{fields, is_scalar, items, number, only, share};
+use super::values::{fields, is_scalar, number, only, share, with_numbers};
 use super::{Found, Said, unsaid};
 
 /// The attribute of an actor.
@@ -42,24 +42,27 @@ const GATES: [&str; 6] = ["boolean", "groups", "actors", "percentage_of_actors",
 
 fn ways(gates: &Json) -> Said<Vec<Way>> {
     only(gates, &GATES)?;
-    let is_true = |json: &Json| json.as_bool() == Some(true) || json.as_str() == Some("true");
+    // As its Typecast reads what an adapter has.
+    let is_true = |json: &Json| json.as_bool() == Some(true) || matches!(json.as_str(), Some("true" | "1"));
     let all = || Way { cond: Cond::Always, share: Share::All, variants: None };
     if gates.get("boolean").is_some_and(is_true) {
         return Ok(vec![all()]);
     }
-    if let Some(group) = items(gates, "groups").first() {
-        return unsaid(format!("group {group}"), "a group is code in Ruby; a condition of attributes can replace it");
-    }
-    let mut ways = Vec::new();
-    let actors = items(gates, "actors").to_vec();
-    ways.push(Way { cond: Cond::one_of(ACTOR, actors), ..all() });
     let percent = |key: &str| match gates.get(key).filter(|value| !value.is_null()) {
         Some(percent) => share(percent, key),
         None => Ok(0.0),
     };
     let of_actors = percent("percentage_of_actors")?;
+    let of_time = percent("percentage_of_time")?;
+    // Only an actor is in a group.
+    if let Some(group) = texts(gates, "groups")?.first().filter(|_| of_actors < 1.0 && of_time < 1.0) {
+        return unsaid(format!("group {group:?}"), "a group is code in Ruby; a condition of attributes can replace it");
+    }
+    // There each `flipper_id` is made a text.
+    let actors = Cond::one_of(ACTOR, with_numbers(texts(gates, "actors")?));
+    let mut ways = vec![Way { cond: actors, ..all() }];
     ways.extend(of_share(of_actors, ACTOR));
-    match percent("percentage_of_time")? {
+    match of_time {
         time if time >= 1.0 => ways.push(all()),
         time => ways.push(Way { share: Share::Random(time), ..all() }),
     }
@@ -68,6 +71,17 @@ fn ways(gates: &Json) -> Said<Vec<Way>> {
     }
     ways.retain(|way| way.cond != Cond::Never && way.share != Share::Random(0.0));
     Ok(ways)
+}
+
+fn texts(gates: &Json, key: &str) -> Said<Vec<String>> {
+    let text = |json: &Json| json.as_str().map(str::to_owned);
+    match gates.get(key).filter(|value| !value.is_null()) {
+        None => Ok(Vec::new()),
+        Some(value) => match value.as_array().and_then(|items| items.iter().map(text).collect()) {
+            Some(texts) => Ok(texts),
+            None => unsaid(key, format!("{value} is no list of texts")),
+        },
+    }
 }
 
 /// A caller without the attribute is not an actor, whatever the share.

@@ -10,6 +10,7 @@ mod launchdarkly;
 mod parts;
 mod random;
 mod random_launchdarkly;
+mod random_ruby;
 mod ruby;
 mod unleash;
 

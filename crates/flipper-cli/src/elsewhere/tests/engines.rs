@@ -40,14 +40,42 @@ fn answers(tool: &str, file: &Value, flags: &[(String, Value)], callers: &[Value
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("flags.json");
     std::fs::write(&path, file.to_string()).unwrap();
+    let question = json!({"tool": tool, "file": path, "flags": flags, "callers": callers});
     let mut node = Command::new("node");
     node.arg(here.join("tests/engines/answers.js")).env("NODE_PATH", modules);
-    let mut node = node.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let question = json!({"tool": tool, "file": path, "flags": flags, "callers": callers});
-    node.stdin.take().unwrap().write_all(question.to_string().as_bytes()).unwrap();
-    let output = node.wait_with_output().unwrap();
-    assert!(output.status.success(), "{tool}");
-    Some(serde_json::from_slice(&output.stdout).unwrap())
+    Some(serde_json::from_value(ask(&mut node, &question)).unwrap())
+}
+
+/// What a program answers.
+pub(super) fn ask(program: &mut Command, question: &Value) -> Value {
+    let mut running = program.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    running.stdin.take().unwrap().write_all(question.to_string().as_bytes()).unwrap();
+    let output = running.wait_with_output().unwrap();
+    assert!(output.status.success(), "{program:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Runs this with a client that has the flags.
+pub(super) fn with_client(records: &[FlagRecord], run: impl FnOnce(&FeatureFlagClient)) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let store = MemoryFeatureFlagStore::new();
+        for record in records {
+            store.put(record, Precondition::Any.into()).await.unwrap();
+        }
+        let client = FeatureFlagClient::new(store);
+        client.ready().await.unwrap();
+        run(&client);
+    });
+}
+
+pub(super) fn context(caller: &Value) -> Context {
+    Context::from(Json::parse(&caller.to_string()).unwrap().as_object().unwrap().clone())
+}
+
+/// The test harness captures prints.
+pub(super) fn print(line: &str) {
+    std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
 /// Imports the flags, and compares all answers. `flags`: each with what is the answer without one, `false` or a text. Returns how often each
@@ -63,16 +91,9 @@ pub(super) fn compare(
     let read = json(tool, &file.to_string());
     let left_out: BTreeSet<_> = read.elsewhere.left_out.iter().map(|left_out| left_out.flag.clone()).collect();
     let (mut counts, mut wrong) = (BTreeMap::<_, usize>::new(), Vec::new());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let store = MemoryFeatureFlagStore::new();
-        for record in &read.records {
-            store.put(record, Precondition::Any.into()).await.unwrap();
-        }
-        let client = FeatureFlagClient::new(store);
-        client.ready().await.unwrap();
+    with_client(&read.records, |client| {
         for (caller, expected) in callers.iter().zip(expected) {
-            let context = Context::from(Json::parse(&caller.to_string()).unwrap().as_object().unwrap().clone());
+            let context = context(caller);
             for ((flag, fallback), expected) in
                 flags.iter().zip(expected).filter(|((flag, _), _)| !left_out.contains(flag))
             {
@@ -90,8 +111,6 @@ pub(super) fn compare(
     });
     assert!(wrong.is_empty(), "{} answers differ, first:\n{}", wrong.len(), wrong[..wrong.len().min(5)].join("\n"));
     let agree = counts.values().sum::<usize>();
-    // The test harness captures prints.
-    let report = format!("{name}: {agree} answers agree; {} flags and segments cannot be said\n", left_out.len());
-    std::io::stderr().write_all(report.as_bytes()).unwrap();
+    print(&format!("{name}: {agree} answers agree; {} flags and segments cannot be said", left_out.len()));
     Some((counts, read.left_out()))
 }

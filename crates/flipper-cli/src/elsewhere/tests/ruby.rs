@@ -43,3 +43,37 @@ fn an_unknown_gate_leaves_the_feature_out() {
     let text = r#"{"version": 1, "features": {"F": {"boolean": "true", "blocked_actors": ["1"]}}}"#;
     assert_eq!(json(Tool::FlipperRuby, text).left_out(), ["F: blocked_actors: a field that is not known here"]);
 }
+
+#[test]
+fn no_group_is_asked_where_a_percentage_is_100() {
+    let text = r#"{"version": 1, "features": {
+      "actors": {"groups": ["admins"], "actors": [], "percentage_of_actors": "100"},
+      "time": {"groups": ["admins"], "actors": [], "percentage_of_actors": "10", "percentage_of_time": "100"},
+      "most": {"groups": ["admins"], "actors": [], "percentage_of_actors": "99.9"}}}"#;
+    let read = json(Tool::FlipperRuby, text);
+    assert_eq!(read.shown("actors"), ["if flipper_id exists: on", "off"]);
+    assert_eq!(read.shown("time"), [""; 0]);
+    assert_eq!(read.left_out().len(), 1, "{:?}", read.left_out());
+}
+
+#[test]
+fn a_number_is_the_actor_of_its_text() {
+    let text = r#"{"version": 1, "features": {"F": {"actors": ["7", "07"]}, "one": {"boolean": "1"}}}"#;
+    let read = json(Tool::FlipperRuby, text);
+    assert_eq!(read.shown("F"), [r#"if flipper_id in ["7", 7, "07"]: on"#, "off"]);
+    assert_eq!(read.shown("one"), [""; 0]);
+}
+
+#[test]
+fn a_gate_of_another_type_leaves_the_feature_out() {
+    let text = r##"{"version": 1, "features": {
+      "set": {"actors": "#<Set: {\"User;1\"}>", "percentage_of_actors": "10"}, "number": {"actors": [7]}, "group": {"groups": "admins"}}}"##;
+    assert_eq!(
+        json(Tool::FlipperRuby, text).left_out(),
+        [
+            r##"set: actors: "#<Set: {\"User;1\"}>" is no list of texts"##,
+            "number: actors: [7] is no list of texts",
+            r#"group: groups: "admins" is no list of texts"#,
+        ]
+    );
+}
