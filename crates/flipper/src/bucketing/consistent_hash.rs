@@ -97,10 +97,7 @@ impl ConsistentHashPercentageBucketer {
     }
 
     /// With their places.
-    fn hashed<'a>(
-        &'a self,
-        attributes: &'a (impl Attributes + ?Sized),
-    ) -> impl Iterator<Item = (usize, &'a str)> + 'a {
+    fn hashed<'a>(&'a self, attributes: &'a (impl Attributes + ?Sized)) -> impl Iterator<Item = (usize, &'a str)> + 'a {
         let all = self.hashes_all();
         (0..attributes.len())
             .map(|index| (index, attributes.attribute(index).0))

@@ -1,9 +1,11 @@
 use std::time::Duration;
 
-use flipper::store::Precondition;
+use flipper::history::{Cause, HistoryQuery};
+use flipper::store::{Precondition, WriteOptions};
 use flipper::{ErrorKind, FeatureFlagStore, FlagRecord};
 use flipper_testkit::postgres::PostgresServer;
 
+use crate::feed::of_feed;
 use crate::{eventually, flag, random_table, shared, store};
 
 #[tokio::test]
@@ -60,6 +62,40 @@ async fn a_table_is_not_made_unless_asked() {
     let error = store.list().await.unwrap_err();
     assert!(error.kind() == ErrorKind::Unavailable && error.to_string().contains("no table"), "{error}");
     assert_eq!(server.psql(&format!("SELECT to_regclass('{table}') IS NULL")), "t");
+}
+
+/// One that raises an error shows whether it was called.
+#[tokio::test]
+async fn the_feeds_function_writes_where_it_can_be_trusted() {
+    let Some(server) = shared() else { return };
+    let table = random_table();
+    store(&server.url(), &table).install_feed(true).await.unwrap();
+    let found = || store(&server.url(), &table);
+    let ours = found();
+    let first = ours.put(&flag("F", false), Precondition::Absent.into()).await.unwrap();
+    let alice = Cause::default().with_actor("alice").unwrap();
+    let alice = WriteOptions::from(Precondition::Unchanged(first.clone())).with_cause(alice);
+    let second = ours.put(&flag("F", true), alice).await.unwrap();
+    let error = ours.put(&flag("F", false), Precondition::Unchanged(first).into()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    let entries = ours.history(&HistoryQuery::of("F")).await.unwrap().entries;
+    assert_eq!((entries.len(), entries[0].actor()), (2, Some("alice")));
+
+    let function = format!("{}(text, bytea, bytea, text, text)", of_feed(&server, &table, "replace"));
+    let body = "RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'it was called'; END $$";
+    server.psql(&format!("CREATE OR REPLACE FUNCTION {function} {body}"));
+    let error = ours.put(&flag("F", false), Precondition::Unchanged(second.clone()).into()).await.unwrap_err();
+    assert!(error.nothing_written() && error.chain().contains("it was called"), "{error:?}");
+    // Not one of another owner than the trigger's, who has no part in writes so far.
+    let other = random_table();
+    server.psql(&format!("CREATE ROLE {other}; ALTER FUNCTION {function} OWNER TO {other}"));
+    let third = found().put(&flag("F", false), Precondition::Unchanged(second).into()).await.unwrap();
+    // As while it is removed from under a process that has called it.
+    server.psql(&format!("DROP FUNCTION {function}"));
+    let fourth = ours.put(&flag("F", true), Precondition::Unchanged(third.clone()).into()).await.unwrap();
+    let error = ours.put(&flag("F", false), Precondition::Unchanged(third).into()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    ours.delete("F", Precondition::Unchanged(fourth).into()).await.unwrap();
 }
 
 #[tokio::test]

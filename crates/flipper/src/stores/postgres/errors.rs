@@ -53,6 +53,11 @@ impl Failure {
         self.is_forbidden() || self.code() == Some(&SqlState::UNDEFINED_FUNCTION)
     }
 
+    /// Or this user may not call it. The statement did nothing.
+    pub(super) fn has_no_function(&self) -> bool {
+        self.is_refused() || self.code() == Some(&SqlState::INVALID_SCHEMA_NAME)
+    }
+
     pub(super) fn is_forbidden(&self) -> bool {
         self.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE)
     }

@@ -8,6 +8,9 @@ use super::table::{Table, literal, quoted};
 /// The schema of our own.
 pub(super) const SCHEMA: &str = "flipper";
 
+/// What the function is called that replaces an item which is still the one that the writer has read.
+pub(super) const REPLACE: &str = "replace";
+
 /// Of the server's queue of notifications: writers of flags leave the rest to others, and PostgreSQL warns.
 pub(super) const FULL: f64 = 0.5;
 

@@ -1,6 +1,6 @@
 //! The SQL that adds the feed to a database, and removes it. The Python library and other writers go on as before.
 
-use super::feed::{FULL, Names, SCHEMA};
+use super::feed::{FULL, Names, REPLACE, SCHEMA};
 use super::history::{BETWEEN, Kept};
 use super::table::{CAUSE, literal, quoted};
 use crate::state::{Entry, HistoryLimits};
@@ -15,6 +15,9 @@ const ALONE: i64 = 0x0066_6c69_7070_6572;
 /// writer can make some.
 pub(super) const SEARCH_PATH: &str = "pg_catalog, pg_temp";
 
+/// Name, item, the digest of the item before, and the settings.
+const REPLACES: &str = "(text, bytea, bytea, text, text)";
+
 /// `notifies`: writers wake followers. Then their commits take turns, in all databases of the server, and transactions that touch the table
 /// cannot be prepared (`PREPARE TRANSACTION`). Without `limits`, those of an earlier installation stay.
 pub(super) fn install(names: &Names, notifies: bool, limits: Option<HistoryLimits>) -> String {
@@ -28,6 +31,7 @@ pub(super) fn install(names: &Names, notifies: bool, limits: Option<HistoryLimit
     };
     let (kept_entries, kept_age) = (kept("entries"), kept("age"));
     let (changed, truncated) = (names.function("changed"), names.function("truncated"));
+    let (replace, replacing) = (names.function(REPLACE), names.table.queries().replace);
     let (path, shown) = (literal(&table), &table);
     let notify = match notifies {
         // In an expression: a `PERFORM` would be a query of its own. In a full queue no commit that notifies succeeds; followers ask all the same.
@@ -66,7 +70,7 @@ BEGIN
       UNION ALL SELECT 'table {SCHEMA}.' || relname, relowner FROM pg_class
         WHERE relnamespace = to_regnamespace('{SCHEMA}') AND relname IN ('clock_{mark}', 'changes_{mark}', 'history_{mark}')
       UNION ALL SELECT 'function {SCHEMA}.' || proname, proowner FROM pg_proc
-        WHERE pronamespace = to_regnamespace('{SCHEMA}') AND proname IN ('changed_{mark}', 'truncated_{mark}')
+        WHERE pronamespace = to_regnamespace('{SCHEMA}') AND proname IN ('changed_{mark}', 'truncated_{mark}', '{REPLACE}_{mark}')
     ) AS o(what, owner)
     WHERE r.oid = o.owner AND NOT r.rolsuper AND r.rolname <> current_user
       AND r.oid <> (SELECT relowner FROM pg_class WHERE oid = {path}::regclass);
@@ -152,6 +156,13 @@ BEGIN
 END $flipper$;
 
 REVOKE ALL ON FUNCTION {changed}(), {truncated}() FROM PUBLIC;
+
+-- What Flipper's own writers would send, with their rights: here the server keeps its plan.
+CREATE OR REPLACE FUNCTION {replace}{REPLACES} RETURNS boolean LANGUAGE plpgsql AS $flipper$
+BEGIN
+  {replacing};
+  RETURN FOUND;
+END $flipper$;
 
 DO $flipper$
 DECLARE who text;
@@ -243,6 +254,7 @@ fn cause() -> String {
 pub(super) fn uninstall(names: &Names) -> String {
     let table = names.table.path();
     let (clock, history, mark) = (names.clock(), names.history(), &names.mark);
+    let replace = names.function(REPLACE);
     let (changed, truncated) = (names.function("changed"), names.function("truncated"));
     format!(
         r#"-- Removes the feed of changes of {table}, and the history. Only the table's owner may drop its triggers.
@@ -251,7 +263,7 @@ DO $flipper$ BEGIN PERFORM pg_advisory_xact_lock({ALONE}); END $flipper$;
 SET LOCAL lock_timeout = '{LOCK}s';
 DROP TRIGGER IF EXISTS flipper_changed ON {table};
 DROP TRIGGER IF EXISTS flipper_truncated ON {table};
-DROP FUNCTION IF EXISTS {changed}(), {truncated}();
+DROP FUNCTION IF EXISTS {changed}(), {truncated}(), {replace}{REPLACES};
 DROP TABLE IF EXISTS {clock}, {history}, {SCHEMA}.changes_{mark};
 DO $flipper$ BEGIN
   IF NOT EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace('{SCHEMA}'))

@@ -11,6 +11,7 @@ use tokio_postgres::types::Type;
 
 use super::connection::{Connection, Source, Value, open, unsent};
 use super::errors::Failure;
+use super::feed::{Names, REPLACE, SCHEMA};
 use super::own_writes::OwnWrites;
 use super::table::{Found, Queries, Table};
 use crate::background;
@@ -31,6 +32,8 @@ pub(super) struct Link {
     found: OnceCell<Found>,
     /// As it was last seen; not before the first call.
     has_history: AtomicBool,
+    /// Someone has removed the function, or the right to call it.
+    lost_function: AtomicBool,
     pub(super) own_writes: OwnWrites,
 }
 
@@ -39,15 +42,21 @@ pub(super) struct Query {
     pub(super) values: Vec<Value>,
     /// It may be sent again when a connection broke.
     pub(super) repeatable: bool,
+    /// It is [`Queries::put_unchanged`], with its values.
+    pub(super) replaces: bool,
 }
 
 impl Query {
     pub(super) fn read(text: &str, values: Vec<Value>) -> Self {
-        Self { text: text.to_owned(), values, repeatable: true }
+        Self { text: text.to_owned(), values, repeatable: true, replaces: false }
     }
 
     pub(super) fn write(text: &str, values: Vec<Value>) -> Self {
-        Self { text: text.to_owned(), values, repeatable: false }
+        Self { text: text.to_owned(), values, repeatable: false, replaces: false }
+    }
+
+    pub(super) fn replace(text: &str, values: Vec<Value>) -> Self {
+        Self { replaces: true, ..Self::write(text, values) }
     }
 }
 
@@ -55,19 +64,38 @@ impl Link {
     pub(super) fn new(source: Arc<Source>, table: Table, timeout: Duration, creates: bool) -> Self {
         let queries = table.queries();
         let (free, found) = (Semaphore::new(MOST_CONNECTIONS), OnceCell::new());
-        let (has_history, own_writes) = (AtomicBool::default(), OwnWrites::default());
-        Self { source, table, queries, timeout, creates, free, idle: Mutex::default(), found, has_history, own_writes }
+        let idle = Mutex::default();
+        let (has_history, lost_function, own_writes) = Default::default();
+        Self { source, table, queries, timeout, creates, free, idle, found, has_history, lost_function, own_writes }
     }
 
     /// On the flipper thread, and to its end also if the caller's future is dropped. First the table is looked for, or made.
     pub(super) async fn run(self: &Arc<Self>, query: Query) -> Result<Vec<Row>, Failure> {
         let link = self.clone();
         self.spawn(async move {
-            link.found().await.map_err(|failure| unsent(failure.into_error()))?;
+            let found = link.found().await.map_err(|failure| unsent(failure.into_error()))?;
             let _running = (!query.repeatable).then(|| link.own_writes.begin());
+            if query.replaces && found.replaces && !link.lost_function.load(Ordering::Relaxed) {
+                return link.replace(query, &Names::of(&link.table, &found.schema)).await;
+            }
             link.ask(&query).await
         })
         .await
+    }
+
+    /// By the feed's function, whose plan the server keeps: it would take a quarter of the write. No statement need be prepared for that, which
+    /// behind a pool may be another client's.
+    async fn replace(&self, mut query: Query, names: &Names) -> Result<Vec<Row>, Failure> {
+        let call = format!("SELECT 1 WHERE {}($1, $2, $3, $4, $5)", names.function(REPLACE));
+        let statement = std::mem::replace(&mut query.text, call);
+        match self.ask(&query).await {
+            Err(failure) if failure.has_no_function() => {
+                self.lost_function.store(true, Ordering::Relaxed);
+                query.text = statement;
+                self.ask(&query).await
+            }
+            result => result,
+        }
     }
 
     pub(super) async fn spawn<T: Send + 'static>(
@@ -197,14 +225,19 @@ impl Link {
 pub(super) fn found_in(rows: &[Row], table: &Table) -> Result<Option<Found>, Failure> {
     let Some(row) = rows.first() else { return Ok(None) };
     let read = || -> Result<_, tokio_postgres::Error> {
-        Ok((row.try_get(0)?, row.try_get::<_, Option<bool>>(1)?, row.try_get::<_, Option<i32>>(2)?, row.try_get(3)?))
+        let replaces = row.try_get::<_, Option<String>>(4)?;
+        let (limited, modifier) = (row.try_get::<_, Option<bool>>(1)?, row.try_get::<_, Option<i32>>(2)?);
+        Ok((row.try_get::<_, String>(0)?, limited, modifier, row.try_get(3)?, replaces))
     };
-    let (schema, limited, modifier, has_history) = read().map_err(Failure::Asking)?;
+    let (schema, limited, modifier, has_history, replaces) = read().map_err(Failure::Asking)?;
     let Some(limited) = limited else {
         let message = format!("the table {:?} has no column {:?}", table.shown(), table.name);
         return Err(unsent(Error::invalid_input(message)));
     };
     // PostgreSQL adds four.
     let limit = modifier.filter(|modifier| limited && *modifier > 4).map(|modifier| modifier - 4);
-    Ok(Some(Found { schema, limit, has_history }))
+    // Of another table, once this one was renamed.
+    let function = Names::of(table, &schema).function(REPLACE);
+    let replaces = replaces.is_some_and(|found| function == format!("{SCHEMA}.{found}"));
+    Ok(Some(Found { schema, limit, has_history, replaces }))
 }

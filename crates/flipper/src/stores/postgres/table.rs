@@ -35,6 +35,9 @@ pub(super) struct Found {
     pub(super) limit: Option<i32>,
     /// Whether triggers write a history.
     pub(super) has_history: bool,
+    /// Whether the function for [`Queries::put_unchanged`] is there, is for this table, and whoever owns it could run code in a write in any case: by
+    /// the table's trigger.
+    pub(super) replaces: bool,
 }
 
 /// All unnamed when sent: behind a pool, a prepared statement may be that of another client. Their columns are of the server's own types: else
@@ -50,6 +53,8 @@ pub(super) struct Queries {
     pub(super) put_any: String,
     pub(super) put_absent: String,
     pub(super) put_unchanged: String,
+    /// The same as the body of a function.
+    pub(super) replace: String,
     pub(super) put_all_any: String,
     pub(super) put_all_absent: String,
     pub(super) delete_any: String,
@@ -122,10 +127,19 @@ impl Table {
         );
         let replace = format!("DO UPDATE SET {i} = excluded.{i}");
         let page = format!("SELECT {n}::text, {i} FROM {table}");
+        let put_unchanged =
+            format!("UPDATE {table} AS f SET {i} = $2 WHERE f.{n} = $1 AND {digest} = $3 AND {}", settings(4));
         Queries {
             find: "SELECT n.nspname::text, a.atttypid = 'varchar'::regtype, a.atttypmod, \
                    EXISTS (SELECT FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid WHERE t.tgrelid = c.oid \
-                   AND t.tgname = 'flipper_changed' AND t.tgenabled IN ('O', 'A') AND strpos(p.prosrc, 'flipper.history_') > 0) \
+                   AND t.tgname = 'flipper_changed' AND t.tgenabled IN ('O', 'A') AND strpos(p.prosrc, 'flipper.history_') > 0), \
+                   (SELECT r.proname::text FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid \
+                   JOIN pg_proc r ON r.pronamespace = p.pronamespace AND r.proowner = p.proowner AND NOT r.prosecdef \
+                   AND r.proname::text = replace(p.proname::text, 'changed_', 'replace_') \
+                   AND oidvectortypes(r.proargtypes) = 'text, bytea, bytea, text, text' \
+                   JOIN pg_namespace s ON s.oid = r.pronamespace AND s.nspname = 'flipper' \
+                   WHERE t.tgrelid = c.oid AND t.tgname = 'flipper_changed' \
+                   AND has_function_privilege(r.oid, 'EXECUTE') AND has_schema_privilege(s.oid, 'USAGE')) \
                    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
                    LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname::text = $2 AND NOT a.attisdropped \
                    WHERE c.oid = to_regclass($1)"
@@ -137,10 +151,8 @@ impl Table {
             next_page: format!("{page} WHERE {n} > $2 ORDER BY {n} LIMIT $1"),
             put_any: format!("{insert} {replace} RETURNING 1"),
             put_absent: format!("{insert} DO NOTHING RETURNING 1"),
-            put_unchanged: format!(
-                "UPDATE {table} AS f SET {i} = $2 WHERE f.{n} = $1 AND {digest} = $3 AND {} RETURNING 1",
-                settings(4)
-            ),
+            put_unchanged: format!("{put_unchanged} RETURNING 1"),
+            replace: put_unchanged,
             put_all_any: format!("{insert_all} {replace} RETURNING f.{n}::text"),
             put_all_absent: format!("{insert_all} DO NOTHING RETURNING f.{n}::text"),
             delete_any: format!("DELETE FROM {table} AS f WHERE f.{n} = $1 AND {} RETURNING 1", settings(2)),

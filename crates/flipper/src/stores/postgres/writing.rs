@@ -27,16 +27,17 @@ impl PostgresFeatureFlagStore {
         let queries = &self.link.queries;
         let version = version(text.as_bytes());
         let mut values = vec![self.text(name), (Box::new(text.into_bytes()) as _, Type::BYTEA)];
-        let query = match &options.when {
-            Precondition::Any => &queries.put_any,
-            Precondition::Absent => &queries.put_absent,
-            Precondition::Unchanged(expected) => {
-                values.push((Box::new(self.digest(name, expected)?), Type::BYTEA));
-                &queries.put_unchanged
-            }
+        let expected = match &options.when {
+            Precondition::Unchanged(expected) => Some((Box::new(self.digest(name, expected)?) as _, Type::BYTEA)),
+            Precondition::Any | Precondition::Absent => None,
         };
-        values.extend([self.link.lock_limit(), cause(options)]);
-        self.write(name, Query::write(query, values)).await.and_then(|rows| self.done(name, &rows))?;
+        values.extend(expected.into_iter().chain([self.link.lock_limit(), cause(options)]));
+        let query = match &options.when {
+            Precondition::Any => Query::write(&queries.put_any, values),
+            Precondition::Absent => Query::write(&queries.put_absent, values),
+            Precondition::Unchanged(_) => Query::replace(&queries.put_unchanged, values),
+        };
+        self.write(name, query).await.and_then(|rows| self.done(name, &rows))?;
         Ok(version)
     }
 
