@@ -110,10 +110,10 @@ fn with_staleness(status: &Status, mut response: Response) -> Response {
 
 /// For stores over this server: which one answers, and whether it has a history.
 pub(crate) fn of_store(app: &crate::app::App, mut response: Response) -> Response {
-    // As the streams of the followers say it.
-    let (store, ..) = app.changes.follow(&app.store).describe();
-    if let Some(digest) = store.as_deref().map(origin::digest)
-        && let Ok(digest) = HeaderValue::from_str(&digest)
+    let status = app.store.status();
+    // An edge knows the store behind all servers only once it has its flags.
+    if let Some(store) = status.last_sync.and(status.identity)
+        && let Ok(digest) = HeaderValue::from_str(&origin::digest(&store.to_string()))
     {
         response.headers_mut().insert(STORE, digest);
     }
