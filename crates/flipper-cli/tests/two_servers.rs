@@ -194,7 +194,11 @@ fn servers_of_one_store_answer_for_each_other() {
     write_all(&store, 1);
     let (_first, first) = serve(home, "sqlite:flags.db");
     let (_second, second) = serve(home, &format!("http://127.0.0.1:{first}"));
-    for (followed, read) in [(first, second), (second, first)] {
+    // As two agents of Consul do, it gives the store another name.
+    let same = SqliteFeatureFlagStore::new(home.join("same.db")).unwrap();
+    write_all(&same, 1);
+    let (_third, third) = serve(home, "sqlite:same.db");
+    for (followed, read) in [(first, second), (second, first), (first, third)] {
         let relay = Relay::start(followed);
         let mirror = follow(relay.port());
         wait_until("it follows", || mirror.status().is_live() && has(&mirror, 1));

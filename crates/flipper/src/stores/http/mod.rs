@@ -60,6 +60,9 @@ use crate::store::{FeatureFlagStore, FlagStream};
 
 const RECORDS: &str = "/api/v1/records";
 
+/// The end of a stream, by its task, on a busy machine.
+const NOTICED: Duration = Duration::from_millis(100);
+
 /// Of one answer.
 const MOST_BYTES: usize = 256 << 20;
 
@@ -84,10 +87,19 @@ struct Shared {
     timeout: Duration,
     /// A mirror must learn from each read whether the store itself answered.
     is_followed: AtomicBool,
-    /// The digest of the store of which a watch has reported.
-    followed: Mutex<Option<String>>,
+    followed: Mutex<Followed>,
     /// As the last answer said.
     has_history: AtomicBool,
+}
+
+/// What a watch follows, or followed last.
+#[derive(Clone, Default)]
+struct Followed {
+    /// Of the store, as `origin` has it; `None` before the first report.
+    digest: Option<String>,
+    is_open: bool,
+    /// Streams that have ended.
+    ended: u64,
 }
 
 impl HttpFeatureFlagStore {
@@ -162,11 +174,13 @@ impl HttpFeatureFlagStore {
             return Ok(None);
         }
         let place = |error: Error| error.with_flag(name).with_store(self);
-        // Of before: the mirror may not know yet that another one is followed.
-        let followed = self.shared.followed.lock().clone();
+        let before = self.shared.followed.lock().clone();
         let answered = self.one([(operation, name)].into_iter().collect(), HeaderMap::new()).await;
         let (head, result) = answered.map_err(place)?;
-        must_be_of(followed.as_deref(), &head).map_err(place)?;
+        if !self.shared.is_of_followed(&before, &head).await {
+            let message = "a server of another store answered, while it is not known which one is to be followed";
+            return Err(place(Error::unavailable(message)));
+        }
         if result.get("name").and_then(Json::as_str) != Some(name) {
             return Err(place(answer::foreign("another flag was answered")));
         }
@@ -189,19 +203,20 @@ impl HttpFeatureFlagStore {
     }
 }
 
-/// A mirror would take another store's flags, or their absence, for news of its own.
-fn must_be_of(followed: Option<&str>, head: &Parts) -> Result<()> {
-    // Older servers say nothing.
-    let answered = head.headers.get(origin::STORE);
-    match (followed, answered) {
-        (Some(followed), Some(answered)) if answered.as_bytes() != followed.as_bytes() => {
-            Err(Error::unavailable("a server of another store answered than the one that is followed"))
-        }
-        _ => Ok(()),
-    }
-}
-
 impl Shared {
+    /// Else a mirror would take another store's flags, or their absence, for news of its own, before it hears that another server is followed. While a
+    /// stream goes on, servers may name one store differently, as by their own agents of Consul. `before`: when the answer was asked for.
+    async fn is_of_followed(&self, before: &Followed, head: &Parts) -> bool {
+        // Older servers say nothing.
+        let (Some(followed), Some(answered)) = (&before.digest, head.headers.get(origin::STORE)) else { return true };
+        if answered.as_bytes() == followed.as_bytes() {
+            return true;
+        }
+        // The stream may have ended, and its task not know it yet.
+        background::sleep(NOTICED).await;
+        before.is_open && before.ended == self.followed.lock().ended
+    }
+
     async fn send(&self, method: Method, path: &str, headers: HeaderMap, body: Bytes) -> Result<(Parts, Bytes)> {
         let answered = background::within(self.timeout, async {
             let token = self.token.current();

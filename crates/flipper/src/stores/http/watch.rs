@@ -70,7 +70,12 @@ impl Streams {
         let mut pause = PAUSE;
         loop {
             let opened = Instant::now();
-            match self.stream().await {
+            let ended = self.stream().await;
+            {
+                let mut shown = self.store.shared.followed.lock();
+                (shown.is_open, shown.ended) = (false, shown.ended + 1);
+            }
+            match ended {
                 Ok(()) => {
                     pause = PAUSE;
                     tokio::time::sleep(SHORT.saturating_sub(opened.elapsed())).await;
@@ -147,8 +152,9 @@ impl Streams {
         let followed = delta.store.as_deref().map(origin::digest);
         let events = self.follower.take(delta, flags, time);
         self.emit(events).await?;
-        if let Some(followed) = followed {
-            *self.store.shared.followed.lock() = Some(followed);
+        if followed.is_some() {
+            let mut shown = self.store.shared.followed.lock();
+            (shown.digest, shown.is_open) = (followed, true);
         }
         self.cursor = cursor;
         Ok(())
