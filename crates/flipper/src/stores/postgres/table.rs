@@ -35,8 +35,8 @@ pub(super) struct Found {
     pub(super) limit: Option<i32>,
     /// Whether triggers write a history.
     pub(super) has_history: bool,
-    /// Whether the function for [`Queries::put_unchanged`] is there, is for this table, and whoever owns it could run code in a write in any case: by
-    /// the table's trigger.
+    /// Whether there is the function for [`Queries::put_unchanged`] of this table, of the owner of the table's trigger, who has code in each write
+    /// in any case.
     pub(super) replaces: bool,
 }
 
