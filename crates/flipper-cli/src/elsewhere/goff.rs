@@ -1,5 +1,6 @@
 //! Flags of GO Feature Flag.
 
+use flipper::evaluation::Operator;
 use flipper::json::{Json, Object};
 use flipper::targeting::Schedule;
 
@@ -10,7 +11,7 @@ use super::values::{fields, is_true, items, number, only, seconds, text};
 use super::{Found, Said, query, unsaid};
 
 /// The attribute by which it chooses callers.
-const KEY: &str = "targetingKey";
+pub(super) const KEY: &str = "targetingKey";
 /// False there unless a program says otherwise.
 pub(super) const ANONYMOUS: &str = "anonymous";
 
@@ -58,7 +59,8 @@ fn flag_of(json: &Json, now: i64) -> Said<Flag> {
         }
     }
     only(json, &FIELDS)?;
-    let by = text(json, "bucketingKey").filter(|by| !by.is_empty()).unwrap_or(KEY);
+    let own_key = text(json, "bucketingKey").filter(|by| !by.is_empty());
+    let by = own_key.unwrap_or(KEY);
     let mut flag = Flag {
         is_on: !is_true(json, "disable"),
         values: fields(json, "variations").map(|(name, value)| (name.to_owned(), value.clone())).collect(),
@@ -69,7 +71,7 @@ fn flag_of(json: &Json, now: i64) -> Said<Flag> {
         return unsaid("its variations", "there are none");
     }
     let none = Object::new();
-    let logic = Logic::new(&none);
+    let logic = Logic::new(&none).of_goff();
     for rule in items(json, "targeting").iter().filter(|rule| !is_true(rule, "disable")) {
         let cond = match text(rule, "query").map(str::trim) {
             None | Some("") => Cond::Always,
@@ -89,11 +91,19 @@ fn flag_of(json: &Json, now: i64) -> Said<Flag> {
         return unsaid("its defaultRule", "it is missing");
     };
     flag.arms.push(Arm { name: None, cond: Cond::Always, outcome: outcome(rule, by, now)? });
-    // Without the key no rule is asked if any needs it.
-    if flag.arms.iter().any(|arm| matches!(arm.outcome, Outcome::Split { .. } | Outcome::Ramp { .. })) {
-        flag.arms.insert(0, Arm { name: None, cond: Cond::exists(by).not(), outcome: Outcome::Default });
+    // Without the key, which is a text, no rule is asked if any needs it, also a disabled one. The flag's own key must be there always.
+    if items(json, "targeting").iter().chain([rule]).any(needs_key) {
+        let cond = Cond::compare(by, Operator::Gt, "").not();
+        flag.arms.insert(0, Arm { name: None, cond, outcome: Outcome::Default });
+    } else if let Some(by) = own_key {
+        flag.arms.insert(0, Arm { name: None, cond: Cond::is_text(by).not(), outcome: Outcome::Default });
     }
     Ok(flag)
+}
+
+fn needs_key(rule: &Json) -> bool {
+    let has_rollout = rule.get("progressiveRollout").is_some_and(|rollout| !rollout.is_null());
+    has_rollout || fields(rule, "percentage").next().is_some()
 }
 
 /// Outside of the experiment the program's default counts.

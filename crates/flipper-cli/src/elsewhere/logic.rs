@@ -1,4 +1,4 @@
-//! Conditions of JsonLogic, with the operations of flagd.
+//! Conditions of JsonLogic, with the operations of flagd, or as GO Feature Flag reads them.
 
 use std::cell::Cell;
 
@@ -7,6 +7,7 @@ use flipper::json::{Json, Object};
 use flipper::targeting::{Place, Test};
 
 use super::cond::{Cond, opposite};
+use super::goff::KEY;
 use super::values::{cost, full_version, number};
 use super::{Said, unsaid};
 
@@ -21,6 +22,7 @@ pub(super) struct Logic<'a> {
     evaluators: &'a Object,
     parts: Cell<usize>,
     parts_of_all: Cell<usize>,
+    is_goff: bool,
 }
 
 enum Operand<'a> {
@@ -29,10 +31,16 @@ enum Operand<'a> {
 }
 
 static NULL: Json = Json::Null;
+static EMPTY: Json = Json::String(String::new());
 
 impl<'a> Logic<'a> {
     pub(super) fn new(evaluators: &'a Object) -> Self {
-        Self { evaluators, parts: Cell::new(0), parts_of_all: Cell::new(0) }
+        Self { evaluators, parts: Cell::new(0), parts_of_all: Cell::new(0), is_goff: false }
+    }
+
+    /// It has no operations of flagd, and fills in the key.
+    pub(super) fn of_goff(self) -> Self {
+        Self { is_goff: true, ..self }
     }
 
     /// The next flag.
@@ -109,7 +117,7 @@ impl<'a> Logic<'a> {
                 Ok(if wanted { Cond::all(both) } else { Cond::any(both) })
             }
             ("in", [needle, haystack]) => self.within(needle, haystack, depth).map(as_wanted),
-            ("starts_with" | "ends_with", [text, part]) => {
+            ("starts_with" | "ends_with", [text, part]) if !self.is_goff => {
                 let place = if name == "starts_with" { Place::Start } else { Place::End };
                 match (self.operand(text, depth)?, self.operand(part, depth)?) {
                     (Operand::Var { name, default: Json::Null }, Operand::Literal(Json::String(part))) => {
@@ -119,7 +127,7 @@ impl<'a> Logic<'a> {
                     _ => unsaid(name, "it does not compare an attribute with a text"),
                 }
             }
-            ("sem_ver", [attribute, operator, version]) => {
+            ("sem_ver", [attribute, operator, version]) if !self.is_goff => {
                 match (self.operand(attribute, depth)?, operator.as_str(), version.as_str()) {
                     (Operand::Var { name, default: Json::Null }, Some(operator), Some(version)) => {
                         sem_ver(name, operator, version).map(as_wanted)
@@ -139,6 +147,12 @@ impl<'a> Logic<'a> {
         let Some(var) = json.get("var") else {
             return match json {
                 Json::Object(_) => unsaid("its targeting", format!("it compares with a computed value, {json}")),
+                large if self.is_goff && is_large(large) => {
+                    let why = format!(
+                        "{large} needs more than 32 bits, to which GO Feature Flag's engine as WASI cuts attributes"
+                    );
+                    unsaid("a comparison", why)
+                }
                 literal => self.count(cost(literal)).map(|()| Operand::Literal(literal)),
             };
         };
@@ -150,6 +164,7 @@ impl<'a> Logic<'a> {
             Some(name) if name.starts_with("$flagd.") => {
                 unsaid(format!("attribute {name}"), "flagd fills it in by itself")
             }
+            Some("key" | KEY) if self.is_goff => Ok(Operand::Var { name: KEY, default: &EMPTY }),
             Some(name) if !name.is_empty() => self.count(name.len() / 1_000).map(|()| Operand::Var { name, default }),
             _ => unsaid("its targeting", format!("{json} is no attribute")),
         }
@@ -194,6 +209,8 @@ impl<'a> Logic<'a> {
         // A missing attribute is 0 there.
         let missing = if default.is_null() { Some(0.0) } else { number(default) };
         let holds = match (literal, missing, number(literal)) {
+            // GO Feature Flag: a missing one is less than 1 and more than -1, and neither `<=` nor `>=` 0.
+            (Json::Number(_), _, Some(0.0)) if self.is_goff && default.is_null() => !wanted,
             (Json::Number(_), Some(missing), Some(literal)) => holds(missing, compare, literal),
             (Json::String(_), _, None) if default.is_null() => !wanted,
             _ => return unsaid("a comparison", format!("{literal} is not compared by size here")),
@@ -204,12 +221,13 @@ impl<'a> Logic<'a> {
     fn within(&self, needle: &Json, haystack: &Json, depth: usize) -> Said<Cond> {
         match (self.operand(needle, depth)?, self.operand(haystack, depth)?) {
             (Operand::Var { name, default }, Operand::Literal(Json::Array(values)))
-                if values.iter().all(super::values::is_scalar) =>
+                if values.iter().all(super::values::is_scalar) && (!self.is_goff || of_one_kind(values)) =>
             {
                 let by_default = !default.is_null() && values.contains(default);
                 Ok(or_default(Cond::one_of(name, values.clone()), name, by_default))
             }
-            (Operand::Var { name, default: Json::Null }, Operand::Literal(text @ Json::String(_))) => {
+            // Without the attribute GO Feature Flag has an error.
+            (Operand::Var { name, default: Json::Null }, Operand::Literal(text @ Json::String(_))) if !self.is_goff => {
                 Ok(Cond::check(name, Test::Compare(Operator::In, text.clone())))
             }
             // An attribute that is a list has an equal element, one that is a text has the text in it.
@@ -218,6 +236,19 @@ impl<'a> Logic<'a> {
             }
             _ => unsaid("operation \"in\"", "it does not search an attribute, or for one"),
         }
+    }
+}
+
+/// GO Feature Flag finds 0 in a list of texts, and has errors where booleans are beside others.
+fn of_one_kind(values: &[Json]) -> bool {
+    let first = values.first().map(std::mem::discriminant);
+    values.iter().all(|value| Some(std::mem::discriminant(value)) == first)
+}
+
+fn is_large(json: &Json) -> bool {
+    match json {
+        Json::Array(items) => items.iter().any(is_large),
+        number => number.as_f64().is_some_and(|number| number.abs() >= f64::from(i32::MAX)),
     }
 }
 

@@ -1,5 +1,7 @@
 use super::*;
 
+mod random;
+
 pub(super) const YAML: &str = r#"
 checkout:
   variations: {enabled: true, disabled: false}
@@ -52,19 +54,19 @@ fn a_file_of_yaml() {
         (
             "checkout",
             &[
-                "if not companyId exists: off",
+                "if not companyId > \"\": off",
                 r#"staff: if email ends with ignoring case "@corp.com" and not country in ["de", "fr"]: on"#,
                 r#"pro: if (plan matches "^(?i-u)Pro$" or (plan >= "" and not plan matches "^(?i-u)free$")) and age >= 18: on for 25% by companyId"#,
                 "off",
             ][..],
         ),
-        ("colour", &["if not targetingKey exists: off", "on", "variants: red 60%, blue 40% by targetingKey"]),
-        ("growing", &["if not targetingKey exists: off", "on for 0% to 100% by targetingKey"]),
+        ("colour", &["if not targetingKey > \"\": off", "on", "variants: red 60%, blue 40% by targetingKey"]),
+        ("growing", &["if not targetingKey > \"\": off", "on for 0% to 100% by targetingKey"]),
         (
             "experiment",
             &[
                 "schedule: on from 2030-01-01T00:00:00Z, off from 2030-01-31T23:00:00Z",
-                "if not targetingKey exists: off",
+                "if not targetingKey > \"\": off",
                 "on for 50% by targetingKey",
             ],
         ),
@@ -107,7 +109,14 @@ fn each_operator() {
     };
     for (query, expected) in [
         (r#"a eq "1.2""#, r#"a = "1.2""#),
-        ("a == 1", "a = 1"),
+        // An attribute is cut to an integer, towards 0.
+        ("a == 1", "a >= 1 and a < 2"),
+        ("a ne 0", "a <= -1 or a >= 1"),
+        ("a gt 1", "a >= 2"),
+        ("a gt -1", "a > -1"),
+        ("a le 1", "a < 2"),
+        ("a le -1", "a <= -1"),
+        ("a le 1.0", "a <= 1"),
         ("a NE 1.5", "a < 1.5 or a > 1.5"),
         ("a eq true", "a = true"),
         ("a ne true", "a = false"),
@@ -116,25 +125,95 @@ fn each_operator() {
         ("a lt 2.1.0", r#"a < semver "2.1.0""#),
         ("a in [1,2, 3]", "a in [1, 2, 3]"),
         (r#"a co "B""#, r#"a contains ignoring case "B""#),
-        (r#"a eq "é""#, r#"a matches "^(?i)é$""#),
+        (r#"a eq "né""#, r#"a matches "^[nN][éÉ]$""#),
+        (r#"a eq "ς""#, r#"a matches "^ς$""#),
+        (r#"a eq "ß.""#, r#"a matches "^ß\\.$""#),
         (r#"a eq "<b>""#, r#"a matches "^(?i-u)<b>$""#),
         (r#"a eq "x.y""#, r#"a matches "^(?i-u)x\\.y$""#),
         // From the left, without precedence.
-        ("a eq 1 or b eq 2 and c eq 3", "(a = 1 or b = 2) and c = 3"),
-        ("not (a eq 1)", "not a = 1"),
+        ("a eq 1.0 or b eq 2.0 and c eq 3.0", "(a = 1 or b = 2) and c = 3"),
+        ("not (a eq 1.0)", "not a = 1"),
         (r#"a gt "b""#, "error: texts are not compared by size here without regard to case"),
         ("not a eq 1", "error: `not` needs brackets"),
         ("(a eq 1", "error: a bracket is not closed"),
         ("a eq b", r#"error: "b" is no value; a text needs quotes"#),
+        ("a pr OR b pr", r#"error: GO Feature Flag ignores "OR", and all after it: it reads lower case after a space"#),
         ("a is 1", r#"error: the operator "is" is unknown"#),
         (r#"a eq "b"#, "error: a text is not closed"),
         ("a eq", r#"error: "eq" is followed by no value"#),
         ("", "error: an attribute is expected, not None"),
+        // It is an empty text where it is missing.
+        ("key pr", "Always"),
+        ("key eq null", "Never"),
+        (r#"key in ["", "b"]"#, r#"not targetingKey exists or targetingKey in ["", "b"]"#),
     ] {
         assert_eq!(shown(query), expected, "{query}");
     }
     let deep = format!("{}a eq 1{}", "(".repeat(40), ")".repeat(40));
     assert_eq!(shown(&deep), "error: brackets nest deeper than 30");
+}
+
+/// It skips what it cannot read: another part of the query, or all the rest of it.
+#[test]
+fn what_it_does_not_read_is_refused() {
+    for query in [
+        "a pr AND b pr",
+        "a pr and  b pr",
+        "a  pr",
+        "a pr\nand b pr",
+        "(a pr)and b pr",
+        "Not (a pr)",
+        "a PR",
+        "a Eq 1",
+        "a eq 01",
+        "a eq +1",
+        "a eq 1e3",
+        "a eq TRUE",
+        "a gt 1700000000000",
+        "a lt 1700000000000.0",
+        "a in [3000000000]",
+        "a in [3000000000.0]",
+        "a in []",
+        "a in [-1]",
+        "a in [true]",
+        "a in [1, 2.5]",
+        r#"a in [1, "a"]"#,
+        r#"a in [ "a"]"#,
+        r#"a in ["a" ,"b"]"#,
+        r#"a in ["\u0061"]"#,
+        "_a pr",
+        "in pr",
+        "a.0 pr",
+        "é pr",
+    ] {
+        let parsed = super::super::query::parse(query);
+        assert!(parsed.is_err(), "{query}: {parsed:?}");
+    }
+}
+
+#[test]
+fn json_logic_has_no_operations_of_flagd() {
+    let shown = |query: &str| {
+        let query = Json::from(query);
+        let read = flag(&format!(
+            r#""targeting": [{{"query": {query}, "variation": "yes"}}], "defaultRule": {{"variation": "no"}}"#
+        ));
+        read.left_out().first().cloned().unwrap_or_else(|| read.shown("F").first().cloned().unwrap_or_default())
+    };
+    for (query, expected) in [
+        (r#"{"!": [{"starts_with": [{"var": "a"}, "b"]}]}"#, "conditions here have nothing like it"),
+        (r#"{"sem_ver": [{"var": "a"}, ">", "1.0.0"]}"#, "conditions here have nothing like it"),
+        (r#"{"in": [{"var": "a"}, "abc"]}"#, "it does not search an attribute"),
+        (r#"{"in": [{"var": "a"}, ["b", 1]]}"#, "it does not search an attribute"),
+        (r#"{">": [{"var": "a"}, 1700000000000]}"#, "more than 32 bits"),
+        (r#"{"in": [{"var": "a"}, [1, 3000000000]]}"#, "more than 32 bits"),
+        (r#"{"!=": [{"var": "key"}, "b"]}"#, r#"if not targetingKey = "b": on"#),
+        (r#"{"<=": [{"var": "a"}, 0]}"#, "if a <= 0: on"),
+        (r#"{"<=": [{"var": "a"}, 1]}"#, "if not a exists or a <= 1: on"),
+        (r#"{"==": [{"var": "key"}, ""]}"#, r#"if not targetingKey exists or targetingKey = "": on"#),
+    ] {
+        assert!(shown(query).contains(expected), "{query}: {}", shown(query));
+    }
 }
 
 /// There a comparison with another type is false, and `not` of it true: github.com/nikunjy/rules, `parser/jsonquery_visitor_impl.go`.
@@ -166,7 +245,7 @@ fn the_end_of_a_rollout_is_not_always_all() {
                 "end": {{"variation": "yes", "percentage": {end}, "date": "{date}"}}}}}}"#
         ))
     };
-    assert_eq!(ended(20, 100, "2020-02-01T00:00:00Z").shown("F"), [] as [&str; 0]);
+    assert_eq!(ended(20, 100, "2020-02-01T00:00:00Z").shown("F"), [r#"if not targetingKey > "": off"#, "on"]);
     for (end, date) in [(20, "2020-02-01T00:00:00Z"), (100, "2019-01-01T00:00:00Z")] {
         assert_eq!(ended(0, end, date).left_out().len(), 1, "{end} {date}");
     }
@@ -181,7 +260,12 @@ fn an_unknown_field_of_a_flag_leaves_it_out() {
 #[test]
 fn without_the_key_nothing_is_served_if_a_share_needs_it() {
     let whole = r#""bucketingKey": "org", "targeting": [{"query": "a eq 1", "variation": "yes"}], "defaultRule": {"percentage": {"yes": 100}}"#;
-    assert_eq!(flag(whole).shown("F"), ["if not org exists: off", "if a = 1: on", "on"]);
+    assert_eq!(flag(whole).shown("F"), ["if not org > \"\": off", "if a >= 1 and a < 2: on", "on"]);
+    let disabled = r#""targeting": [{"percentage": {"yes": 5}, "disable": true}], "defaultRule": {"variation": "yes"}"#;
+    assert_eq!(flag(disabled).shown("F"), ["if not targetingKey > \"\": off", "on"]);
+    // A key of its own must be there always, and may be empty if no rule needs it.
+    let without = r#""bucketingKey": "org", "defaultRule": {"variation": "yes"}"#;
+    assert_eq!(flag(without).shown("F"), ["if not org >= \"\": off", "on"]);
 }
 
 #[test]
