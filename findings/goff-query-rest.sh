@@ -4,7 +4,7 @@
 # Expected: the words of the language are read in capitals too, as EQ, IN and NOT are, and a line break is a space; or the query is an error.
 # Seen: `plan eq "pro" and beta eq true` is on for 1 of 4 callers, and with AND, a line break, or two spaces before `and` for each caller of the plan. No error
 # and no reason shows it.
-# Consequence: a rule that was to limit a flag to few is on for many more: whoever tries it out with a caller who may have the flag sees what they expect.
+# Consequence: a rule that was to limit a flag to few is on for many more, and a trial with a caller who may have the flag shows nothing of it.
 # Write `and` and `or` small, on one line with one space, and try each rule out with a caller who fulfils only its first part.
 source "$(dirname "$0")/support/common.sh"
 command -v node >/dev/null || cannot "node is missing"
