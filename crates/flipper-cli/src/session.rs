@@ -74,13 +74,16 @@ impl Session {
     pub(crate) async fn finish_copies(&mut self) {
         for store in std::mem::take(self.replicated.get_mut()) {
             let deadline = Instant::now() + COPIED_WITHIN;
-            while store.in_step(COPY_CHECKED_EVERY).await.is_err() && Instant::now() < deadline {
-                let (behind, stuck) = behind(&store);
-                if stuck > 0 && stuck == behind.len() {
-                    break;
+            let behind = loop {
+                // Afterwards the watch may report this command's own write, and the replica is asked once more.
+                if store.in_step(COPY_CHECKED_EVERY).await.is_ok() {
+                    break Vec::new();
                 }
-            }
-            let (behind, _) = behind(&store);
+                let (behind, stuck) = behind(&store);
+                if stuck > 0 && stuck == behind.len() || Instant::now() >= deadline {
+                    break behind;
+                }
+            };
             if behind.is_empty() {
                 // What is left in files, such as those of SQLite's log, is put in order.
                 let _ = store.close().await;
