@@ -193,13 +193,6 @@ fn what_it_does_not_read_is_refused() {
 
 #[test]
 fn json_logic_has_no_operations_of_flagd() {
-    let shown = |query: &str| {
-        let query = Json::from(query);
-        let read = flag(&format!(
-            r#""targeting": [{{"query": {query}, "variation": "yes"}}], "defaultRule": {{"variation": "no"}}"#
-        ));
-        read.left_out().first().cloned().unwrap_or_else(|| read.shown("F").first().cloned().unwrap_or_default())
-    };
     for (query, expected) in [
         (r#"{"!": [{"starts_with": [{"var": "a"}, "b"]}]}"#, "conditions here have nothing like it"),
         (r#"{"sem_ver": [{"var": "a"}, ">", "1.0.0"]}"#, "conditions here have nothing like it"),
@@ -230,6 +223,15 @@ fn what_cannot_be_compared_holds_under_not() {
         let caller = flipper::Context::from([("a", a.clone())].into_iter().collect::<Object>());
         assert_eq!(features.is_enabled_with("F", &caller), expected, "{a}");
     }
+}
+
+/// The first rule of a flag with this query, or why it has none.
+fn shown(query: &str) -> String {
+    let query = Json::from(query);
+    let read = flag(&format!(
+        r#""targeting": [{{"query": {query}, "variation": "yes"}}], "defaultRule": {{"variation": "no"}}"#
+    ));
+    read.left_out().first().cloned().unwrap_or_else(|| read.shown("F").first().cloned().unwrap_or_default())
 }
 
 fn flag(more: &str) -> Read {
@@ -270,13 +272,6 @@ fn without_the_key_nothing_is_served_if_a_share_needs_it() {
 
 #[test]
 fn anonymous_is_false_unless_it_is_given() {
-    let shown = |query: &str| {
-        let query = Json::from(query);
-        let read = flag(&format!(
-            r#""targeting": [{{"query": {query}, "variation": "yes"}}], "defaultRule": {{"variation": "no"}}"#
-        ));
-        read.left_out().first().cloned().unwrap_or_else(|| read.shown("F").first().cloned().unwrap_or_default())
-    };
     for (query, expected) in [
         ("anonymous eq true", "if anonymous = true: on"),
         ("anonymous ne true", "if not anonymous exists or anonymous = false: on"),

@@ -75,18 +75,19 @@ impl Link {
         self.spawn(async move {
             let found = link.found().await.map_err(|failure| unsent(failure.into_error()))?;
             let _running = (!query.repeatable).then(|| link.own_writes.begin());
-            if query.replaces && found.replaces && !link.lost_function.load(Ordering::Relaxed) {
-                return link.replace(query, &Names::of(&link.table, &found.schema)).await;
+            match &found.function {
+                Some(function) if query.replaces && !link.lost_function.load(Ordering::Relaxed) => {
+                    link.call(function, query).await
+                }
+                _ => link.ask(&query).await,
             }
-            link.ask(&query).await
         })
         .await
     }
 
-    /// By the feed's function, whose plan the server keeps: it would take a quarter of the write. No statement need be prepared for that, which
-    /// behind a pool may be another client's.
-    async fn replace(&self, mut query: Query, names: &Names) -> Result<Vec<Row>, Failure> {
-        let call = format!("SELECT 1 WHERE {}($1, $2, $3, $4, $5)", names.function(REPLACE));
+    /// The server keeps the plan of what the feed's function does, without a prepared statement, which behind a pool may be another client's.
+    async fn call(&self, function: &str, mut query: Query) -> Result<Vec<Row>, Failure> {
+        let call = format!("SELECT 1 WHERE {function}($1, $2, $3, $4, $5)");
         let statement = std::mem::replace(&mut query.text, call);
         match self.ask(&query).await {
             Err(failure) if failure.has_no_function() => {
@@ -225,11 +226,11 @@ impl Link {
 pub(super) fn found_in(rows: &[Row], table: &Table) -> Result<Option<Found>, Failure> {
     let Some(row) = rows.first() else { return Ok(None) };
     let read = || -> Result<_, tokio_postgres::Error> {
-        let replaces = row.try_get::<_, Option<String>>(4)?;
+        let name = row.try_get::<_, Option<String>>(4)?;
         let (limited, modifier) = (row.try_get::<_, Option<bool>>(1)?, row.try_get::<_, Option<i32>>(2)?);
-        Ok((row.try_get::<_, String>(0)?, limited, modifier, row.try_get(3)?, replaces))
+        Ok((row.try_get::<_, String>(0)?, limited, modifier, row.try_get(3)?, name))
     };
-    let (schema, limited, modifier, has_history, replaces) = read().map_err(Failure::Asking)?;
+    let (schema, limited, modifier, has_history, name) = read().map_err(Failure::Asking)?;
     let Some(limited) = limited else {
         let message = format!("the table {:?} has no column {:?}", table.shown(), table.name);
         return Err(unsent(Error::invalid_input(message)));
@@ -238,6 +239,6 @@ pub(super) fn found_in(rows: &[Row], table: &Table) -> Result<Option<Found>, Fai
     let limit = modifier.filter(|modifier| limited && *modifier > 4).map(|modifier| modifier - 4);
     // Of another table, once this one was renamed.
     let function = Names::of(table, &schema).function(REPLACE);
-    let replaces = replaces.is_some_and(|found| function == format!("{SCHEMA}.{found}"));
-    Ok(Some(Found { schema, limit, has_history, replaces }))
+    let function = name.is_some_and(|name| function == format!("{SCHEMA}.{name}")).then_some(function);
+    Ok(Some(Found { schema, limit, has_history, function }))
 }

@@ -35,9 +35,8 @@ pub(super) struct Found {
     pub(super) limit: Option<i32>,
     /// Whether triggers write a history.
     pub(super) has_history: bool,
-    /// Whether there is the function for [`Queries::put_unchanged`] of this table, of the owner of the table's trigger, who has code in each write
-    /// in any case.
-    pub(super) replaces: bool,
+    /// The function for [`Queries::put_unchanged`], if the owner of the table's trigger has made it, who has code in each write in any case.
+    pub(super) function: Option<String>,
 }
 
 /// All unnamed when sent: behind a pool, a prepared statement may be that of another client. Their columns are of the server's own types: else
