@@ -117,6 +117,8 @@ fn serve(client: &TcpStream, server: u16, state: &Mutex<State>) -> io::Result<()
         from_client.read_exact(&mut body)?;
         if let Some((status, text)) = take_in(&mut lock(state), &mut head) {
             let length = text.len();
+            // Else the client takes it for the answer to its next request.
+            let text = if head.starts_with("HEAD ") { "" } else { &text };
             write!(
                 to_client,
                 "HTTP/1.1 {status} Said\r\nContent-Length: {length}\r\nContent-Type: application/xml\r\n\r\n{text}"
