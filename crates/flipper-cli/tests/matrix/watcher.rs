@@ -194,6 +194,11 @@ async fn follow(seen: &Observed, ledger: &Ledger) {
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (mut hints, mut changes) = (BTreeSet::new(), 0);
+    // When hinted flags were read. An event that is on its way then may tell of an earlier state.
+    let mut reads: HashMap<usize, Instant> = HashMap::new();
+    let is_late = |reads: &HashMap<usize, Instant>, flag, read_at: Option<Instant>| {
+        reads.get(&flag).is_some_and(|read| read_at.is_some_and(|at| at < *read))
+    };
     let features = dependents::client(&seen.view);
     while !seen.ended.load(Ordering::Acquire) {
         let event = tokio::select! {
@@ -203,8 +208,12 @@ async fn follow(seen: &Observed, ledger: &Ledger) {
                 let differs = features.as_ref().and_then(|it| dependents::check(it, &seen.view, ledger.len()));
                 differs.into_iter().for_each(|what| seen.wrong(what));
                 for flag in std::mem::take(&mut hints) {
+                    let asked = Instant::now();
                     match store.get(&name(flag)).await {
-                        Ok(found) => seen.note(ledger, flag, found.and_then(|flag| number(&flag).ok())),
+                        Ok(found) => {
+                            reads.insert(flag, asked);
+                            seen.note(ledger, flag, found.and_then(|flag| number(&flag).ok()));
+                        }
                         Err(_) => _ = hints.insert(flag),
                     }
                 }
@@ -212,7 +221,7 @@ async fn follow(seen: &Observed, ledger: &Ledger) {
             }
         };
         match event {
-            Some(WatchEvent::Reset { flags, .. }) => {
+            Some(WatchEvent::Reset { flags, read_at, .. }) => {
                 seen.lost.store(false, Ordering::Release);
                 let mut states = vec![None; ledger.len()];
                 for stored in &flags {
@@ -223,12 +232,17 @@ async fn follow(seen: &Observed, ledger: &Ledger) {
                     }
                 }
                 for (flag, state) in states.into_iter().enumerate() {
+                    if is_late(&reads, flag, read_at) {
+                        hints.insert(flag);
+                        continue;
+                    }
                     seen.note(ledger, flag, state);
                 }
             }
-            Some(WatchEvent::Changed { flag: stored, .. }) => {
+            Some(WatchEvent::Changed { flag: stored, read_at }) => {
                 let Some(flag) = flag_of(&stored.name) else { continue };
                 match number(&stored) {
+                    Ok(_) if is_late(&reads, flag, read_at) => _ = hints.insert(flag),
                     Ok(number) => {
                         changes += 1;
                         if seen.view.local.is_some() || changes % READ_EACH == 0 {
@@ -239,8 +253,11 @@ async fn follow(seen: &Observed, ledger: &Ledger) {
                     Err(what) => seen.wrong(what),
                 }
             }
-            Some(WatchEvent::Removed { name, .. }) => {
-                if let Some(flag) = flag_of(&name) {
+            Some(WatchEvent::Removed { name, read_at, .. }) => {
+                let Some(flag) = flag_of(&name) else { continue };
+                if is_late(&reads, flag, read_at) {
+                    hints.insert(flag);
+                } else {
                     seen.note(ledger, flag, None);
                 }
             }
