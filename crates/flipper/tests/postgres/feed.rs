@@ -1,6 +1,7 @@
 //! What followers see, by the feed and without it.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flipper::history::{HistoryLimits, HistoryQuery};
@@ -412,6 +413,32 @@ async fn a_trigger_is_disabled_while_all_flags_are_read() {
     follow.polled().await;
     store.put(&flag("F", true), Precondition::Absent.into()).await.unwrap();
     follow.until("F", Some(true)).await;
+}
+
+/// A poll that one of them begins does not ask for the triggers.
+#[tokio::test]
+async fn a_trigger_is_disabled_while_notifications_arrive() {
+    let Some(server) = PostgresServer::start().map(Arc::new) else { return };
+    let store = fed(&server, "feature_flags").await;
+    let mut follow = Follow::of(&store);
+    follow.pushed().await;
+    let channel = of_feed(&server, "feature_flags", "").replace("._", "_");
+    let notify = format!(
+        "DO $$ BEGIN WHILE to_regclass('enough') IS NULL LOOP \
+         PERFORM pg_notify('{channel}', ''); COMMIT; PERFORM pg_sleep(0.05); END LOOP; END $$"
+    );
+    let notifying = server.clone();
+    let notifier = std::thread::spawn(move || notifying.psql(&notify));
+    let disabled = Instant::now();
+    server.psql("ALTER TABLE feature_flags DISABLE TRIGGER flipper_changed");
+    follow.polled().await;
+    // Before the comparison of all rows, which each half minute begins.
+    assert!(disabled.elapsed() < Duration::from_secs(20), "{:?}", disabled.elapsed());
+    assert!(!notifier.is_finished());
+    server.psql(&format!("INSERT INTO feature_flags SELECT 'F', {}", json("F", true)));
+    follow.until("F", Some(true)).await;
+    server.psql("CREATE TABLE enough ()");
+    notifier.join().unwrap();
 }
 
 /// As with a server that is slow for a moment when the follower connects.

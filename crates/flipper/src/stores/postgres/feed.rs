@@ -59,6 +59,8 @@ pub(super) struct Queries {
     pub(super) poll: String,
     /// The same of a server that is no standby.
     pub(super) poll_primary: String,
+    /// And without the triggers, which are a tenth of it.
+    pub(super) poll_notified: String,
     /// The same as `poll`, with the fingerprint of all rows.
     pub(super) check: String,
     /// Whether anything can have changed.
@@ -77,12 +79,14 @@ impl Queries {
             "(SELECT count(*)::text || ':' || \
              coalesce(bit_xor(hashtidextended(f.ctid, f.xmin::text::bigint # (f.tableoid::bigint << 32)))::text, '') FROM {table} AS f)"
         );
-        let state = |counted: bool, at: &str, types: [&str; 2], may_be_standby: bool| {
-            let fingerprint = counted.then_some(fingerprint.as_str());
-            let feed = fed.then_some((clock.as_str(), at));
-            sql(&Parts { table: &path, feed, fingerprint, may_be_standby }, types)
+        let parts = |counted: bool, at| Parts {
+            table: &path,
+            triggers: true,
+            feed: fed.then_some((clock.as_str(), at)),
+            fingerprint: counted.then_some(fingerprint.as_str()),
+            may_be_standby: true,
         };
-        let whole = state(!fed, &last, ROW, true);
+        let whole = sql(&parts(!fed, last.as_str()), ROW);
         // The last one known shows that none after it was trimmed. The cast drops the collation of the history's names: the flags' may have another.
         let changed = match fed {
             true => format!(
@@ -94,15 +98,16 @@ impl Queries {
             ),
             false => String::new(),
         };
-        let poll = |counted: bool, may_be_standby: bool| {
-            format!("{}{changed}", state(counted, "$1::bigint", ["text", "bytea[]"], may_be_standby))
-        };
+        let poll = |parts: Parts<'_>| format!("{}{changed}", sql(&parts, ["text", "bytea[]"]));
+        let known = |counted: bool| parts(counted, "$1::bigint");
+        let of_primary = |triggers: bool| poll(Parts { triggers, may_be_standby: false, ..known(!fed) });
         Self {
             load: format!("{whole}{}", all(&names.table)),
             state: whole,
-            poll: poll(!fed, true),
-            poll_primary: poll(!fed, false),
-            check: poll(true, true),
+            poll: poll(known(!fed)),
+            poll_primary: of_primary(true),
+            poll_notified: of_primary(false),
+            check: poll(known(true)),
             commits: commits(&path),
         }
     }
@@ -125,7 +130,8 @@ pub(super) struct FirstQueries {
 impl FirstQueries {
     pub(super) fn of(table: &Table) -> Self {
         let (path, n, i) = (table.path(), quoted(&table.name), quoted(&table.item));
-        let parts = Parts { table: &literal(&path), feed: None, fingerprint: None, may_be_standby: true };
+        let parts =
+            Parts { table: &literal(&path), triggers: true, feed: None, fingerprint: None, may_be_standby: true };
         let state = sql(&parts, ROW);
         let both = format!("{state}{}", all(table));
         let begin = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE {path} IN ACCESS SHARE MODE");

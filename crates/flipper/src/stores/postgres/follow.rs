@@ -130,6 +130,7 @@ async fn session(
         state,
         known: before.known,
         proofs: PROOFS,
+        whole: Instant::now(),
         checked: Instant::now(),
         fingerprint: None,
         last_at: None,
@@ -171,6 +172,8 @@ struct Session<'a> {
     every: Duration,
     /// How often it may still be tried whether notifications arrive.
     proofs: u32,
+    /// When the last poll was sent that also reads the triggers, or shows that no transaction has changed them.
+    whole: Instant,
     /// When all rows were last compared, and their fingerprint then.
     checked: Instant,
     fingerprint: Option<(i64, Option<String>)>,
@@ -181,8 +184,13 @@ struct Session<'a> {
 /// What stays prepared in a session of our own: planning takes longer than running.
 struct Own {
     commits: Statement,
-    /// By the feed.
-    poll: Option<Statement>,
+    feed: Option<Polls>,
+}
+
+/// By the feed.
+struct Polls {
+    whole: Statement,
+    notified: Statement,
 }
 
 impl Session<'_> {
@@ -239,11 +247,14 @@ impl Session<'_> {
             }
             commits => commits?,
         };
-        let poll = match self.state.feed {
-            Some(_) => Some(connection.prepare(&queries.poll_primary, limit).await?),
+        let feed = match self.state.feed {
+            Some(_) => Some(Polls {
+                whole: connection.prepare(&queries.poll_primary, limit).await?,
+                notified: connection.prepare(&queries.poll_notified, limit).await?,
+            }),
             None => None,
         };
-        self.own = Some(Own { commits, poll });
+        self.own = Some(Own { commits, feed });
         Ok(())
     }
 
@@ -262,13 +273,19 @@ impl Session<'_> {
             if is_fed { &[(Box::new(after), Type::INT8), (Box::new(i64::MAX), Type::INT8)] } else { &[] };
         let asked = Instant::now();
         if !is_due && !is_notified && self.is_unchanged().await? {
+            self.whole = asked;
             events.confirm(self.state.confirms(asked, self.valid_for())).await?;
             return Ok(true);
         }
-        let prepared = self.own.as_ref().and_then(|own| own.poll.as_ref()).filter(|_| !checks);
+        let prepared = self.own.as_ref().and_then(|own| own.feed.as_ref()).filter(|_| !checks);
         let is_prepared = prepared.is_some();
+        // The others see soon enough whether the triggers still are what they were. Until then nothing is confirmed.
+        let is_brief = is_prepared && is_notified && self.whole.elapsed() < self.every;
         let rows = match prepared {
-            Some(poll) => self.connection.prepared_rows(poll, values, self.link.timeout).await,
+            Some(polls) => {
+                let poll = if is_brief { &polls.notified } else { &polls.whole };
+                self.connection.prepared_rows(poll, values, self.link.timeout).await
+            }
             None => {
                 let query = if checks { &self.feed.queries.check } else { &self.feed.queries.poll };
                 self.connection.rows(query, values, self.link.timeout).await
@@ -287,6 +304,11 @@ impl Session<'_> {
         }
         let mut state = State::read(first)?;
         state.believable()?;
+        if is_brief {
+            state.triggers.clone_from(&self.state.triggers);
+        } else {
+            self.whole = asked;
+        }
         if is_prepared {
             if state.snapshot.is_none() {
                 // A standby answers now, as through a proxy.
@@ -320,7 +342,9 @@ impl Session<'_> {
         } else if !self.compare_all(events).await? {
             return Ok(false);
         }
-        events.confirm(self.state.confirms(asked, self.valid_for())).await?;
+        if !is_brief {
+            events.confirm(self.state.confirms(asked, self.valid_for())).await?;
+        }
         if is_due {
             self.prove(events).await?;
         }
@@ -336,7 +360,7 @@ impl Session<'_> {
         let is_fed = self.state.feed.is_some();
         let asked = match &self.own {
             // Where transactions end all the time it would be a second question each time.
-            Some(Own { poll: Some(_), .. }) if !self.is_quiet => return Ok(false),
+            Some(Own { feed: Some(_), .. }) if !self.is_quiet => return Ok(false),
             Some(own) => self.connection.prepared_rows(&own.commits, &[], self.link.timeout).await,
             None => self.connection.rows(&self.feed.queries.commits, &[], self.link.timeout).await,
         };

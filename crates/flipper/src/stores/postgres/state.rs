@@ -72,6 +72,8 @@ pub(super) enum Since {
 pub(super) struct Parts<'a> {
     /// The table's path, as a string of SQL.
     pub(super) table: &'a str,
+    /// Those of the table are wanted.
+    pub(super) triggers: bool,
     /// The clock's table and the query for the last change, if there is a feed.
     pub(super) feed: Option<(&'a str, &'a str)>,
     /// The query for the fingerprint, if it is wanted.
@@ -91,7 +93,7 @@ const SNAPSHOT: &str = "CASE WHEN NOT pg_is_in_recovery() THEN pg_current_snapsh
 
 /// The columns are NULL of both types, an array of text, and of the feed a number that is NULL; no row, if the clock has none.
 pub(super) fn sql(parts: &Parts<'_>, types: [&str; 2]) -> String {
-    let Parts { table, feed, fingerprint, may_be_standby } = parts;
+    let Parts { table, feed, fingerprint, may_be_standby, .. } = parts;
     let (behind, snapshot) = if *may_be_standby { (BEHIND, "NULL") } else { ("NULL", SNAPSHOT) };
     let fingerprint = fingerprint.unwrap_or("NULL");
     let (feed, from) = match feed {
@@ -105,7 +107,7 @@ pub(super) fn sql(parts: &Parts<'_>, types: [&str; 2]) -> String {
         "SELECT NULL::{name}, NULL::{item}, ARRAY[\
          {SERVER}, {}, pg_relation_filenode(to_regclass({table}))::text, {}, {behind}, {feed}, {fingerprint}, {snapshot}]::text[], NULL::bigint{from}",
         identity(table),
-        triggers(table)
+        if parts.triggers { triggers(table) } else { "NULL".to_owned() }
     )
 }
 
