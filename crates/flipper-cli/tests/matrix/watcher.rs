@@ -194,7 +194,7 @@ async fn follow(seen: &Observed, ledger: &Ledger) {
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (mut hints, mut changes) = (BTreeSet::new(), 0);
-    // When hinted flags were read. An event that is on its way then may tell of an earlier state.
+    // When hinted flags were read. An event that is on its way then may be of an earlier state.
     let mut reads: HashMap<usize, Instant> = HashMap::new();
     let is_late = |reads: &HashMap<usize, Instant>, flag, read_at: Option<Instant>| {
         reads.get(&flag).is_some_and(|read| read_at.is_some_and(|at| at < *read))

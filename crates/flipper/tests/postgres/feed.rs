@@ -415,6 +415,34 @@ async fn a_trigger_is_disabled_while_all_flags_are_read() {
     follow.until("F", Some(true)).await;
 }
 
+/// What a notification begins waits a little for others of this process's own writes.
+#[tokio::test]
+async fn another_programs_change_comes_while_this_process_writes_all_the_time() {
+    let Some(server) = shared() else { return };
+    let table = random_table();
+    let store = fed(&server, &table).await.poll_every(Duration::from_secs(600));
+    let mut follow = Follow::of(&store);
+    follow.pushed().await;
+    let own = async {
+        for enabled in [true, false].into_iter().cycle() {
+            store.put(&flag("OWN", enabled), Precondition::Any.into()).await.unwrap();
+        }
+    };
+    let foreign = async {
+        for enabled in [true, false, true] {
+            let write =
+                format!("DELETE FROM {table} WHERE name = 'F'; INSERT INTO {table} SELECT 'F', {}", json("F", enabled));
+            let server = server.clone();
+            tokio::task::spawn_blocking(move || server.psql(&write)).await.unwrap();
+            follow.until("F", Some(enabled)).await;
+        }
+    };
+    tokio::select! {
+        () = foreign => {}
+        () = own => {}
+    }
+}
+
 /// A poll that one of them begins does not ask for the triggers.
 #[tokio::test]
 async fn a_trigger_is_disabled_while_notifications_arrive() {
