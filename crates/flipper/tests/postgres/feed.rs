@@ -443,6 +443,29 @@ async fn another_programs_change_comes_while_this_process_writes_all_the_time() 
     }
 }
 
+/// The poll that it begins confirms nothing, so the next one comes no later than it would have come.
+#[tokio::test]
+async fn a_notification_delays_no_confirmation() {
+    let Some(server) = shared() else { return };
+    let (table, every) = (random_table(), Duration::from_secs(4));
+    let store = fed(&server, &table).await.poll_every(every);
+    let mut follow = Follow::of(&store);
+    follow.pushed().await;
+    let confirmed = |event| if let WatchEvent::Confirmed { at, .. } = event { Some(at) } else { None };
+    let mut times = vec![follow.find(confirmed).await];
+    tokio::time::sleep(every * 7 / 8).await;
+    server.psql(&format!("INSERT INTO {table} SELECT 'F', {}", json("F", true)));
+    let mut is_changed = false;
+    follow
+        .find(|event| {
+            is_changed |= matches!(event, WatchEvent::Changed { .. });
+            times.extend(confirmed(event));
+            (is_changed && times.len() > 1).then_some(())
+        })
+        .await;
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] < every * 3 / 2), "{times:?}");
+}
+
 /// A poll that one of them begins does not ask for the triggers.
 #[tokio::test]
 async fn a_trigger_is_disabled_while_notifications_arrive() {

@@ -139,7 +139,8 @@ async fn session(
     loop {
         // Either wakes it: a notification, the end of the connection, the time.
         let changed = &session.connection.inbox.changed;
-        let is_notified = timeout(session.every, changed.notified()).await.is_ok();
+        let left = session.every.saturating_sub(session.whole.elapsed());
+        let is_notified = timeout(left, changed.notified()).await.is_ok();
         if is_notified && link.own_writes.are_recent() {
             tokio::time::sleep(TOGETHER).await;
             // Of those that came meanwhile.
