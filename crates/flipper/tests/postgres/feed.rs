@@ -1,7 +1,6 @@
 //! What followers see, by the feed and without it.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flipper::history::{HistoryLimits, HistoryQuery};
@@ -469,7 +468,7 @@ async fn a_notification_delays_no_confirmation() {
 /// A poll that one of them begins does not ask for the triggers.
 #[tokio::test]
 async fn a_trigger_is_disabled_while_notifications_arrive() {
-    let Some(server) = PostgresServer::start().map(Arc::new) else { return };
+    let Some(server) = PostgresServer::start() else { return };
     let store = fed(&server, "feature_flags").await;
     let mut follow = Follow::of(&store);
     follow.pushed().await;
@@ -478,8 +477,8 @@ async fn a_trigger_is_disabled_while_notifications_arrive() {
         "DO $$ BEGIN WHILE to_regclass('enough') IS NULL LOOP \
          PERFORM pg_notify('{channel}', ''); COMMIT; PERFORM pg_sleep(0.05); END LOOP; END $$"
     );
-    let notifying = server.clone();
-    let notifier = std::thread::spawn(move || notifying.psql(&notify));
+    let session = tokio_postgres_session(&server).await;
+    let notifier = tokio::spawn(async move { session.batch_execute(&notify).await });
     let disabled = Instant::now();
     server.psql("ALTER TABLE feature_flags DISABLE TRIGGER flipper_changed");
     follow.polled().await;
@@ -489,7 +488,7 @@ async fn a_trigger_is_disabled_while_notifications_arrive() {
     server.psql(&format!("INSERT INTO feature_flags SELECT 'F', {}", json("F", true)));
     follow.until("F", Some(true)).await;
     server.psql("CREATE TABLE enough ()");
-    notifier.join().unwrap();
+    notifier.await.unwrap().unwrap();
 }
 
 /// As with a server that is slow for a moment when the follower connects.
