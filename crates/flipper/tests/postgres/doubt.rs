@@ -54,7 +54,7 @@ async fn a_session_that_listens_and_hangs_is_replaced() {
     notify();
     wait_until("the follower's session reads, and holds nothing back", queue_is_empty);
 
-    let listening = "application_name = 'flipper' AND query LIKE '%pg_postmaster_start_time%'";
+    let listening = "application_name = 'flipper' AND query LIKE '%to_regclass%'";
     let session = server.psql(&format!("SELECT pid FROM pg_stat_activity WHERE {listening}"));
     let signal = |signal: &str| {
         assert!(Command::new("kill").args([signal, &session]).status().unwrap().success());

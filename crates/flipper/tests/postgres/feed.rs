@@ -465,30 +465,62 @@ async fn a_notification_delays_no_confirmation() {
     assert!(times.windows(2).all(|pair| pair[1] - pair[0] < every * 3 / 2), "{times:?}");
 }
 
-/// A poll that one of them begins does not ask for the triggers.
+/// A brief poll, which each change begins, does not ask for the triggers.
 #[tokio::test]
-async fn a_trigger_is_disabled_while_notifications_arrive() {
+async fn a_trigger_is_disabled_while_flags_change() {
     let Some(server) = PostgresServer::start() else { return };
     let store = fed(&server, "feature_flags").await;
+    store.put(&flag("OTHER", true), Precondition::Absent.into()).await.unwrap();
     let mut follow = Follow::of(&store);
     follow.pushed().await;
-    let channel = of_feed(&server, "feature_flags", "").replace("._", "_");
-    let notify = format!(
-        "DO $$ BEGIN WHILE to_regclass('enough') IS NULL LOOP \
-         PERFORM pg_notify('{channel}', ''); COMMIT; PERFORM pg_sleep(0.05); END LOOP; END $$"
-    );
+    let change = "DO $$ BEGIN WHILE to_regclass('enough') IS NULL LOOP \
+         UPDATE feature_flags SET item = item WHERE name = 'OTHER'; COMMIT; PERFORM pg_sleep(0.05); END LOOP; END $$";
     let session = tokio_postgres_session(&server).await;
-    let notifier = tokio::spawn(async move { session.batch_execute(&notify).await });
+    let writer = tokio::spawn(async move { session.batch_execute(change).await });
     let disabled = Instant::now();
-    server.psql("ALTER TABLE feature_flags DISABLE TRIGGER flipper_changed");
+    server.psql("ALTER TABLE feature_flags DISABLE TRIGGER flipper_truncated");
     follow.polled().await;
     // Before the comparison of all rows, which each half minute begins.
     assert!(disabled.elapsed() < Duration::from_secs(20), "{:?}", disabled.elapsed());
-    assert!(!notifier.is_finished());
-    server.psql(&format!("INSERT INTO feature_flags SELECT 'F', {}", json("F", true)));
-    follow.until("F", Some(true)).await;
+    assert!(!writer.is_finished());
+    server.psql("TRUNCATE feature_flags");
+    follow.until("OTHER", None).await;
     server.psql("CREATE TABLE enough ()");
-    notifier.await.unwrap().unwrap();
+    writer.await.unwrap().unwrap();
+}
+
+/// A brief poll reads some of the next changes, and leaves what it does not understand to a whole one. None waits for the clock.
+#[tokio::test]
+async fn one_notification_is_of_one_change_or_of_many() {
+    let Some(server) = shared() else { return };
+    let table = random_table();
+    let store = fed(&server, &table).await.poll_every(Duration::from_secs(600));
+    let mut follow = Follow::of(&store);
+    follow.pushed().await;
+    let put = |name: &str, enabled| {
+        let delete = format!("DELETE FROM {table} WHERE name = '{name}'");
+        format!("{delete}; INSERT INTO {table} SELECT '{name}', {};", json(name, enabled))
+    };
+    server.psql(&put("F", true));
+    follow.until("F", Some(true)).await;
+    // The numbers of what is rolled back are given to nothing else.
+    for changes in [1, 20] {
+        let undone: String = (0..changes).map(|number| put(&format!("UNDONE{number}"), true)).collect();
+        server.psql(&format!("BEGIN; {undone} SET CONSTRAINTS ALL IMMEDIATE; ROLLBACK; {}", put("F", false)));
+        follow.until("F", Some(false)).await;
+        server.psql(&put("F", true));
+        follow.until("F", Some(true)).await;
+    }
+    for changes in [2, 7, 8, 9, 40] {
+        let many: String = (0..changes).map(|number| put(&format!("F{number}"), changes % 2 == 0)).collect();
+        server.psql(&format!("BEGIN; {many} {}{}{} COMMIT", put("F", true), put("F", false), put("F", true)));
+        for number in 0..changes {
+            follow.until(&format!("F{number}"), Some(changes % 2 == 0)).await;
+        }
+        follow.until("F", Some(true)).await;
+        server.psql(&format!("DELETE FROM {table} WHERE name LIKE 'F_%'"));
+        follow.until(&format!("F{}", changes - 1), None).await;
+    }
 }
 
 /// As with a server that is slow for a moment when the follower connects.

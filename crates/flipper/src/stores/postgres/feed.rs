@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::state::{Parts, commits, sql, triggers};
+use super::state::{Parts, brief, commits, sql, triggers};
 use super::table::{Table, literal, quoted};
 
 /// The schema of our own.
@@ -59,8 +59,8 @@ pub(super) struct Queries {
     pub(super) poll: String,
     /// The same of a server that is no standby.
     pub(super) poll_primary: String,
-    /// And without the triggers, which are a tenth of it.
-    pub(super) poll_notified: String,
+    /// The same changes, each with the flag's item, after the table's identity alone.
+    pub(super) brief: Option<String>,
     /// The same as `poll`, with the fingerprint of all rows.
     pub(super) check: String,
     /// Whether anything can have changed.
@@ -81,32 +81,31 @@ impl Queries {
         );
         let parts = |counted: bool, at| Parts {
             table: &path,
-            triggers: true,
             feed: fed.then_some((clock.as_str(), at)),
             fingerprint: counted.then_some(fingerprint.as_str()),
             may_be_standby: true,
         };
         let whole = sql(&parts(!fed, last.as_str()), ROW);
         // The last one known shows that none after it was trimmed. The cast drops the collation of the history's names: the flags' may have another.
-        let changed = match fed {
-            true => format!(
-                " UNION ALL SELECT h.name, CASE WHEN h.number > $1 AND NOT EXISTS (\
-                 SELECT FROM {history} AS l WHERE l.name = h.name AND l.number > h.number AND l.number < $2) THEN \
-                 ARRAY(SELECT f.{i} FROM {table} AS f WHERE f.{n} = h.name::cstring::text) END, \
+        let changed = |is_last: &str| {
+            format!(
+                " UNION ALL SELECT h.name, CASE WHEN h.number > $1{is_last} THEN ARRAY(SELECT f.{i} FROM {table} AS f WHERE f.{n} = h.name::cstring::text) END, \
                  ARRAY[extract(epoch FROM h.at)::text], h.number \
                  FROM {history} AS h WHERE h.number >= $1 AND h.number < $2"
-            ),
-            false => String::new(),
+            )
         };
-        let poll = |parts: Parts<'_>| format!("{}{changed}", sql(&parts, ["text", "bytea[]"]));
+        let each_once = format!(
+            " AND NOT EXISTS (SELECT FROM {history} AS l WHERE l.name = h.name AND l.number > h.number AND l.number < $2)"
+        );
+        let listed = if fed { changed(&each_once) } else { String::new() };
+        let poll = |parts: Parts<'_>| format!("{}{listed}", sql(&parts, CHANGE));
         let known = |counted: bool| parts(counted, "$1::bigint");
-        let of_primary = |triggers: bool| poll(Parts { triggers, may_be_standby: false, ..known(!fed) });
         Self {
             load: format!("{whole}{}", all(&names.table)),
             state: whole,
             poll: poll(known(!fed)),
-            poll_primary: of_primary(true),
-            poll_notified: of_primary(false),
+            poll_primary: poll(Parts { may_be_standby: false, ..known(!fed) }),
+            brief: fed.then(|| format!("{}{}", brief(&path, &clock, CHANGE), changed(""))),
             check: poll(known(true)),
             commits: commits(&path),
         }
@@ -115,6 +114,8 @@ impl Queries {
 
 /// The types of a flag's name and item.
 const ROW: [&str; 2] = ["text", "bytea"];
+/// In the list of changes.
+const CHANGE: [&str; 2] = ["text", "bytea[]"];
 
 /// What is asked before the feed's names are known.
 pub(super) struct FirstQueries {
@@ -130,8 +131,7 @@ pub(super) struct FirstQueries {
 impl FirstQueries {
     pub(super) fn of(table: &Table) -> Self {
         let (path, n, i) = (table.path(), quoted(&table.name), quoted(&table.item));
-        let parts =
-            Parts { table: &literal(&path), triggers: true, feed: None, fingerprint: None, may_be_standby: true };
+        let parts = Parts { table: &literal(&path), feed: None, fingerprint: None, may_be_standby: true };
         let state = sql(&parts, ROW);
         let both = format!("{state}{}", all(table));
         let begin = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE {path} IN ACCESS SHARE MODE");

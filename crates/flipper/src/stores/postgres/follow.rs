@@ -10,7 +10,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Row, Statement};
 
 use super::PostgresFeatureFlagStore;
-use super::changes::{Changes, items_of, number_of};
+use super::changes::{BRIEF, Changes, items_of, number_of};
 use super::connection::{Connection, Value};
 use super::errors::Failure;
 use super::link::Link;
@@ -173,7 +173,7 @@ struct Session<'a> {
     every: Duration,
     /// How often it may still be tried whether notifications arrive.
     proofs: u32,
-    /// When the last poll was sent that also reads the triggers, or shows that no transaction has changed them.
+    /// When the last poll was sent that was not brief, or that showed that no transaction has ended.
     whole: Instant,
     /// When all rows were last compared, and their fingerprint then.
     checked: Instant,
@@ -191,7 +191,7 @@ struct Own {
 /// By the feed.
 struct Polls {
     whole: Statement,
-    notified: Statement,
+    brief: Statement,
 }
 
 impl Session<'_> {
@@ -248,10 +248,10 @@ impl Session<'_> {
             }
             commits => commits?,
         };
-        let feed = match self.state.feed {
-            Some(_) => Some(Polls {
+        let feed = match &queries.brief {
+            Some(brief) => Some(Polls {
                 whole: connection.prepare(&queries.poll_primary, limit).await?,
-                notified: connection.prepare(&queries.poll_notified, limit).await?,
+                brief: connection.prepare(brief, limit).await?,
             }),
             None => None,
         };
@@ -278,15 +278,13 @@ impl Session<'_> {
             events.confirm(self.state.confirms(asked, self.valid_for())).await?;
             return Ok(true);
         }
+        if !is_due && is_notified && self.poll_briefly(after, asked, events).await? {
+            return Ok(true);
+        }
         let prepared = self.own.as_ref().and_then(|own| own.feed.as_ref()).filter(|_| !checks);
         let is_prepared = prepared.is_some();
-        // The others see soon enough whether the triggers still are what they were. Until then nothing is confirmed.
-        let is_brief = is_prepared && is_notified && self.whole.elapsed() < self.every;
         let rows = match prepared {
-            Some(polls) => {
-                let poll = if is_brief { &polls.notified } else { &polls.whole };
-                self.connection.prepared_rows(poll, values, self.link.timeout).await
-            }
+            Some(polls) => self.connection.prepared_rows(&polls.whole, values, self.link.timeout).await,
             None => {
                 let query = if checks { &self.feed.queries.check } else { &self.feed.queries.poll };
                 self.connection.rows(query, values, self.link.timeout).await
@@ -305,11 +303,7 @@ impl Session<'_> {
         }
         let mut state = State::read(first)?;
         state.believable()?;
-        if is_brief {
-            state.triggers.clone_from(&self.state.triggers);
-        } else {
-            self.whole = asked;
-        }
+        self.whole = asked;
         if is_prepared {
             if state.snapshot.is_none() {
                 // A standby answers now, as through a proxy.
@@ -336,20 +330,46 @@ impl Session<'_> {
         }
         if !all {
             self.state = state;
-            self.last_at = changes.last.1.or(changes.known);
-            for (name, row) in changes.flags {
-                self.emit(name, row, asked, events).await?;
-            }
+            self.emit_changes(changes, asked, events).await?;
         } else if !self.compare_all(events).await? {
             return Ok(false);
         }
-        if !is_brief {
-            events.confirm(self.state.confirms(asked, self.valid_for())).await?;
-        }
+        events.confirm(self.state.confirms(asked, self.valid_for())).await?;
         if is_due {
             self.prove(events).await?;
         }
         Ok(true)
+    }
+
+    /// Of the few changes that follow the last one known: it takes the server a third less. `false`: only a whole one shows what happened. It confirms
+    /// nothing, as it does not see triggers that are gone; a whole one comes as soon as without it.
+    async fn poll_briefly(&mut self, after: i64, asked: Instant, events: &EventSender) -> Result<bool, End> {
+        let polls = self.own.as_ref().and_then(|own| own.feed.as_ref());
+        let Some(polls) = polls.filter(|_| self.whole.elapsed() < self.every) else { return Ok(false) };
+        let values: [Value; 2] = [(Box::new(after), Type::INT8), (Box::new(after + 1 + BRIEF), Type::INT8)];
+        let rows = match self.connection.prepared_rows(&polls.brief, &values, self.link.timeout).await {
+            Err(failure) if failure.is_servers() => return Ok(false),
+            rows => rows?,
+        };
+        let Some((first, changed)) = rows.split_first() else { return Ok(false) };
+        if !self.state.continues(first)? {
+            return Ok(false);
+        }
+        let changes = Changes::of(changed, after)?;
+        let is_next = changes.are_all_since(after) && (self.last_at.is_none() || self.last_at == changes.known);
+        let Some(feed) = self.state.feed.as_mut().filter(|_| is_next) else { return Ok(false) };
+        feed.at = changes.last.0;
+        self.is_quiet = false;
+        self.emit_changes(changes, asked, events).await?;
+        Ok(true)
+    }
+
+    async fn emit_changes(&mut self, changes: Changes<'_>, read_at: Instant, events: &EventSender) -> Result<(), End> {
+        self.last_at = changes.last.1.or(changes.known);
+        for (name, row) in changes.flags {
+            self.emit(name, row, read_at, events).await?;
+        }
+        Ok(())
     }
 
     /// Whether no transaction has ended on this server since the last poll, and it is the same table: then the rows of a logged local table, its

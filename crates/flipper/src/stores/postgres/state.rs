@@ -72,8 +72,6 @@ pub(super) enum Since {
 pub(super) struct Parts<'a> {
     /// The table's path, as a string of SQL.
     pub(super) table: &'a str,
-    /// Those of the table are wanted.
-    pub(super) triggers: bool,
     /// The clock's table and the query for the last change, if there is a feed.
     pub(super) feed: Option<(&'a str, &'a str)>,
     /// The query for the fingerprint, if it is wanted.
@@ -107,7 +105,14 @@ pub(super) fn sql(parts: &Parts<'_>, types: [&str; 2]) -> String {
         "SELECT NULL::{name}, NULL::{item}, ARRAY[\
          {SERVER}, {}, pg_relation_filenode(to_regclass({table}))::text, {}, {behind}, {feed}, {fingerprint}, {snapshot}]::text[], NULL::bigint{from}",
         identity(table),
-        if parts.triggers { triggers(table) } else { "NULL".to_owned() }
+        triggers(table)
+    )
+}
+
+/// The same columns, with what [`State::continues`] compares.
+pub(super) fn brief(table: &str, clock: &str, [name, item]: [&str; 2]) -> String {
+    format!(
+        "SELECT NULL::{name}, NULL::{item}, ARRAY[to_regclass({table})::oid::text, c.origin, c.reset_at::text], NULL::bigint FROM {clock} AS c"
     )
 }
 
@@ -155,6 +160,14 @@ impl State {
             fingerprint: next(),
             snapshot: next(),
         })
+    }
+
+    /// Of the row of [`brief`]: whether the table and the feed are the same.
+    pub(super) fn continues(&self, row: &Row) -> Result<bool, Failure> {
+        let found: Option<Vec<Option<String>>> = row.try_get(2).map_err(Failure::Asking)?;
+        let table = self.table.split_once('/').map(|(table, _)| table.to_owned());
+        let expected = |feed: &Clock| vec![table, Some(feed.origin.clone()), Some(feed.resets.to_string())];
+        Ok(found.is_some() && found == self.feed.as_ref().map(expected))
     }
 
     /// Both triggers are there, and fire at least for ordinary writers.
