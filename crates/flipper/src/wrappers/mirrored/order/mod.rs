@@ -80,7 +80,7 @@ impl Order {
         let epoch = self.epoch;
         let known = self.name(name);
         known.own_mut().writes += 1;
-        let before = known.number.filter(|_| known.epoch == Some(epoch));
+        let before = known.number().filter(|_| known.epoch == Some(epoch));
         Write { epoch, before, comparable: !known.known || known.epoch.is_some() }
     }
 
@@ -99,14 +99,14 @@ impl Order {
                 // The store counts from a lower number, and a reset will come.
                 let went_back = matches!((state.number, write.before), (Some(new), Some(before)) if new < before);
                 // The watch reported a later foreign write before our answer came.
-                let overtaken = matches!((state.number, known.number), (Some(new), Some(current)) if new < current)
+                let overtaken = matches!((state.number, known.number()), (Some(new), Some(current)) if new < current)
                     && known.epoch == Some(epoch);
                 if went_back || !overtaken {
                     renumbered = known.is_renumbered_by(state, epoch);
                     known.known = true;
                     known.present = state.present;
                     known.deleted_at_unknown_number = !state.present && state.number.is_none();
-                    known.number = state.number;
+                    known.set_number(state.number);
                     known.epoch = (write.comparable && !went_back).then_some(epoch);
                     Verdict::Newer
                 } else {

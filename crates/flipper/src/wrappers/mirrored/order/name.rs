@@ -1,3 +1,5 @@
+use std::num::{NonZeroI64, NonZeroU32};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use super::Observed;
@@ -13,8 +15,8 @@ pub(super) struct Name {
     pub(super) listed: Epoch,
     /// `None` if `number` cannot be compared with any other.
     pub(super) epoch: Option<Epoch>,
-    /// Of the state, or the last one before a deletion without a number.
-    pub(super) number: Option<u64>,
+    has_number: bool,
+    number: u64,
     last_event: Option<EventTimes>,
     /// Boxed: most flags have none of it, and so take half of the memory.
     own: Option<Box<Own>>,
@@ -53,8 +55,31 @@ pub(super) type Epoch = u32;
 
 #[derive(Clone, Copy, Debug)]
 struct EventTimes {
-    read_at: Instant,
-    at: Instant,
+    read_at: Moment,
+    at: Moment,
+}
+
+/// An [`Instant`] in half of its memory: nanoseconds since the first one that was converted. That one counts as the nanosecond after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Moment(NonZeroI64);
+
+impl Moment {
+    fn since(self, earlier: Self) -> Duration {
+        let nanos = self.0.get().saturating_sub(earlier.0.get());
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(0))
+    }
+}
+
+impl From<Instant> for Moment {
+    fn from(at: Instant) -> Self {
+        static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
+        let nanos = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
+        let since = match at.checked_duration_since(*FIRST) {
+            Some(since) => nanos(since),
+            None => -nanos(FIRST.saturating_duration_since(at)),
+        };
+        Self(NonZeroI64::new(since).unwrap_or(NonZeroU32::MIN.into()))
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -76,6 +101,15 @@ pub(crate) enum Verdict {
 const LATE: Duration = Duration::from_secs(120);
 
 impl Name {
+    /// Of the state, or the last one before a deletion without a number.
+    pub(super) fn number(&self) -> Option<u64> {
+        self.has_number.then_some(self.number)
+    }
+
+    pub(super) fn set_number(&mut self, number: Option<u64>) {
+        (self.has_number, self.number) = (number.is_some(), number.unwrap_or(0));
+    }
+
     pub(super) fn own(&self) -> &Own {
         self.own.as_deref().unwrap_or(&NONE)
     }
@@ -110,13 +144,12 @@ impl Name {
     pub(super) fn is_forgettable(&self, now: Instant) -> bool {
         let own = self.own();
         let busy = self.present || own.writes > 0 || own.reading || own.queued || own.failing || own.marked.is_some();
-        let last = own.last.max(self.last_event.map(|event| event.at));
-        !busy && last.is_none_or(|last| now.saturating_duration_since(last) > LATE)
+        !busy && self.last().is_none_or(|last| Moment::from(now).since(last) > LATE)
     }
 
     pub(super) fn verdict(&self, state: Observed, read_at: Option<Instant>, source: Source, epoch: Epoch) -> Verdict {
         let newer_if = |newer| if newer { Verdict::Newer } else { Verdict::Unclear };
-        if let (Some(new), Some(old)) = (state.number, self.number)
+        if let (Some(new), Some(old)) = (state.number, self.number())
             && self.epoch == Some(epoch)
         {
             return match new > old {
@@ -136,26 +169,30 @@ impl Name {
         let Some(at) = read_at else {
             // Below the number of an earlier epoch, the store may count from a lower one. After a read found the flag deleted, no number
             // shows whether the event is from before that.
-            let higher = matches!((state.number, self.number), (Some(new), Some(old)) if new >= old);
+            let higher = matches!((state.number, self.number()), (Some(new), Some(old)) if new >= old);
             return newer_if(higher && self.epoch.is_some() && !self.deleted_at_unknown_number);
         };
         let after_event = self.last_event.is_none_or(|event| match source {
             // The watch's events are ordered among themselves, as are the reads behind them.
-            Source::Event | Source::Reset => at > event.read_at,
-            Source::Read => at > event.at,
+            Source::Event | Source::Reset => Moment::from(at) > event.read_at,
+            Source::Read => Moment::from(at) > event.at,
         });
         newer_if(self.own().writes == 0 && after_event && self.own().last.is_none_or(|own| at > own))
     }
 
     /// After everything else was taken in.
     fn is_later_read(&self, read_at: Option<Instant>, source: Source) -> bool {
-        let last = self.own().last.max(self.last_event.map(|event| event.at));
-        source == Source::Read && read_at > last
+        source == Source::Read && read_at.map(Moment::from) > self.last()
+    }
+
+    /// When a state was last taken in.
+    fn last(&self) -> Option<Moment> {
+        self.own().last.map(Moment::from).max(self.last_event.map(|event| event.at))
     }
 
     /// It has a number of an earlier epoch that is not below this state's.
     pub(super) fn is_renumbered_by(&self, state: Observed, epoch: Epoch) -> bool {
-        self.epoch != Some(epoch) && self.number.is_some_and(|old| state.number.is_none_or(|new| new <= old))
+        self.epoch != Some(epoch) && self.number().is_some_and(|old| state.number.is_none_or(|new| new <= old))
     }
 
     pub(super) fn enter(
@@ -171,13 +208,13 @@ impl Name {
         self.deleted_at_unknown_number = !state.present && state.number.is_none();
         // As a tombstone against late events, an absence without a number keeps the previous one.
         if state.number.is_some() || self.epoch != Some(epoch) {
-            self.number = state.number;
+            self.set_number(state.number);
         }
         self.epoch = Some(epoch);
         match source {
             Source::Read => self.own_mut().last = Some(now),
             Source::Event | Source::Reset => {
-                self.last_event = Some(EventTimes { read_at: read_at.unwrap_or(now), at: now });
+                self.last_event = Some(EventTimes { read_at: read_at.unwrap_or(now).into(), at: now.into() });
             }
         }
     }
@@ -189,6 +226,17 @@ mod tests {
 
     #[test]
     fn a_name_takes_little_memory() {
-        assert_eq!(size_of::<Name>(), 72);
+        assert_eq!(size_of::<Name>(), 48);
+    }
+
+    #[test]
+    fn moments_have_the_order_of_their_instants() {
+        let first = Instant::now();
+        let (nano, hour) = (Duration::from_nanos(1), Duration::from_secs(3600));
+        let moments = [first - hour, first, first + 2 * nano, first + 3 * nano, first + hour, first + 100_000 * hour];
+        let moments = moments.map(Moment::from);
+        assert!(moments.is_sorted_by(|one, next| one < next));
+        assert_eq!((moments[4].since(moments[1]), moments[1].since(moments[4])), (hour, Duration::ZERO));
+        assert_eq!(moments[3].since(moments[2]), nano);
     }
 }
