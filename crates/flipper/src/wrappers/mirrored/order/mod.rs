@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use foldhash::fast::RandomState;
 use indexmap::IndexMap;
+use indexmap::map::Entry;
 
 pub(crate) use self::name::Verdict;
 use self::name::{Epoch, Name, Source};
@@ -154,8 +155,14 @@ impl Order {
     ) -> Option<&str> {
         let entry = self.names.entry(name.into());
         let at = entry.index();
-        entry.or_default();
-        let is_newer = self.judge_at(at, state, read_at, Source::Reset, now) == Verdict::Newer;
+        let is_newer = match entry {
+            // Any state is newer than none. Written once, since the line is in no cache yet.
+            Entry::Vacant(entry) => {
+                entry.insert(Name::listed(state, read_at, self.epoch, now));
+                true
+            }
+            Entry::Occupied(_) => self.judge_at(at, state, read_at, Source::Reset, now) == Verdict::Newer,
+        };
         self.names.get_index(at).filter(|_| is_newer).map(|(name, _)| &**name)
     }
 

@@ -101,6 +101,13 @@ pub(crate) enum Verdict {
 const LATE: Duration = Duration::from_secs(120);
 
 impl Name {
+    /// Of a name that no state is known of.
+    pub(super) fn listed(state: Observed, read_at: Option<Instant>, epoch: Epoch, now: Instant) -> Self {
+        let mut name = Self { listed: epoch, ..Self::default() };
+        name.enter(state, read_at, Source::Reset, epoch, now);
+        name
+    }
+
     /// Of the state, or the last one before a deletion without a number.
     pub(super) fn number(&self) -> Option<u64> {
         self.has_number.then_some(self.number)
