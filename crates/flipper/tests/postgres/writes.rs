@@ -6,7 +6,7 @@ use flipper::{ErrorKind, FeatureFlagStore, FlagRecord};
 use flipper_testkit::postgres::PostgresServer;
 
 use crate::feed::of_feed;
-use crate::{eventually, flag, random_table, shared, store};
+use crate::{Follow, eventually, flag, random_table, shared, store};
 
 #[tokio::test]
 async fn a_table_that_we_make_takes_long_names() {
@@ -69,9 +69,14 @@ async fn a_table_is_not_made_unless_asked() {
 async fn the_feeds_function_writes_where_it_can_be_trusted() {
     let Some(server) = shared() else { return };
     let table = random_table();
-    store(&server.url(), &table).install_feed(true).await.unwrap();
     let found = || store(&server.url(), &table);
-    let ours = found();
+    // One is open before there is a function, and one follows.
+    let (ours, another) = (found(), found());
+    ours.list().await.unwrap();
+    let mut follow = Follow::of(&another);
+    follow.polled().await;
+    ours.install_feed(true).await.unwrap();
+    follow.pushed().await;
     let first = ours.put(&flag("F", false), Precondition::Absent.into()).await.unwrap();
     let alice = Cause::default().with_actor("alice").unwrap();
     let alice = WriteOptions::from(Precondition::Unchanged(first.clone())).with_cause(alice);
@@ -84,8 +89,11 @@ async fn the_feeds_function_writes_where_it_can_be_trusted() {
     let function = format!("{}(text, bytea, bytea, text, text)", of_feed(&server, &table, "replace"));
     let body = "RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'it was called'; END $$";
     server.psql(&format!("CREATE OR REPLACE FUNCTION {function} {body}"));
-    let error = ours.put(&flag("F", false), Precondition::Unchanged(second.clone()).into()).await.unwrap_err();
-    assert!(error.nothing_written() && error.chain().contains("it was called"), "{error:?}");
+    for store in [&ours, &another, &found()] {
+        let unchanged = Precondition::Unchanged(second.clone());
+        let error = store.put(&flag("F", false), unchanged.into()).await.unwrap_err();
+        assert!(error.nothing_written() && error.chain().contains("it was called"), "{error:?}");
+    }
     // Not one of another owner than the trigger's, who has no part in writes so far.
     let other = random_table();
     server.psql(&format!("CREATE ROLE {other}; ALTER FUNCTION {function} OWNER TO {other}"));

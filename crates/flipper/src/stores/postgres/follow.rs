@@ -419,7 +419,7 @@ impl Session<'_> {
         }
         // Perhaps it was installed again, by another version.
         if let Some(found) = find(&self.connection, self.link).await? {
-            self.link.set_history(found.has_history);
+            self.link.see(Some(&found));
         }
         self.state = state;
         self.last_at = None;

@@ -114,7 +114,7 @@ async fn as_it_is(store: &PostgresFeatureFlagStore) -> Result<Names> {
     let names = store.link.spawn(async move {
         let known = link.found().await?;
         let now = link.look().await?;
-        link.set_history(now.as_ref().is_some_and(|found| found.has_history));
+        link.see(now.as_ref());
         Ok(Names::of(&link.table, &now.as_ref().unwrap_or(known).schema))
     });
     names.await.map_err(|failure| store.error(failure))

@@ -1,7 +1,6 @@
 //! The connections for calls: opened when needed, a few at most, and replaced when lost. One query each, in a transaction of its own.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OnceCell, Semaphore};
@@ -30,11 +29,15 @@ pub(super) struct Link {
     free: Semaphore,
     idle: Mutex<Vec<Connection>>,
     found: OnceCell<Found>,
-    /// As it was last seen; not before the first call.
-    has_history: AtomicBool,
-    /// Someone has removed the function, or the right to call it.
-    lost_function: AtomicBool,
+    seen: Mutex<Seen>,
     pub(super) own_writes: OwnWrites,
+}
+
+/// Of the feed, as it was last seen: others install and remove it. Nothing before the first call.
+#[derive(Default)]
+struct Seen {
+    has_history: bool,
+    function: Option<Arc<str>>,
 }
 
 pub(super) struct Query {
@@ -65,21 +68,20 @@ impl Link {
         let queries = table.queries();
         let (free, found) = (Semaphore::new(MOST_CONNECTIONS), OnceCell::new());
         let idle = Mutex::default();
-        let (has_history, lost_function, own_writes) = Default::default();
-        Self { source, table, queries, timeout, creates, free, idle, found, has_history, lost_function, own_writes }
+        let (seen, own_writes) = Default::default();
+        Self { source, table, queries, timeout, creates, free, idle, found, seen, own_writes }
     }
 
     /// On the flipper thread, and to its end also if the caller's future is dropped. First the table is looked for, or made.
     pub(super) async fn run(self: &Arc<Self>, query: Query) -> Result<Vec<Row>, Failure> {
         let link = self.clone();
         self.spawn(async move {
-            let found = link.found().await.map_err(|failure| unsent(failure.into_error()))?;
+            link.found().await.map_err(|failure| unsent(failure.into_error()))?;
             let _running = (!query.repeatable).then(|| link.own_writes.begin());
-            match &found.function {
-                Some(function) if query.replaces && !link.lost_function.load(Ordering::Relaxed) => {
-                    link.call(function, query).await
-                }
-                _ => link.ask(&query).await,
+            let function = if query.replaces { link.seen.lock().function.clone() } else { None };
+            match function {
+                Some(function) => link.call(&function, query).await,
+                None => link.ask(&query).await,
             }
         })
         .await
@@ -90,8 +92,9 @@ impl Link {
         let call = format!("SELECT 1 WHERE {function}($1, $2, $3, $4, $5)");
         let statement = std::mem::replace(&mut query.text, call);
         match self.ask(&query).await {
+            // Someone has removed it, or the right to call it.
             Err(failure) if failure.has_no_function() => {
-                self.lost_function.store(true, Ordering::Relaxed);
+                self.seen.lock().function = None;
                 query.text = statement;
                 self.ask(&query).await
             }
@@ -117,18 +120,19 @@ impl Link {
     pub(super) async fn found(&self) -> Result<&Found, Failure> {
         let find = async {
             let found = self.find().await?;
-            self.set_history(found.has_history);
+            self.see(Some(&found));
             Ok(found)
         };
         self.found.get_or_try_init(|| find).await
     }
 
     pub(super) fn has_history(&self) -> bool {
-        self.has_history.load(Ordering::Relaxed)
+        self.seen.lock().has_history
     }
 
-    pub(super) fn set_history(&self, is_there: bool) {
-        self.has_history.store(is_there, Ordering::Relaxed);
+    pub(super) fn see(&self, found: Option<&Found>) {
+        let function = found.and_then(|found| found.function.clone());
+        *self.seen.lock() = Seen { has_history: found.is_some_and(|found| found.has_history), function };
     }
 
     async fn find(&self) -> Result<Found, Failure> {
@@ -239,6 +243,6 @@ pub(super) fn found_in(rows: &[Row], table: &Table) -> Result<Option<Found>, Fai
     let limit = modifier.filter(|modifier| limited && *modifier > 4).map(|modifier| modifier - 4);
     // Of another table, once this one was renamed.
     let function = Names::of(table, &schema).function(REPLACE);
-    let function = name.is_some_and(|name| function == format!("{SCHEMA}.{name}")).then_some(function);
+    let function = name.is_some_and(|name| function == format!("{SCHEMA}.{name}")).then(|| function.into());
     Ok(Some(Found { schema, limit, has_history, function }))
 }

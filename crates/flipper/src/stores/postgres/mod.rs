@@ -214,9 +214,7 @@ impl PostgresFeatureFlagStore {
     ///
     /// `Unauthorized` if the user may not make a schema or a trigger: then the table's owner runs [`feed_script`](Self::feed_script).
     pub async fn install_feed(&self, notifies: bool) -> Result<()> {
-        self.execute(self.feed_script(notifies).await?).await?;
-        self.link.set_history(true);
-        Ok(())
+        self.execute(self.feed_script(notifies).await?).await
     }
 
     /// The SQL of [`install_feed`](Self::install_feed).
@@ -234,9 +232,7 @@ impl PostgresFeatureFlagStore {
     ///
     /// `Unauthorized` if the user is not the table's owner, who then runs [`feed_removal_script`](Self::feed_removal_script).
     pub async fn remove_feed(&self) -> Result<()> {
-        self.execute(self.feed_removal_script().await?).await?;
-        self.link.set_history(false);
-        Ok(())
+        self.execute(self.feed_removal_script().await?).await
     }
 
     /// The SQL of [`remove_feed`](Self::remove_feed).
@@ -270,7 +266,12 @@ impl PostgresFeatureFlagStore {
         let link = self.link.clone();
         let done = self.link.spawn(async move {
             let connection = open(&link.source, link.timeout).await?;
-            connection.within(INSTALLATION, connection.client.batch_execute(&script)).await
+            connection.within(INSTALLATION, connection.client.batch_execute(&script)).await?;
+            // It is done, whatever becomes of this question.
+            if let Ok(found) = link.look().await {
+                link.see(found.as_ref());
+            }
+            Ok(())
         });
         done.await.map_err(|failure| self.error(failure))
     }

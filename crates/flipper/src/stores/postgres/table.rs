@@ -1,5 +1,7 @@
 //! The table of flags, and the queries on it.
 
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -36,7 +38,7 @@ pub(super) struct Found {
     /// Whether triggers write a history.
     pub(super) has_history: bool,
     /// The function for [`Queries::put_unchanged`], if the owner of the table's trigger has made it, who has code in each write in any case.
-    pub(super) function: Option<String>,
+    pub(super) function: Option<Arc<str>>,
 }
 
 /// All unnamed when sent: behind a pool, a prepared statement may be that of another client. Their columns are of the server's own types: else

@@ -38,7 +38,7 @@ pub(super) async fn find(connection: &Connection, link: &Link) -> Result<Option<
 
 pub(super) async fn find_feed(connection: &Connection, link: &Link) -> Result<Feed, Failure> {
     let found = find(connection, link).await?;
-    link.set_history(found.as_ref().is_some_and(|found| found.has_history));
+    link.see(found.as_ref());
     let found = found.ok_or_else(|| Failure::lost("the table is missing"))?;
     let names = Names::of(&link.table, &found.schema);
     let rows = connection.rows(&readable(&names), &[], link.timeout).await?;
