@@ -59,7 +59,7 @@ struct EventTimes {
     at: Moment,
 }
 
-/// An [`Instant`] in half of its memory: nanoseconds since the first one that was converted. That one counts as the nanosecond after it.
+/// An [`Instant`] in half of its memory: nanoseconds since this was first used, of which 0 counts as 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Moment(NonZeroI64);
 
