@@ -5,7 +5,7 @@
 # Seen: Node compares as texts once either side cannot be a number. A letter is above each digit, so words pass "greater than", as true does; a comma and
 # nothing are below, so "1,200" and "" pass "less than". "99 seats" is below 100 then. Python leaves such a flag off. Version 2 of the matching changes none.
 # Consequence: a limit that is a word for some customers ("unlimited", "n/a", "trial") puts them above every threshold in Node services, and below none, and
-# leaves them out in Python. A number that was formatted for people is a small one. Give the attribute as a number, and leave it out where there is none.
+# leaves them out in Python. A number that was formatted for people is a small one. Give the attribute as a number, and omit it without a limit.
 source "$(dirname "$0")/support/common.sh"
 
 source "$here/support/posthog.sh"
